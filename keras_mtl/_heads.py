@@ -1,0 +1,56 @@
+"""Heads: recipes for the end of a tower, from features to a prediction."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from keras_mtl._types import Recipe, Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """Ends a tower with one dense map and an activation, applied along the last axis.
+
+    The last axis of the features is the channel axis, so one head serves features
+    `(batch, units)`, sequences `(batch, time, units)` and images `(batch, height, width,
+    units)`. The activation runs in float32 whatever the dtype policy. `sigmoid` and `softmax`
+    remember their logits, and the task's loss is computed from those, while the network's
+    output (and what is exported) is a probability.
+
+    Args:
+        units: Size of the last axis of the prediction.
+        activation: Name of a Keras activation. Defaults to `"linear"`.
+
+    Example:
+        >>> head = Head(3, "softmax")
+        >>> head(keras.Input((8,)), "species").shape
+        (None, 3)
+    """
+
+    units: int
+    activation: str = "linear"
+
+    def __call__(self, features: Tensor, name: str = "head") -> Tensor:
+        """Maps `features` to a prediction with new layers whose names begin with `name`."""
+        logits = keras.layers.Dense(self.units, name=f"{name}_logits")(features)
+        activation = keras.layers.Activation(
+            self.activation, dtype="float32", name=f"{name}_{self.activation}"
+        )
+        return activation(logits)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal head."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Head":
+        """Makes the head that `get_config` described."""
+        return cls(**config)
+
+
+def attach_head(head: Head | Recipe, features: Tensor, name: str) -> Tensor:
+    """Ends a tower: the task's head, then a float32 `Identity` that carries the task's name."""
+    prediction = head(features, name) if isinstance(head, Head) else head(features)
+    return keras.layers.Identity(dtype="float32", name=name)(prediction)

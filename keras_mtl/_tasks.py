@@ -1,0 +1,347 @@
+"""What is to be learned: `Task`, its factories, and what `compile` needs of a list of them."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_mtl._heads import Head, attach_head
+from keras_mtl._losses import TaskLoss
+from keras_mtl._metrics import MeanLoss, Mode, TaskMetric, get_metric, metric_mode
+from keras_mtl._types import Recipe, Tensor
+
+_METRIC_ALIASES = {"auc": "AUC", "rmse": "RootMeanSquaredError", "r2": "R2Score"}
+_ACCURACY = {
+    keras.losses.BinaryCrossentropy: {"accuracy": "BinaryAccuracy"},
+    keras.losses.BinaryFocalCrossentropy: {"accuracy": "BinaryAccuracy"},
+    keras.losses.CategoricalCrossentropy: {"accuracy": "CategoricalAccuracy"},
+    keras.losses.SparseCategoricalCrossentropy: {"accuracy": "SparseCategoricalAccuracy"},
+}
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_RESERVED = {"serve", "serving_default"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What the labels of a task look like, so that data can be checked before training.
+
+    Args:
+        shape: Shape behind the batch axis; `None` stands for any length.
+        integer: Whether labels are classes (and a sentinel marks a missing one).
+        low: Smallest allowed value, if there is one.
+        high: Largest allowed value, if there is one.
+
+    Example:
+        >>> Labels((None,), integer=True, low=0, high=16).high
+        16
+    """
+
+    shape: tuple[int | None, ...] = ()
+    integer: bool = False
+    low: float | None = None
+    high: float | None = None
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """States what is to be learned: a name, a head, a loss and metrics.
+
+    A task holds recipes and never live layers, so one list of tasks builds any number of
+    networks. The factories (`Task.binary`, `Task.multiclass`, `Task.multilabel`,
+    `Task.regression`, `Task.count`, `Task.tagging`, `Task.segmentation`) fill in a head, a loss
+    and metrics that belong together; the constructor takes any other combination.
+
+    Args:
+        name: Becomes the output, the label key, the prefix of the logs and the signature that
+            is served. Letters, digits, `_`, `.` and `-`, beginning with a letter.
+        head: A `Head`, or a recipe `features -> prediction` that makes new layers at each call.
+        loss: A `keras.losses.Loss` or the name of one. Its reduction is not used: the loss of
+            a task is the mean over the valid labels of the global batch.
+        metrics: Names or `keras.metrics.Metric` objects (which are copied for each model).
+        weight: Multiplies the task's loss; finite and not negative. Defaults to `1.0`.
+        columns: Names of the entries of the last axis where each is a label of its own, which
+            may be missing by itself (the assays of a molecule).
+        labels: What labels look like, to check them before training. Defaults to no check.
+
+    Raises:
+        ValueError: If the name cannot name an output, the weight is negative or not finite, or
+            a loss or metric is unknown. The message names the task.
+
+    Example:
+        >>> task = Task.binary("income", metrics=["auc", "accuracy"], weight=2.0)
+        >>> task.metric_names
+        ('auc', 'accuracy')
+    """
+
+    name: str
+    _: dataclasses.KW_ONLY
+    head: Head | Recipe
+    loss: keras.losses.Loss | str
+    metrics: tuple[Any, ...] = ()
+    weight: float = 1.0
+    columns: tuple[str, ...] | None = None
+    labels: Labels | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        for field, kind in (("metrics", tuple), ("columns", tuple), ("weight", float)):
+            value = getattr(self, field)
+            if isinstance(value, str):
+                raise ValueError(f"task {self.name!r}: {field} is one string; put it in a list.")
+            object.__setattr__(self, field, value if value is None else kind(value))
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ValueError(
+                f"task {self.name!r}: weight must be finite and at least 0; received {self.weight}."
+            )
+        try:
+            self.make_loss()
+            names = self.metric_names
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"task {self.name!r}: {error}") from error
+        if len(set(names)) < len(names):
+            raise ValueError(f"task {self.name!r}: two metrics share a name: {names}.")
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether every entry of the prediction's last axis has a label of its own."""
+        return self.columns is not None or bool(
+            self.labels and not self.labels.integer and len(self.labels.shape) == 1
+        )
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of the metrics, without the task's."""
+        return tuple(metric.name for metric in self._metrics())
+
+    def output(self, features: Tensor) -> Tensor:
+        """Ends a tower: maps `features` to the task's named float32 prediction."""
+        return attach_head(self.head, features, self.name)
+
+    def make_loss(self) -> TaskLoss:
+        """A fresh loss: the mean over the valid labels of the global batch."""
+        return TaskLoss(_get_loss(self.loss), self.elementwise)
+
+    def make_metrics(self, *, prefix: str = "") -> list[keras.metrics.Metric]:
+        """Fresh metrics over valid labels, their names led by `prefix`."""
+        metrics: list[keras.metrics.Metric] = [
+            TaskMetric(metric, self.elementwise, name=prefix + metric.name)
+            for metric in self._metrics()
+        ]
+        return [*metrics, MeanLoss(self.make_loss(), name=f"{prefix}mean_loss")]
+
+    def mode(self, metric: str) -> Mode | None:
+        """Whether a metric, named as in `metric_names`, is better high or low."""
+        return {each.name: metric_mode(each) for each in self._metrics()}[metric]
+
+    def _metrics(self) -> list[keras.metrics.Metric]:
+        aliases = _METRIC_ALIASES | _ACCURACY.get(type(_get_loss(self.loss)), {})
+        return [get_metric(metric, aliases) for metric in self.metrics]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal task."""
+        config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for key in ("head", "loss"):
+            config[key] = keras.saving.serialize_keras_object(config[key])
+        config["metrics"] = [keras.saving.serialize_keras_object(m) for m in self.metrics]
+        config["labels"] = dataclasses.asdict(self.labels) if self.labels else None
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Task":
+        """Makes the task that `get_config` described."""
+        config = dict(config)
+        for key in ("head", "loss"):
+            config[key] = keras.saving.deserialize_keras_object(config[key])
+        config["metrics"] = [keras.saving.deserialize_keras_object(m) for m in config["metrics"]]
+        if config["labels"]:
+            labels = config["labels"]
+            config["labels"] = Labels(**{**labels, "shape": tuple(labels["shape"])})
+        return cls(**config)
+
+    @classmethod
+    def binary(cls, name: str, *, metrics: Sequence[Any] = ("auc",), weight: float = 1.0) -> "Task":
+        """Two classes, 0 or 1: output `(batch, 1)` is the probability of 1.
+
+        Binary cross-entropy, computed from the logits.
+
+        Example:
+            >>> Task.binary("click").metric_names
+            ('auc',)
+        """
+        head, loss = Head(1, "sigmoid"), keras.losses.BinaryCrossentropy()
+        labels = Labels(low=0, high=1)
+        return cls(name, head=head, loss=loss, metrics=tuple(metrics), weight=weight, labels=labels)
+
+    @classmethod
+    def multiclass(
+        cls,
+        name: str,
+        num_classes: int,
+        *,
+        metrics: Sequence[Any] = ("accuracy",),
+        weight: float = 1.0,
+    ) -> "Task":
+        """One of `num_classes` classes: output `(batch, num_classes)` sums to 1.
+
+        Labels are integers `(batch,)`; categorical cross-entropy, computed from the logits.
+
+        Example:
+            >>> Task.multiclass("topic", 4).head.units
+            4
+        """
+        return cls._classes(name, num_classes, (), metrics, weight)
+
+    @classmethod
+    def tagging(
+        cls,
+        name: str,
+        num_classes: int,
+        *,
+        metrics: Sequence[Any] = ("accuracy",),
+        weight: float = 1.0,
+    ) -> "Task":
+        """One of `num_classes` classes a token: output `(batch, time, num_classes)`.
+
+        Labels are integers `(batch, time)`. Tokens that the network masks count neither in the
+        loss nor in the metrics.
+
+        Example:
+            >>> Task.tagging("pos", 17).labels.shape
+            (None,)
+        """
+        return cls._classes(name, num_classes, (None,), metrics, weight)
+
+    @classmethod
+    def segmentation(
+        cls,
+        name: str,
+        num_classes: int,
+        *,
+        metrics: Sequence[Any] = ("accuracy",),
+        weight: float = 1.0,
+    ) -> "Task":
+        """One of `num_classes` classes a pixel: output `(batch, height, width, num_classes)`.
+
+        Labels are integers `(batch, height, width)`, at the resolution of the features.
+
+        Example:
+            >>> Task.segmentation("parts", 7).labels.shape
+            (None, None)
+        """
+        return cls._classes(name, num_classes, (None, None), metrics, weight)
+
+    @classmethod
+    def _classes(
+        cls,
+        name: str,
+        num_classes: int,
+        shape: tuple[int | None, ...],
+        metrics: Sequence[Any],
+        weight: float,
+    ) -> "Task":
+        if num_classes < 2:
+            raise ValueError(f"task {name!r}: num_classes must be at least 2, not {num_classes}.")
+        loss = keras.losses.SparseCategoricalCrossentropy()
+        labels = Labels(shape, integer=True, low=0, high=num_classes - 1)
+        head = Head(num_classes, "softmax")
+        return cls(name, head=head, loss=loss, metrics=tuple(metrics), weight=weight, labels=labels)
+
+    @classmethod
+    def multilabel(
+        cls,
+        name: str,
+        num_labels: int | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        metrics: Sequence[Any] = ("auc",),
+        weight: float = 1.0,
+    ) -> "Task":
+        """Several yes-or-no labels: output `(batch, num_labels)` of probabilities.
+
+        Each label may be missing by itself. Give their number, or their names as `columns`.
+
+        Example:
+            >>> Task.multilabel("toxicity", columns=["nr_ar", "nr_er"]).head.units
+            2
+        """
+        if columns is None and num_labels is None:
+            raise ValueError(f"task {name!r}: give num_labels, or the names of the columns.")
+        size = len(columns) if columns is not None else int(num_labels or 0)
+        if size < 1 or num_labels not in (None, size):
+            raise ValueError(
+                f"task {name!r}: num_labels={num_labels} does not fit {size} column(s)."
+            )
+        return cls(
+            name,
+            head=Head(size, "sigmoid"),
+            loss=keras.losses.BinaryCrossentropy(),
+            metrics=tuple(metrics),
+            weight=weight,
+            columns=None if columns is None else tuple(columns),
+            labels=Labels((size,), low=0, high=1),
+        )
+
+    @classmethod
+    def regression(
+        cls,
+        name: str,
+        units: int = 1,
+        *,
+        metrics: Sequence[Any] = ("mae",),
+        weight: float = 1.0,
+    ) -> "Task":
+        """Real values: output `(batch, units)`, squared error.
+
+        Labels are `(batch,)` for one unit and `(batch, units)` for several, each of which may
+        be missing by itself.
+
+        Example:
+            >>> Task.regression("age").loss.name
+            'mean_squared_error'
+        """
+        labels = Labels(() if units == 1 else (units,))
+        loss = keras.losses.MeanSquaredError()
+        return cls(
+            name, head=Head(units), loss=loss, metrics=tuple(metrics), weight=weight, labels=labels
+        )
+
+    @classmethod
+    def count(cls, name: str, *, metrics: Sequence[Any] = ("mae",), weight: float = 1.0) -> "Task":
+        """Counts 0, 1, 2, ...: output `(batch, 1)` is the rate of a Poisson distribution.
+
+        Example:
+            >>> Task.count("rentals").head.activation
+            'exponential'
+        """
+        return cls(
+            name,
+            head=Head(1, "exponential"),
+            loss=keras.losses.Poisson(),
+            metrics=tuple(metrics),
+            weight=weight,
+            labels=Labels(low=0),
+        )
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
+        raise ValueError(
+            f"task {name!r}: a task's name becomes an output, a layer and a signature. Use "
+            "letters, digits, '_', '.' and '-', beginning with a letter; "
+            f"{sorted(_RESERVED)} are taken."
+        )
+
+
+def _get_loss(identifier: keras.losses.Loss | str) -> keras.losses.Loss:
+    if isinstance(identifier, keras.losses.Loss):
+        return identifier
+    if not isinstance(identifier, str):
+        raise TypeError(f"loss is a keras.losses.Loss or the name of one; received {identifier!r}")
+    found = keras.losses.get(identifier)
+    if not isinstance(found, keras.losses.Loss):  # a function: Keras names its class alike
+        found = getattr(keras.losses, found.__name__.title().replace("_", ""))()
+    return found
