@@ -1,0 +1,5 @@
+"""From a trained network to what a server loads: the balancer never gets this far."""
+
+from keras_mtl.export._saved_model import saved_model
+
+__all__ = ["saved_model"]

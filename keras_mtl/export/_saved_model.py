@@ -1,0 +1,171 @@
+"""SavedModels with one signature for all tasks and one for each."""
+
+import keyword
+import os
+import pathlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mtl._compile import check_tasks
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+from keras_mtl.export._version_folder import check_version_folder, new_version
+
+# What the root object of a SavedModel of Keras keeps under these names would be lost.
+_TAKEN = {"variables", "trainable_variables", "non_trainable_variables", "signatures"}
+_ARGUMENT = re.compile(r"(?!self$)[A-Za-z][A-Za-z0-9_]*")
+
+
+def saved_model(
+    network: keras.Model, tasks: Sequence[Task], path: str | os.PathLike[str]
+) -> pathlib.Path:
+    """Writes a network as a TensorFlow SavedModel that serves all tasks together or one alone.
+
+    Signature `serving_default` returns all tasks, and a signature named after each task returns
+    that one and asks only for the inputs which its part of the graph reads. Outputs are named
+    after tasks and are float32. Inputs are named after the keys of the network's dict of inputs
+    (else after its `keras.Input`s; a single unnamed input is called `inputs`) and keep their
+    dtypes and shapes, so preprocessing layers in the graph make the server take raw columns.
+
+    Loading it needs TensorFlow alone, not this package. Choose `network.save("x.keras")`
+    instead for going on with training.
+
+    The version is written beside its place and moved there by one rename at the end, so an
+    export that is killed leaves nothing that could be served.
+
+    Args:
+        network: A functional model whose outputs are named after the tasks. What trained it
+            does not matter.
+        tasks: The tasks of the network, in any order.
+        path: The folder of the new version: `<model>/<version>`, such as
+            `"saved_models/census/1"`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        TypeError: If `network` is no functional Keras model.
+        ValueError: If the outputs are not exactly the tasks, a name cannot be served, or the
+            last part of `path` is no version number.
+        FileExistsError: If the version is there; the message names the next free one.
+
+    Example:
+        >>> import tempfile
+        >>> import tensorflow as tf
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("click"), mtl.Task.regression("price")]
+        >>> features = keras.Input((4,), name="features")
+        >>> network = keras.Model(features, {task.name: task.output(features) for task in tasks})
+        >>> folder = saved_model(network, tasks, tempfile.mkdtemp() + "/shop/1")
+        >>> served = tf.saved_model.load(folder)
+        >>> sorted(served.signatures)
+        ['click', 'price', 'serving_default']
+        >>> served.signatures["click"](features=tf.zeros((3, 4)))["click"].shape
+        TensorShape([3, 1])
+    """
+    tasks = check_tasks(tasks)
+    outputs = _check_outputs(network, tasks)
+    inputs = _name_inputs(network)
+    folder = check_version_folder(path)
+    archive = keras.export.ExportArchive()
+    # Tracking the network itself would write each variable twice; lookup tables, which only
+    # tracking finds, are found through a module that holds it as well.
+    holder = tf.Module()
+    holder.network = network
+    archive.track(holder)
+    archive.add_endpoint("serving_default", *_endpoint(inputs, outputs))
+    for task in tasks:
+        output = outputs[task.name]
+        needed = _inputs_of(output)
+        own_inputs = {name: x for name, x in inputs.items() if id(x) in needed}
+        archive.add_endpoint(task.name, *_endpoint(own_inputs, {task.name: output}))
+    with new_version(folder) as unfinished:
+        archive.write_out(str(unfinished), verbose=False)
+    return folder
+
+
+def _check_outputs(network: Any, tasks: tuple[Task, ...]) -> dict[str, Tensor]:
+    """The network's outputs by task name."""
+    outputs = getattr(network, "output", None) if _is_functional(network) else None
+    names = [task.name for task in tasks]
+    if outputs is None:
+        raise TypeError(
+            "network must be a functional keras.Model whose outputs are a dict from task name "
+            f"to prediction; received {network!r}."
+        )
+    if not isinstance(outputs, dict) or set(outputs) != set(names):
+        given = sorted(outputs) if isinstance(outputs, dict) else f"a {type(outputs).__name__}"
+        raise ValueError(
+            f"The network's outputs must be a dict with exactly the tasks {sorted(names)}; "
+            f"received {given}."
+        )
+    for name in names:
+        if name in _TAKEN:
+            raise ValueError(f"task {name!r}: SavedModels use this name themselves; rename it.")
+    return {name: outputs[name] for name in names}
+
+
+def _is_functional(network: Any) -> bool:
+    return isinstance(network, keras.Model) and bool(getattr(network, "inputs", None))
+
+
+def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
+    """The network's inputs by the names that a request gives them."""
+    if isinstance(network.input, dict):
+        named = dict(network.input)
+    else:
+        named = {}
+        for index, tensor in enumerate(network.inputs):
+            name = "inputs" if len(network.inputs) == 1 else f"inputs_{index}"
+            # Keras counts unnamed inputs through the process: their names are never the same.
+            named[name if tensor.name.startswith("keras_tensor") else tensor.name] = tensor
+    if {id(tensor) for tensor in named.values()} != {id(tensor) for tensor in network.inputs}:
+        raise ValueError(
+            "A network to be served has one input, a flat dict or a flat list of them; received "
+            f"inputs {network.input!r}."
+        )
+    wrong = [name for name in named if not _ARGUMENT.fullmatch(name) or keyword.iskeyword(name)]
+    if wrong:
+        raise ValueError(
+            f"Inputs {wrong} cannot be asked for by name in a signature: a name has letters, "
+            "digits and '_', begins with a letter and is no word of Python. The keys of a dict "
+            "of inputs name them, so keras.Model({new_name: input, ...}, network.output) renames "
+            "without training again."
+        )
+    return named
+
+
+def _endpoint(
+    inputs: dict[str, Tensor], outputs: dict[str, Tensor]
+) -> tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], list[Any]]:
+    """A function from named inputs to named predictions, and what it takes."""
+    part = keras.Model(list(inputs.values()), outputs)
+
+    def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
+        predictions = part([values[name] for name in inputs], training=False)
+        return {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
+
+    signature = {
+        name: keras.InputSpec(shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=name)
+        for name, tensor in inputs.items()
+    }
+    return predict, [signature]
+
+
+def _inputs_of(output: Tensor) -> set[int]:
+    """The ids of the `keras.Input`s from which the graph computes `output`."""
+    needed, seen, queue = set(), set(), [output]
+    while queue:
+        tensor = queue.pop()
+        layer, index, _ = tensor._keras_history
+        node = layer._inbound_nodes[index]
+        if node.is_input:
+            needed.add(id(tensor))
+        elif id(node) not in seen:
+            seen.add(id(node))
+            queue.extend(node.input_tensors)
+    return needed

@@ -1,0 +1,82 @@
+"""Folders of model versions, each of which is there complete or not at all."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+
+_VERSION = re.compile(r"0|[1-9][0-9]*")
+
+
+def check_version_folder(path: str | os.PathLike[str]) -> pathlib.Path:
+    """The path, when its last part is a version number that is not taken yet.
+
+    Args:
+        path: Such as `"saved_models/census/1"`.
+
+    Raises:
+        ValueError: If the last part is not a whole number without leading zeros.
+        FileExistsError: If the version is there; the message names the next free one.
+
+    Example:
+        >>> check_version_folder("saved_models/never_written/3").name
+        '3'
+    """
+    folder = pathlib.Path(path)
+    if not _VERSION.fullmatch(folder.name):
+        raise ValueError(
+            f"The last part of the path must be a version, a whole number such as 1; received "
+            f"{str(path)!r}. Servers look for <model>/<version>: "
+            f"try {str(folder / '1')!r}."
+        )
+    if folder.exists():
+        raise FileExistsError(
+            f"{str(folder)!r} is there already, and a version is never overwritten: a server may "
+            f"have loaded it. The next free version is {str(_next_free(folder.parent))!r}."
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def new_version(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder to write to, which takes its place at `folder` once everything is written.
+
+    It lies beside its place, so that moving it is one rename, and under a name that no server
+    takes for a version. What a killed export of the same version left behind is removed first.
+
+    Args:
+        folder: Where the version belongs; not there yet.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        OSError: If somebody else wrote the version in the meantime.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> version = pathlib.Path(tempfile.mkdtemp()) / "1"
+        >>> with new_version(version) as folder:
+        ...     _ = (folder / "model.txt").write_text("weights")
+        ...     version.exists()
+        False
+        >>> (version / "model.txt").read_text()
+        'weights'
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for stale in folder.parent.glob(f".{folder.name}.writing-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    unfinished = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _next_free(base: pathlib.Path) -> pathlib.Path:
+    taken = [int(path.name) for path in base.iterdir() if _VERSION.fullmatch(path.name)]
+    return base / str(max(taken) + 1)
