@@ -1,0 +1,128 @@
+"""Multi-gate mixture of experts (Ma et al., 2018)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl._compile import check_tasks
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+from keras_mtl.architectures._inputs import read_inputs
+from keras_mtl.architectures._parts import (
+    Part,
+    apply_part,
+    check_features,
+    check_own_weights,
+    check_units,
+    end_towers,
+    is_units,
+)
+from keras_mtl.layers import Experts, Mixture
+
+
+def mmoe(
+    inputs: Any,
+    tasks: Sequence[Task],
+    *,
+    num_experts: int = 8,
+    expert: Part = (128,),
+    tower: Part = (32,),
+    activation: Any = "relu",
+    name: str | None = "mmoe",
+) -> keras.Model:
+    """Shares experts between tasks, and lets a gate of each task choose among them.
+
+    `f_k(x) = sum_i g_k(x)_i f_i(x)` with `g_k(x) = softmax(W_k x)`, and `y_k = h_k(f_k(x))`.
+    Choose it where `hard_sharing` makes some task worse: a gate can give a task experts of its
+    own. Where tasks agree it costs more and gains nothing. The weights that a gate gives are
+    the output of the layer `<task>_gate`.
+
+    Args:
+        inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
+            joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
+            the network then takes.
+        tasks: The tasks, at least one.
+        num_experts: How many experts. Defaults to `8`.
+        expert: Units of each expert (all are then computed together), or a recipe
+            `features -> features` that makes new layers at each call. Defaults to `(128,)`.
+        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        activation: Activation of the layers made from units. Defaults to `"relu"`.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model` from the inputs to a dict of predictions by task name.
+
+    Raises:
+        ValueError: If tasks share a name, inputs cannot be joined, `num_experts` or `expert` is
+            empty, or a tower ends in a shape that does not fit its task.
+        TypeError: If an argument is of another kind.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("income"), mtl.Task.binary("married")]
+        >>> network = mtl.architectures.mmoe(keras.Input((8,)), tasks, num_experts=4)
+        >>> network.get_layer("income_gate").output.shape
+        (None, 4)
+        >>> def expert(features):
+        ...     features = keras.layers.Dense(16, activation="relu")(features)
+        ...     return keras.layers.Dropout(0.1)(features)
+        >>> network = mtl.architectures.mmoe(keras.Input((8,)), tasks, expert=expert)
+
+    Reference:
+        Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate
+        Mixture-of-Experts, KDD 2018, doi:10.1145/3219819.3220007. Beyond the paper: features
+        with more axes (sequences, images) are gated at each position, or by their mean over
+        positions where the experts change those axes. Gates run in float32 in any policy.
+    """
+    tasks = check_tasks(tasks)
+    inputs, features = read_inputs(inputs, tasks)
+
+    experts = _experts(features, num_experts, expert, activation)
+
+    mixtures = {}
+    gated = _gate_features(features, experts)
+    check_features(gated, "gate")
+    for task in tasks:
+        gate = keras.layers.Dense(
+            num_experts,
+            activation="softmax",
+            use_bias=False,
+            dtype="float32",  # a softmax in half precision loses the small weights
+            name=f"{task.name}_gate",
+        )(gated)
+        mixtures[task.name] = Mixture(name=f"{task.name}_mixture")([gate, experts])
+
+    outputs = end_towers(tower, mixtures, tasks, activation)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _experts(features: Tensor, num_experts: int, expert: Part, activation: Any) -> Tensor:
+    """The experts' features, `(batch, ..., num_experts, units)`."""
+    if type(num_experts) is not int or num_experts < 1:
+        raise ValueError(f"num_experts must be an integer of at least 1; received {num_experts!r}.")
+    if is_units(expert):
+        units = check_units(expert, "expert")
+        if not units:
+            raise ValueError("expert is empty: all experts would be the features themselves.")
+        check_features(features, "expert")
+        return Experts(num_experts, units, activation, name="shared_experts")(features)
+    outputs = {
+        f"expert {i}": apply_part(expert, features, f"shared_expert_{i}", activation)
+        for i in range(num_experts)
+    }
+    check_own_weights(outputs)
+    return ops.stack(list(outputs.values()), axis=-2)
+
+
+def _gate_features(features: Tensor, experts: Tensor) -> Tensor:
+    """What the gates read: the features, or their mean where positions are not the experts'."""
+    if len(features.shape) == 2 or features.shape[1:-1] == experts.shape[1:-2]:
+        return features
+    pools = {
+        3: keras.layers.GlobalAveragePooling1D,
+        4: keras.layers.GlobalAveragePooling2D,
+        5: keras.layers.GlobalAveragePooling3D,
+    }
+    return pools[len(features.shape)](name="shared_gate_features")(features)

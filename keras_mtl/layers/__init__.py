@@ -1,0 +1,6 @@
+"""Keras layers that the architectures use, and that stand alone as well."""
+
+from keras_mtl.layers._experts import Experts
+from keras_mtl.layers._mixture import Mixture
+
+__all__ = ["Experts", "Mixture"]

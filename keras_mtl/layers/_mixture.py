@@ -1,0 +1,66 @@
+"""The sum of experts that a gate weighs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl._types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class Mixture(keras.layers.Layer):
+    """Sums the experts' features with the weights of a gate: `sum_i gate_i * expert_i`.
+
+    Call arguments:
+        inputs: `[gate, experts]`: weights `(batch, ..., num_experts)`, one mixture a position,
+            or `(batch, num_experts)`, the same mixture for all positions; and features
+            `(batch, ..., num_experts, units)`. A mask of either is passed on.
+
+    Returns:
+        Features `(batch, ..., units)`.
+
+    Raises:
+        ValueError: If the gate's shape does not fit the experts'.
+
+    Example:
+        >>> gate = ops.array([[0.25, 0.75]])
+        >>> experts = ops.array([[[1.0, 2.0], [5.0, 6.0]]])
+        >>> Mixture()([gate, experts]).numpy().tolist()
+        [[4.0, 5.0]]
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
+        """Checks that the gate fits the experts."""
+        gate, experts = (tuple(shape) for shape in input_shape)
+        if gate[-1] != experts[-2] or len(gate) not in (2, len(experts) - 1):
+            raise ValueError(
+                f"{self.name}: expected a gate (batch, ..., num_experts) and experts "
+                f"(batch, ..., num_experts, units); received the shapes {gate} and {experts}."
+            )
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Mixes `[gate, experts]`."""
+        gate, experts = inputs
+        for _ in range(len(experts.shape) - 1 - len(gate.shape)):
+            gate = ops.expand_dims(gate, 1)  # batch, 1, ..., num_experts
+        return ops.squeeze(ops.matmul(ops.expand_dims(gate, -2), experts), -2)
+
+    def compute_output_shape(
+        self, input_shape: Sequence[tuple[int | None, ...]]
+    ) -> tuple[int | None, ...]:
+        """`(batch, ..., units)`."""
+        experts = tuple(input_shape[1])
+        return (*experts[:-2], experts[-1])
+
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None
+    ) -> Tensor | None:
+        """The experts' mask, or else the gate's."""
+        masks = [mask for mask in previous_mask or () if mask is not None]
+        return masks[-1] if masks else None
