@@ -1,0 +1,5 @@
+"""Search for the weights of tasks with Keras Tuner."""
+
+from keras_mtl.tuning._search import SearchResult, SearchTrial, search_task_weights
+
+__all__ = ["SearchResult", "SearchTrial", "search_task_weights"]

@@ -1,0 +1,156 @@
+"""What a search may be judged by: validation metrics that the searched weights do not scale."""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+
+from keras_mtl._compile import monitor
+from keras_mtl._metrics import Mode
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+
+Baselines = Mapping[str, float | Mapping[str, float]]
+
+MEAN_RELATIVE_GAIN = "mean_relative_gain"
+_WEIGHTED = {"loss", "val_loss"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """A metric of a task, beside what a model of that task alone reached."""
+
+    log: str
+    mode: Mode
+    baseline: float
+
+    def value(self, logs: Mapping[str, float]) -> float:
+        """The improvement relative to the baseline; positive is better."""
+        gain = (logs[self.log] - self.baseline) / abs(self.baseline)
+        return gain if self.mode == "max" else -gain
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What to optimise: a name in the logs, a direction, and gains to put there if it is new."""
+
+    name: str
+    mode: Mode
+    gains: tuple[tuple[Gain, ...], ...] = ()
+
+    def score(self, logs: Mapping[str, float]) -> float:
+        """The mean over tasks of the mean over each task's metrics of the relative gain."""
+        return statistics.fmean(
+            statistics.fmean(gain.value(logs) for gain in gains) for gains in self.gains
+        )
+
+
+class LogGoal(keras.callbacks.Callback):
+    """Puts the goal into the logs of each epoch, before other callbacks read them.
+
+    A name that is not there stops the search: Keras Tuner would count the trial as failed and
+    go on to the next one, with the same end.
+    """
+
+    def __init__(self, goal: Goal) -> None:
+        super().__init__()
+        self.goal = goal
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Tensor] | None = None) -> None:
+        """Checks the names and adds the mean relative gain, if that is the goal."""
+        logs = logs if logs is not None else {}
+        needed = {gain.log for gains in self.goal.gains for gain in gains} or {self.goal.name}
+        if missing := sorted(needed - set(logs)):
+            raise keras_tuner.errors.FatalValueError(
+                f"The objective needs {missing}, which the network does not log; it logs "
+                f"{sorted(logs)}. Take the name from keras_mtl.monitor(task, metric), and compile "
+                "with keras_mtl.compile_args(tasks)."
+            )
+        if self.goal.gains:
+            logs[self.goal.name] = self.goal.score(logs)
+
+
+def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None) -> Goal:
+    """The goal for an objective as given by the user.
+
+    Args:
+        objective: `(name, mode)`, a `keras_tuner.Objective` or `"mean_relative_gain"`.
+        tasks: The tasks.
+        baselines: See `search_task_weights`; only for `"mean_relative_gain"`.
+
+    Raises:
+        TypeError: If the objective is none of these.
+        ValueError: If it is scaled by the searched weights, not measured on validation data,
+            or has no direction, or if the baselines do not fit.
+
+    Example:
+        >>> task = Task.binary("income")
+        >>> get_goal(monitor(task, "auc"), [task], None)
+        Goal(name='val_income_auc', mode='max', gains=())
+    """
+    if objective == MEAN_RELATIVE_GAIN:
+        gains = tuple(_gains(task, baselines) for task in tasks)
+        _check_keys(tasks, baselines)
+        return Goal(f"val_{MEAN_RELATIVE_GAIN}", "max", gains)
+    if baselines is not None:
+        raise ValueError(f"baselines belong to objective={MEAN_RELATIVE_GAIN!r} alone.")
+    if isinstance(objective, keras_tuner.Objective):
+        objective = (objective.name, objective.direction)
+    if isinstance(objective, str):
+        objective = (objective, None)
+    if not isinstance(objective, (tuple, list)) or len(objective) != 2:
+        raise TypeError(
+            "objective is keras_mtl.monitor(task, metric), a keras_tuner.Objective or "
+            f"{MEAN_RELATIVE_GAIN!r}; received {objective!r}."
+        )
+    name, mode = objective
+    _check_name(name)
+    if mode not in ("min", "max"):
+        raise ValueError(
+            f"Whether {name!r} is better high or low must be given, as 'min' or 'max': pass "
+            f"objective=keras_mtl.monitor(task, metric); received {mode!r}."
+        )
+    return Goal(name, mode)
+
+
+def _check_name(name: Any) -> None:
+    if name in _WEIGHTED:
+        raise ValueError(
+            f"{name!r} is multiplied by the weights that are searched, so the smallest weights "
+            "would win whatever the network learns. Choose a metric of a task, "
+            f"objective=keras_mtl.monitor(task, metric), or {MEAN_RELATIVE_GAIN!r}."
+        )
+    if not isinstance(name, str) or not name.startswith("val_"):
+        raise ValueError(
+            f"The objective must be measured on the validation data, as names that begin with "
+            f"'val_' are; received {name!r}."
+        )
+
+
+def _check_keys(tasks: Sequence[Task], baselines: Baselines | None) -> None:
+    unknown = sorted(set(baselines or {}) - {task.name for task in tasks})
+    if unknown:
+        raise ValueError(f"baselines name {unknown}, which are no tasks of this search.")
+
+
+def _gains(task: Task, baselines: Baselines | None) -> tuple[Gain, ...]:
+    given = (baselines or {}).get(task.name)
+    if not isinstance(given, Mapping):
+        given = {} if given is None or not task.metrics else {task.metric_names[0]: given}
+    if not given:
+        raise ValueError(
+            f"task {task.name!r}: {MEAN_RELATIVE_GAIN!r} needs what a model of this task alone "
+            f"reached, such as baselines={{{task.name!r}: {{'auc': 0.91}}}}; received "
+            f"{baselines!r}, and the task's metrics are {list(task.metric_names)}."
+        )
+    for metric, value in given.items():
+        if not math.isfinite(value) or value == 0:
+            raise ValueError(
+                f"task {task.name!r}: no gain can be relative to a baseline of {value} in "
+                f"{metric!r}."
+            )
+    return tuple(Gain(*monitor(task, metric), float(value)) for metric, value in given.items())

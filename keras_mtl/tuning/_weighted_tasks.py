@@ -1,0 +1,116 @@
+"""A Keras Tuner hypermodel whose hyper-parameters are the weights of tasks."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from keras_mtl._tasks import Task
+from keras_mtl.tuning._objectives import Goal, LogGoal
+
+_GRID_POINTS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """Where weights are searched: the ratio of each to the first one, on a logarithmic scale.
+
+    Only ratios matter to an optimizer such as Adam, so K tasks have K - 1 dimensions. The
+    weights then are scaled to sum to K, which keeps the size of steps comparable between
+    trials with every other optimizer.
+    """
+
+    names: tuple[str, ...]
+    low: float
+    high: float
+    grid: bool
+
+    def declare(self, hp: keras_tuner.HyperParameters) -> None:
+        """Registers the ratios."""
+        hp.Fixed(_key(self.names[0]), 1.0)
+        for name in self.names[1:]:
+            if self.grid:
+                points = np.geomspace(self.low, self.high, _GRID_POINTS).round(9).tolist()
+                hp.Choice(_key(name), points, default=points[_GRID_POINTS // 2])
+            else:
+                hp.Float(_key(name), self.low, self.high, sampling="log")
+
+    def weights(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """The task weights, which sum to K, for the ratios of a trial."""
+        ratios = {name: float(values[_key(name)]) for name in self.names}
+        total = sum(ratios.values())
+        return {name: ratio * len(ratios) / total for name, ratio in ratios.items()}
+
+
+class WeightedTasks(keras_tuner.HyperModel):
+    """Builds and fits the user's network with the weights of a trial."""
+
+    def __init__(
+        self, build: Callable[..., Any], tasks: Sequence[Task], space: Space, goal: Goal, seed: int
+    ) -> None:
+        self.build_network = build
+        self.takes_hp = takes_hyper_parameters(build)
+        self.tasks, self.space, self.goal, self.seed = tasks, space, goal, seed
+        self.executions, self.execution = 1, 0
+        self.dtype_policy = keras.config.dtype_policy()
+        super().__init__()
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """The compiled network for a trial."""
+        # The tuner clears Keras's session before, and the dtype policy and seed with it. Every
+        # trial begins at the same initial values, so that weights alone make the difference.
+        keras.config.set_dtype_policy(self.dtype_policy)
+        keras.utils.set_random_seed(self.seed + self.execution)
+        self.space.declare(hp)
+        tasks = reweighted(self.tasks, self.space.weights(hp.values))
+        network = self.build_network(*([tasks, hp] if self.takes_hp else [tasks]))
+        if not isinstance(network, keras.Model) or not network.compiled:
+            raise keras_tuner.errors.FatalTypeError(
+                "build(tasks) must return a compiled keras.Model: call network.compile(optimizer, "
+                f"**keras_mtl.compile_args(tasks)) before; received {network!r}."
+            )
+        return network
+
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Trains for a trial, with the goal in the logs."""
+        self.execution = (self.execution + 1) % self.executions
+        callbacks = [LogGoal(self.goal), *kwargs.pop("callbacks", ())]
+        return model.fit(*args, callbacks=callbacks, **kwargs)
+
+
+def reweighted(tasks: Sequence[Task], weights: Mapping[str, float]) -> tuple[Task, ...]:
+    """The tasks with other weights."""
+    return tuple(dataclasses.replace(task, weight=weights[task.name]) for task in tasks)
+
+
+def takes_hyper_parameters(build: Callable[..., Any]) -> bool:
+    """Whether `build` is `build(tasks, hp)` rather than `build(tasks)`.
+
+    Raises:
+        TypeError: If it is neither.
+
+    Example:
+        >>> takes_hyper_parameters(lambda tasks, hp: None)
+        True
+    """
+    if not callable(build):
+        raise TypeError(f"build must be a function of tasks; received {build!r}.")
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(build).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needed) not in (1, 2):
+        raise TypeError(f"build must be build(tasks) or build(tasks, hp); it takes {needed}.")
+    return len(needed) == 2
+
+
+def _key(name: str) -> str:
+    return f"weight/{name}"
