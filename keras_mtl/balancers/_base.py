@@ -3,7 +3,8 @@
 import abc
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -76,6 +77,19 @@ class Balancer(keras.layers.Layer, abc.ABC):
     `GradientBalancer`. The kind tells `BalancedModel` what to compute. A balancer is a layer,
     so its state is saved, restored and mirrored with the model. It also works on plain arrays,
     without a model.
+
+    `BalancedModel` calls, in this order: `bind` with the names of the tasks, `build`, the rule
+    (`scalarise`, `weigh` or `merge`) inside `on_tasks` at each step, and `end_epoch` after each
+    epoch.
+
+    Args:
+        name: Optional name of the layer.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> balancer = mtl.balancers.PCGrad()
+        >>> isinstance(balancer, mtl.balancers.Balancer)
+        True
     """
 
     min_tasks: ClassVar[int] = 1
@@ -89,13 +103,22 @@ class Balancer(keras.layers.Layer, abc.ABC):
             setattr(cls, cls._rule, _door(cls.__dict__[cls._rule]))
 
     def __init__(self, *, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, dtype="float32", **kwargs)
+        # Statistics are float32 whatever the policy of the network (a config carries a dtype).
+        super().__init__(name=name, **{**kwargs, "dtype": "float32"})
+        self.task_names: tuple[str, ...] | None = None
         self._indices: Tensor | None = None
         self._updates: dict[str, Tensor] | None = None
         self._states: tuple[TaskState, ...] = ()
 
+    def bind(self, names: Sequence[str]) -> None:
+        """Tells the names of the tasks, in the order of the losses; call it before `build`.
+
+        Needed only where an argument is a dict by task name, and done by `BalancedModel`.
+        """
+        self.task_names = tuple(names)
+
     def build(self, num_tasks: int) -> None:
-        """Makes the state for `num_tasks` tasks; a subclass adds its own and calls this."""
+        """Makes the state for `num_tasks` tasks; a subclass calls this, then adds its own."""
         self.num_tasks = int(num_tasks)
         self.iteration = self.add_state("iteration", (), dtype="int32", task_axes=0)
         self.built = True
@@ -128,6 +151,45 @@ class Balancer(keras.layers.Layer, abc.ABC):
         """All state, learned variables included, in the order in which it was added."""
         return self._states
 
+    def per_task(
+        self, argument: str, value: "float | Sequence[float] | Mapping[str, float]"
+    ) -> tuple[float, ...]:
+        """One number a task, from one for all, a sequence, or a dict by task name; in `build`.
+
+        Raises:
+            ValueError: If there are not as many numbers as tasks, or the keys of a dict are not
+                exactly the tasks that `bind` named.
+        """
+        if isinstance(value, Mapping):
+            if self.task_names is None:
+                raise ValueError(
+                    f"{self.name}: {argument} goes by task name and no names are known; use the "
+                    "balancer in a BalancedModel, call bind(names) first, or pass a sequence."
+                )
+            if set(value) != set(self.task_names):
+                raise ValueError(
+                    f"{self.name}: {argument} must have exactly the tasks {self.task_names}; "
+                    f"missing: {sorted({*self.task_names} - {*value})}, "
+                    f"unknown: {sorted({*value} - {*self.task_names})}."
+                )
+            return tuple(float(value[name]) for name in self.task_names)
+        if isinstance(value, Sequence):
+            if len(value) != self.num_tasks:
+                raise ValueError(
+                    f"{self.name}: {argument} has {len(value)} numbers for {self.num_tasks} "
+                    "tasks; give one a task."
+                )
+            return tuple(float(entry) for entry in value)
+        return (float(value),) * self.num_tasks
+
+    def present(self, values: Tensor) -> Tensor:
+        """The entries, of a constant with one a task, of the tasks that take part."""
+        values = ops.convert_to_tensor(values, "float32")
+        return values if self._indices is None else ops.take(values, self._indices, axis=0)
+
+    def end_epoch(self) -> None:
+        """Told by the trainer, outside of any graph, that an epoch has ended; does nothing."""
+
     @contextlib.contextmanager
     def on_tasks(self, indices: Tensor | None) -> Iterator[dict[str, Tensor]]:
         """Runs the rule for some tasks only, and collects what it would have assigned.
@@ -148,14 +210,43 @@ class Balancer(keras.layers.Layer, abc.ABC):
         """A seed for `keras.random` that changes with each step and with nothing else."""
         return IterationSeed(seed, self.iteration.value)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal balancer; a subclass adds its own."""
+        config: dict[str, Any] = super().get_config()
+        del config["dtype"]
+        return config
+
     def get_build_config(self) -> dict[str, Any]:
-        """The number of tasks."""
-        return {"num_tasks": self.num_tasks}
+        """The number of tasks, and their names where `bind` told them."""
+        names = None if self.task_names is None else list(self.task_names)
+        return {"num_tasks": self.num_tasks, "task_names": names}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Builds for the number of tasks of `get_build_config`."""
+        """Builds for the tasks of `get_build_config`."""
         if not self.built:
+            if config.get("task_names") is not None:
+                self.bind(config["task_names"])
             self.build(config["num_tasks"])
+
+
+def check_numbers(
+    argument: str,
+    value: float | Sequence[float] | Mapping[str, float],
+    low: float = 0.0,
+    high: float = math.inf,
+) -> None:
+    """Raises where a number, or one of a sequence or dict, is not finite or out of range."""
+    if isinstance(value, Mapping):
+        entries: list[tuple[Any, float]] = list(value.items())
+    else:
+        entries = list(enumerate(value if isinstance(value, Sequence) else (value,)))
+    for task, entry in entries:
+        if isinstance(entry, str) or not (math.isfinite(entry) and low <= entry <= high):
+            where = f" of task {task!r}" if len(entries) > 1 else ""
+            raise ValueError(
+                f"{argument}{where} must be a finite number from {low:g} to {high:g}; "
+                f"received {entry!r}."
+            )
 
 
 def _is_abstract(method: Any) -> bool:
@@ -169,21 +260,15 @@ def _door(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(rule)
     def checked(self: Balancer, *arrays: Tensor) -> Tensor:
         arrays = tuple(ops.convert_to_tensor(array, "float32") for array in arrays)
-        num_tasks = arrays[-1].shape[0]
-        expected = {"weigh": ("gramian", (num_tasks, num_tasks)), "merge": ("gradients", None)}
-        if len(arrays[-1].shape) != 1:
-            raise ValueError(f"{self.name}: losses must be [K]; received {arrays[-1].shape}.")
-        for array, (name, shape) in zip(arrays[:-1], [expected.get(self._rule, ("", None))]):
-            got = tuple(array.shape)
-            if len(got) != 2 or got[0] != num_tasks or shape not in (None, got):
-                raise ValueError(
-                    f"{self.name}: {name} has shape {got}, which does not fit {num_tasks} losses."
-                )
+        num_tasks = _check_shapes(self, arrays)
         if not self.built:
+            if self._indices is not None:
+                raise ValueError(f"{self.name}: call build(num_tasks) before on_tasks(indices).")
             self.build(num_tasks)
-        if self._indices is None and num_tasks != self.num_tasks:
+        expected = self.num_tasks if self._indices is None else self._indices.shape[0]
+        if num_tasks != expected:
             raise ValueError(
-                f"{self.name} was built for {self.num_tasks} tasks; received {num_tasks}. "
+                f"{self.name} expects {expected} losses; received {num_tasks}. "
                 "Make a new balancer for another number of tasks."
             )
         result = rule(self, *arrays)
@@ -191,6 +276,22 @@ def _door(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return result
 
     return checked
+
+
+def _check_shapes(balancer: Balancer, arrays: Sequence[Tensor]) -> int:
+    """The number of tasks, when losses are `[K]` and what comes before them fits."""
+    *statistics, losses = (tuple(array.shape) for array in arrays)
+    if len(losses) != 1:
+        raise ValueError(f"{balancer.name}: losses must be [K]; received shape {losses}.")
+    for shape in statistics:
+        expected = "[K, K]" if balancer._rule == "weigh" else "[K, n]"
+        fits = len(shape) == 2 and shape[0] == losses[0]
+        if not fits or (balancer._rule == "weigh" and shape[1] != losses[0]):
+            raise ValueError(
+                f"{balancer.name}: with {losses[0]} losses, {balancer._rule} expects an array "
+                f"{expected} and the losses; received shape {shape}."
+            )
+    return int(losses[0])
 
 
 class LossBalancer(Balancer):

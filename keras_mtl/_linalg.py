@@ -1,0 +1,307 @@
+"""Small dense problems of the balancers, in `keras.ops` and with a bounded number of steps.
+
+All of them are about K task gradients that are known by their Gramian alone. It is rescaled to
+cosines first, so that gradients of very different lengths are no difficulty, and the solvers
+run in float64: a Gramian squares the condition of the gradients, and K x K numbers cost nothing.
+
+Both programs are solved by a primal-dual interior-point method with Mehrotra's predictor and
+corrector (Nocedal & Wright, Numerical Optimization, 2006, sections 16.6 and 19.3). It treats all
+tasks alike: equal gradients get equal weights, which an active-set method would not give.
+"""
+
+from collections.abc import Callable
+
+from keras import ops
+
+from keras_mtl._types import Tensor
+
+_TINY = 1e-100
+_MAX_STEPS = 40
+
+
+def simplex_projection(point: Tensor) -> Tensor:
+    """Projects a point `[K]` onto the simplex of weights: not negative, with sum 1.
+
+    Args:
+        point: Any finite vector `[K]`.
+
+    Returns:
+        The nearest point of the simplex, `[K]`.
+
+    Example:
+        >>> [float(w) for w in simplex_projection(ops.array([0.5, 1.0, -3.0]))]
+        [0.25, 0.75, 0.0]
+
+    Reference: Held, Wolfe & Crowder, Mathematical Programming 6 (1974).
+    """
+    falling = ops.flip(ops.sort(point))
+    counts = ops.arange(1, point.shape[0] + 1, dtype=falling.dtype)
+    thresholds = (ops.cumsum(falling) - 1) / counts
+    # The threshold of the largest support whose smallest entry still exceeds it.
+    size = ops.sum(ops.cast(falling > thresholds, "int32"))
+    return ops.maximum(point - ops.take(thresholds, size - 1), 0)
+
+
+def cosines_and_lengths(gramian: Tensor) -> tuple[Tensor, Tensor]:
+    """The cosines `[K, K]` between vectors and their lengths `[K]`, in float64.
+
+    A vector of length zero has cosine 0 to all others and 1 to itself. Entries that are not
+    finite are read as 0, so that no factorisation fails; `nan_where_not_finite` marks results.
+
+    Args:
+        gramian: Inner products `[K, K]`.
+
+    Returns:
+        Cosines and lengths.
+
+    Example:
+        >>> cosines, lengths = cosines_and_lengths(ops.array([[4.0, 3.0], [3.0, 9.0]]))
+        >>> [float(x) for x in lengths], float(cosines[0, 1])
+        ([2.0, 3.0], 0.5)
+    """
+    gramian = ops.cast(gramian, "float64")
+    gramian = ops.where(ops.isfinite(gramian), gramian, 0)
+    lengths = ops.sqrt(ops.maximum(ops.diagonal(gramian), 0))
+    inverse = ops.where(lengths > 0, 1 / ops.maximum(lengths, _TINY), 0)
+    cosines = ops.clip(gramian * inverse[:, None] * inverse[None, :], -1, 1)
+    diagonal = ops.eye(gramian.shape[0], dtype="float64")
+    return cosines * (1 - diagonal) + diagonal, lengths
+
+
+def nan_where_not_finite(result: Tensor, gramian: Tensor) -> Tensor:
+    """The result in float32, or NaN throughout where the Gramian is not finite."""
+    result = ops.cast(result, "float32")
+    return ops.where(ops.all(ops.isfinite(gramian)), result, float("nan"))
+
+
+def min_norm_point(gramian: Tensor) -> Tensor:
+    """Weights of the shortest vector in the convex hull of K vectors.
+
+    Solves `min_w w^T G w` over the simplex. Where several weights give that vector (equal
+    vectors, more vectors than dimensions), one in the middle of them is returned. Vectors of
+    length zero share all the weight; if all are zero the weights are equal.
+
+    Args:
+        gramian: Inner products `[K, K]` of the vectors, of any scale.
+
+    Returns:
+        Weights `[K]` in float32; NaN where the Gramian is not finite.
+
+    Example:
+        >>> weights = min_norm_point(ops.array([[18.0, -22.0], [-22.0, 38.0]]))
+        >>> [round(float(w), 4) for w in weights]
+        [0.6, 0.4]
+    """
+    num_vectors = gramian.shape[0]
+    cosines, lengths = cosines_and_lengths(gramian)
+    is_zero = lengths == 0
+    if num_vectors == 1:
+        weights = ops.ones((1,), "float64")
+    elif num_vectors == 2:
+        weights = _min_norm_of_two(cosines[0, 1], lengths)
+    else:
+        shares = _shares(lengths)
+        weights = _min_norm_of_many(cosines, shares) * shares
+    zeros = ops.cast(is_zero, "float64")
+    weights = ops.where(ops.any(is_zero), zeros, weights)
+    return nan_where_not_finite(weights / ops.sum(weights), gramian)
+
+
+def _shares(lengths: Tensor) -> Tensor:
+    """Shortest length over each length: what a unit vector's coefficient counts as weight."""
+    shortest = ops.min(ops.where(lengths > 0, lengths, float("inf")))
+    shares = ops.where(lengths > 0, shortest / ops.maximum(lengths, _TINY), 0)
+    return ops.where(ops.any(lengths > 0), shares, ops.ones_like(shares))
+
+
+def _min_norm_of_two(cosine: Tensor, lengths: Tensor) -> Tensor:
+    """The closed form: the point of a segment nearest to the origin."""
+    first, second = lengths[0], lengths[1]
+    longest = ops.maximum(ops.maximum(first, second), _TINY)
+    first, second = first / longest, second / longest
+    across = first * first + second * second - 2 * cosine * first * second
+    toward = second * (second - cosine * first)
+    share = ops.where(across > 0, ops.clip(toward / ops.maximum(across, _TINY), 0, 1), 0.5)
+    return ops.stack([share, 1 - share])
+
+
+def _min_norm_of_many(cosines: Tensor, shares: Tensor) -> Tensor:
+    """Coefficients u >= 0 of the unit vectors in the shortest vector, up to a common factor.
+
+    With `a` the shares, weights are w = u * a and `min u^T C u` subject to `a^T u = 1` has the
+    same solution, but for its length, as `min 1/2 u^T (C + a a^T) u - a^T u` without the
+    constraint: its conditions `C u - (1 - a^T u) a = z >= 0`, `u z = 0` are those of the former.
+    """
+    matrix = cosines + ops.outer(shares, shares)
+
+    def go_on(step: Tensor, u: Tensor, z: Tensor) -> Tensor:
+        return ops.logical_and(step < _MAX_STEPS, ops.mean(u * z) > 1e-15)
+
+    def body(step: Tensor, u: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        residual = ops.matmul(matrix, u) - shares - z
+        inverse = ops.inv(matrix + ops.diag(z / u))
+
+        def toward(products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            du = ops.matmul(inverse, products / u - residual)
+            dz = (products - z * du) / u
+            return du, dz, _reach(0.995, (u, du), (z, dz))
+
+        du, dz, length = toward(-u * z)
+        gap, left = ops.mean(u * z), ops.mean((u + length * du) * (z + length * dz))
+        du, dz, length = toward(_centre(gap, left, 3) - u * z - du * dz)
+        return step + 1, _inside(u + length * du), _inside(z + length * dz)
+
+    u = ops.ones_like(shares) / ops.sum(shares)
+    gradient = ops.matmul(matrix, u) - shares
+    z = ops.maximum(gradient, 0) + ops.maximum(1e-3, ops.max(ops.abs(gradient)))
+    return ops.while_loop(go_on, body, (0, u, z))[1]
+
+
+def _reach(fraction: float, *pairs: tuple[Tensor, Tensor]) -> Tensor:
+    """The longest step up to 1 that goes only that fraction of the way to a sign change."""
+    values = ops.concatenate([value for value, _ in pairs])
+    changes = ops.concatenate([change for _, change in pairs])
+    falls = ops.max(-changes / values)
+    return ops.where(falls > fraction, fraction / ops.maximum(falls, _TINY), 1.0)
+
+
+def _centre(gap: Tensor, left: Tensor, power: int, least: float = 0.0) -> Tensor:
+    """Mehrotra's target for the products: small where the predictor closed most of the gap."""
+    return ops.clip((left / gap) ** power, least, 1) * gap
+
+
+def _inside(value: Tensor) -> Tensor:
+    """Keeps a variable of the interior-point method off its bound, also where it underflows."""
+    return ops.maximum(value, _TINY)
+
+
+def best_worst_case(cosines: Tensor, shares: Tensor, centre: Tensor, radius: float) -> Tensor:
+    """The direction in a ball that serves the worst-served vector best.
+
+    Solves `max_d min_i <g_i, d>` subject to `|d - g_0| <= radius` for `g_0` of length 1, in
+    the coefficients x of `d = g_0 + radius * sum_i x_i g_i / |g_i|`.
+
+    Args:
+        cosines: Cosines `[K, K]` between the vectors, float64.
+        shares: Shortest length over each length `[K]`; 0 where a vector takes no part.
+        centre: Inner products `[K]` of unit vectors with `g_0`; 1 where a vector takes no part.
+        radius: Radius of the ball, above 0.
+
+    Returns:
+        Coefficients x `[K]`, float64; `x^T C x` is 1 where the ball is what limits.
+
+    Example:
+        >>> x = best_worst_case(
+        ...     ops.eye(2, dtype="float64"), ops.ones(2, "float64"), ops.zeros(2, "float64"), 1.0
+        ... )
+        >>> [round(float(value), 4) for value in x]  # halfway between two orthogonal vectors
+        [0.7071, 0.7071]
+    """
+    ball = _Ball(cosines, shares, centre, radius)
+    return ops.while_loop(ball.go_on, ball.step, (0, *ball.start()))[1]
+
+
+class _Ball:
+    """The interior-point method of `best_worst_case`.
+
+    Variables: x, the guaranteed level t, the multipliers u of `s_i = b_i + c (C x)_i - a_i t`
+    and y of `q = (1 - x^T C x) / 2`. Conditions: `y x = u`, `a^T u = 1`, `u s = 0`, `y q = 0`.
+    """
+
+    def __init__(self, cosines: Tensor, shares: Tensor, centre: Tensor, radius: float) -> None:
+        self.cosines, self.shares, self.centre = cosines, shares, centre
+        self.radius = radius
+        self.eye = ops.eye(shares.shape[0], dtype="float64")
+
+    def start(self) -> tuple[Tensor, ...]:
+        """The centre of the ball, at a level below that of all vectors."""
+        level = ops.min(
+            ops.where(
+                self.shares > 0,
+                (self.centre - 0.5 * (1 + self.radius)) / ops.maximum(self.shares, _TINY),
+                float("inf"),
+            )
+        )
+        u = ops.ones_like(self.shares) / ops.sum(self.shares)
+        length = ops.sqrt(ops.maximum(ops.sum(u * ops.matmul(self.cosines, u)), 0))
+        return ops.zeros_like(u), level, u, ops.maximum(length, 1e-3)
+
+    def slacks(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """C x, the slack s of each vector and the slack q of the ball."""
+        image = ops.matmul(self.cosines, x)
+        slack = self.centre + self.radius * image - self.shares * level
+        return image, _inside(slack), _inside(0.5 * (1 - ops.sum(x * image)))
+
+    def go_on(self, step: Tensor, x: Tensor, level: Tensor, u: Tensor, y: Tensor) -> Tensor:
+        """Whether the products of slacks and multipliers, or the equations, are still off."""
+        _, s, q = self.slacks(x, level)
+        gap = (ops.sum(u * s) + y * q) / (u.shape[0] + 1)
+        off = y * x - u
+        off = ops.sum(off * ops.matmul(self.cosines, off))
+        return ops.logical_and(step < _MAX_STEPS, ops.logical_or(gap > 1e-10, off > 1e-20))
+
+    def step(
+        self, step: Tensor, x: Tensor, level: Tensor, u: Tensor, y: Tensor
+    ) -> tuple[Tensor, ...]:
+        """One predictor, one corrector with the same matrix, and the move."""
+        image, s, q = self.slacks(x, level)
+        newton = self._newton(x, level, u, y)
+        dx, dlevel, du, dy, ds, bend, length = newton(-u * s, -y * q)
+        gap = (ops.sum(u * s) + y * q) / (u.shape[0] + 1)
+        fall = ops.sum(image * dx)
+        left = ops.sum((u + length * du) * (s + length * ds))
+        left += (y + length * dy) * (q - length * fall - length * length * bend)
+        target = _centre(gap, left / (u.shape[0] + 1), 2, 1e-2)
+        dx, dlevel, du, dy, _, _, length = newton(
+            target - u * s - du * ds, target - y * q + dy * fall + y * bend
+        )
+        u, y = _inside(u + length * du), _inside(y + length * dy)
+        return step + 1, x + length * dx, level + length * dlevel, u, y
+
+    def _newton(
+        self, x: Tensor, level: Tensor, u: Tensor, y: Tensor
+    ) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
+        """Newton's direction for given changes of the products u s and y q."""
+        a, radius = self.shares, self.radius
+        image, s, q = self.slacks(x, level)
+        inverse = ops.inv(
+            y * self.eye + ops.outer(x, image) * (y / q) + self.cosines * (radius * u / s)[:, None]
+        )
+
+        def change(products: Tensor) -> tuple[Tensor, Tensor]:
+            dx = ops.matmul(inverse, products)
+            return dx, radius * ops.matmul(self.cosines, dx)
+
+        dx_level, ds_level = change(u / s * a)
+        ds_level = ds_level - a
+        weight_level = ops.sum(a * u / s * ds_level)
+
+        def newton(us: Tensor, yq: Tensor) -> tuple[Tensor, ...]:
+            dx, ds = change(u - y * x - x * (yq / q) + us / s)
+            missing = 1 - ops.sum(a * u)
+            dlevel = (ops.sum(a * (us - u * ds) / s) - missing) / weight_level
+            dx, ds = dx + dx_level * dlevel, ds + ds_level * dlevel
+            du, dy = (us - u * ds) / s, (yq + y * ops.sum(image * dx)) / q
+            fall = ops.sum(image * dx)
+            bend = 0.5 * ops.sum(dx * ops.matmul(self.cosines, dx))
+            length = _reach(0.85, (s, ds), (u, du), (y[None], dy[None]))
+            length = ops.minimum(length, _reach_of_ball(0.85, q, fall, bend))
+            return dx, dlevel, du, dy, ds, bend, length
+
+        return newton
+
+
+def _reach_of_ball(fraction: float, q: Tensor, fall: Tensor, bend: Tensor) -> Tensor:
+    """The step after which `q - step * fall - step^2 * bend` has lost that fraction of q."""
+    root = ops.sqrt(ops.maximum(fall * fall + 4 * bend * fraction * q, 0))
+    reach = 2 * fraction * q / ops.maximum(fall + root, _TINY)
+    return ops.where(fall + root > 0, reach, 1.0)
+
+
+__all__ = [
+    "best_worst_case",
+    "cosines_and_lengths",
+    "min_norm_point",
+    "nan_where_not_finite",
+    "simplex_projection",
+]

@@ -1,0 +1,86 @@
+"""Gradient sign dropout."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl._types import Tensor
+from keras_mtl.balancers._base import GradientBalancer, check_numbers
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class GradDrop(GradientBalancer):
+    """Keeps, entry by entry, either the positive or the negative gradients, at random.
+
+    For each entry, with u drawn uniformly from 0 to 1,
+
+        p = (1 + sum_i g_i / sum_i |g_i|) / 2
+        d = sum_i (l_i + (1 - l_i) m_i) g_i     m_i = [g_i > 0][p > u] + [g_i < 0][p < u]
+
+    so that all that is kept has one sign, and the sign with more behind it is likelier. Choose it
+    as noise that finds minima where tasks agree. Not the right choice with few steps, or where
+    memory is short: all gradients are joined into one array `[K, n]`.
+
+    The direction has the scale of the plain sum, and equals it in entries without conflict.
+
+    Args:
+        leak: The part `l_i` of a task's gradient that is always kept: a number from 0 to 1, K of
+            them, or a dict by task name. Defaults to `0.0`.
+        seed: Of the draws, which change at each step. Defaults to `0`. XLA draws other numbers
+            from a seed than TensorFlow without it.
+        name: Optional name of the layer.
+
+    Raises:
+        ValueError: If a leak is not from 0 to 1 or the seed is negative; when the model is made,
+            if there is not one leak a task.
+
+    Example:
+        >>> direction = GradDrop().merge([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], [1.0, 1.0])
+        >>> float(direction[0]) in (-4.0, 6.0), [float(entry) for entry in direction[1:]]
+        (True, [2.0, 2.0])
+
+    Reference: Chen et al. (2020), arXiv:2010.06808. The paper's layer stands at an activation: it
+    multiplies gradients by the activation's sign and sums them over the batch before it takes p.
+    Here p is taken of the gradients as they come, of shared variables or of a representation.
+    """
+
+    def __init__(
+        self,
+        *,
+        leak: float | Sequence[float] | Mapping[str, float] = 0.0,
+        seed: int = 0,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        check_numbers("leak", leak, 0, 1)
+        if seed != int(seed) or not 0 <= seed < 2**32:
+            raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1; got {seed!r}.")
+        self._leak = leak
+        self._seed = int(seed)
+
+    def build(self, num_tasks: int) -> None:
+        """Makes the state for `num_tasks` tasks."""
+        super().build(num_tasks)
+        self._leaks = self.per_task("leak", self._leak)
+
+    def merge(self, gradients: Tensor, losses: Tensor) -> Tensor:
+        """The direction `[n]` for gradients `[K, n]`."""
+        total = ops.sum(gradients, axis=0)
+        size = ops.sum(ops.abs(gradients), axis=0)
+        positive = 0.5 * (1 + ops.divide_no_nan(total, size))
+        draw = keras.random.uniform(total.shape, seed=self.seed(self._seed))
+        keep = ops.where(positive > draw, gradients > 0, gradients < 0)
+        leak = self.present(self._leaks)[:, None]
+        return ops.sum(gradients * (leak + (1 - leak) * ops.cast(keep, "float32")), axis=0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal balancer."""
+        given: Any = self._leak
+        if isinstance(given, Mapping):
+            given = dict(given)
+        elif isinstance(given, Sequence):
+            given = list(given)
+        return {**super().get_config(), "leak": given, "seed": self._seed}

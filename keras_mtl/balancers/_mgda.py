@@ -1,0 +1,82 @@
+"""Multiple-gradient descent."""
+
+from typing import Any, Literal, get_args
+
+import keras
+from keras import ops
+
+from keras_mtl._linalg import min_norm_point
+from keras_mtl._types import Tensor
+from keras_mtl.balancers._base import GramianBalancer
+
+Normalization = Literal["none", "l2", "loss", "loss+"]
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class MGDA(GramianBalancer):
+    """Follows the shortest vector in the convex hull of the gradients.
+
+        alpha = argmin |sum_i alpha_i g_i|^2   over the simplex        d = sum_i alpha_i g_i
+
+    The direction is at right angles or better to no task's ascent: every loss falls, at first
+    order at the same rate or faster. Choose it where no task may get worse. Not the right choice
+    where gradients differ much in length: it follows the shortest, so a task that has converged
+    slows all others; `normalization` softens that.
+
+    Weights are on the simplex (they sum to 1). A task with gradient zero takes all the weight
+    and the direction is zero: the point is Pareto-stationary. Tasks with equal gradients share
+    their weight equally.
+
+    Args:
+        normalization: By what gradients are divided before the weights are found: `"none"`,
+            `"l2"` (their length), `"loss"` (the task's loss) or `"loss+"` (both). The weights
+            then apply to the gradients as they are, so that only `"none"` keeps the promise
+            above. Defaults to `"none"`.
+        name: Optional name of the layer.
+
+    Raises:
+        ValueError: If `normalization` is none of these.
+
+    Example:
+        >>> weights = MGDA().weigh([[18.0, -22.0], [-22.0, 38.0]], [1.0, 1.0])
+        >>> [round(float(weight), 4) for weight in weights]
+        [0.6, 0.4]
+
+    Reference: Sener & Koltun (2018), arXiv:1810.04650; at a representation it is their MGDA-UB.
+    The minimum is exact (theirs is a Frank-Wolfe iteration, stopped after 250 steps).
+    """
+
+    def __init__(
+        self,
+        *,
+        normalization: Normalization = "none",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        if normalization not in get_args(Normalization):
+            raise ValueError(
+                f"normalization must be one of {get_args(Normalization)}; got {normalization!r}."
+            )
+        self.normalization = normalization
+
+    def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
+        """Weights `[K]` of the shortest vector, for a Gramian `[K, K]` and losses `[K]`."""
+        gramian = ops.cast(gramian, "float64")
+        if self.normalization in ("l2", "loss+"):
+            gramian = _divide(gramian, ops.sqrt(ops.maximum(ops.diagonal(gramian), 0)))
+        if self.normalization in ("loss", "loss+"):
+            # A task with loss zero is done: it becomes the longest, so its weight goes to zero.
+            sizes = ops.abs(ops.cast(losses, "float64"))
+            gramian = _divide(gramian, ops.maximum(sizes, 1e-9 * ops.max(sizes)))
+        return min_norm_point(gramian)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal balancer."""
+        return {**super().get_config(), "normalization": self.normalization}
+
+
+def _divide(gramian: Tensor, sizes: Tensor) -> Tensor:
+    """The Gramian of gradients divided by their sizes; by 1 where a size is 0."""
+    inverse = 1 / ops.where(sizes > 0, sizes, 1)
+    return gramian * inverse[:, None] * inverse[None, :]

@@ -1,0 +1,90 @@
+"""Weighting by homoscedastic uncertainty."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl._types import Tensor
+from keras_mtl.balancers._base import LossBalancer, check_numbers
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class Uncertainty(LossBalancer):
+    """Learns a noise variance for each task, and weights the task by its inverse.
+
+    With `s_i = log sigma_i^2` learned beside the network, it minimises the sum of
+
+        L_i / (2 sigma_i^2) + log sigma_i  =  exp(-s_i) L_i / 2 + s_i / 2   (regression)
+        L_i / sigma_i^2 + log sigma_i      =  exp(-s_i) L_i + s_i / 2       (classification)
+
+    Choose it where losses differ in scale, or change it slowly: at the best `s_i` both forms
+    weight a task by `1 / (2 L_i)`, so that what is minimised is the mean logarithm of the
+    losses. Not the right choice with losses that may be negative (the sum has no minimum then)
+    or that come near zero (their weight grows without bound).
+
+    Weights (the derivatives by the losses) begin at 1/2 or 1 and follow the losses. The sum
+    itself is negative where losses are below 1/e: watch the losses of the tasks instead. The
+    variables `log_variance` are trained by the model's optimizer, but should not decay:
+    `optimizer.exclude_from_weight_decay(var_names=["log_variance"])`.
+
+    Args:
+        regression: Which form: `True`, `False`, K of them, or a dict by task name. Defaults to
+            `True` for all tasks.
+        initial: The first `s_i`. Defaults to `0.0`.
+        name: Optional name of the layer.
+
+    Raises:
+        ValueError: If `initial` is not finite; when the model is made, if `regression` is not
+            one value a task.
+
+    Example:
+        >>> float(Uncertainty(regression=[True, False]).scalarise([2.0, 3.0]))
+        4.0
+
+    Reference: Kendall, Gal & Cipolla (2018), arXiv:1705.07115, equations 7 and 10, where
+    classification divides logits by the variance, which the second form approximates.
+    """
+
+    def __init__(
+        self,
+        *,
+        regression: bool | Sequence[bool] | Mapping[str, bool] = True,
+        initial: float = 0.0,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        check_numbers("regression", regression, 0, 1)
+        check_numbers("initial", initial, -math.inf)
+        self._regression = regression
+        self._initial = float(initial)
+
+    def build(self, num_tasks: int) -> None:
+        """Makes the state for `num_tasks` tasks."""
+        super().build(num_tasks)
+        forms = self.per_task("regression", self._regression)
+        self._factors = tuple(0.5 if form else 1.0 for form in forms)
+        self.log_variance = self.add_state(
+            "log_variance",
+            (num_tasks,),
+            keras.initializers.Constant(self._initial),
+            trainable=True,
+        )
+
+    def scalarise(self, losses: Tensor) -> Tensor:
+        """The sum of both terms over the tasks, for losses `[K]`."""
+        log_variance = self.log_variance.value
+        weights = self.present(self._factors) * ops.exp(-log_variance)
+        return ops.sum(weights * losses + 0.5 * log_variance)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal balancer."""
+        given: Any = self._regression
+        if isinstance(given, Mapping):
+            given = dict(given)
+        elif isinstance(given, Sequence):
+            given = list(given)
+        return {**super().get_config(), "regression": given, "initial": self._initial}
