@@ -1,0 +1,139 @@
+"""The doors of `BalancedModel`: networks, balancers, strategies and data that fit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mtl import data
+from keras_mtl._replicas import num_replicas
+from keras_mtl._tasks import Task
+from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
+from keras_mtl.training._frontier import Frontier, named_outputs
+
+
+def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...]:
+    """The names of the outputs, in the network's order, if they are exactly the tasks'."""
+    names = tuple(named_outputs(network))
+    wanted = [task.name for task in tasks]
+    missing = sorted(set(wanted) - set(names))
+    extra = sorted(set(names) - set(wanted))
+    if missing or extra:
+        raise ValueError(
+            f"the network's outputs {sorted(names)} must be the tasks {sorted(wanted)}: "
+            + "; ".join(
+                part
+                for part in (
+                    f"no output for the task(s) {missing}" if missing else "",
+                    f"no task for the output(s) {extra}" if extra else "",
+                )
+                if part
+            )
+            + "."
+        )
+    return names
+
+
+def check_balancing(
+    balancer: Balancer, parts: Frontier, tasks: Sequence[Task], at: str, every: int
+) -> None:
+    """Raises where a balancer cannot work on a network in the way that is asked."""
+    kinds = (LossBalancer, GramianBalancer, GradientBalancer)
+    if not isinstance(balancer, kinds):
+        raise TypeError(
+            "balancer must be a LossBalancer, GramianBalancer or GradientBalancer, such as "
+            f"keras_mtl.balancers.PCGrad(); received {balancer!r}."
+        )
+    if at not in ("parameters", "representation"):
+        raise ValueError(f"at must be 'parameters' or 'representation'; received {at!r}.")
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise ValueError(f"every must be a whole number of steps, at least 1; received {every!r}.")
+    names = [task.name for task in tasks]
+    kind = type(balancer).__name__
+    if len(tasks) < balancer.min_tasks:
+        raise ValueError(
+            f"{kind} needs at least {balancer.min_tasks} tasks; received {names}. Train one task "
+            "with keras_mtl.balancers.Equal(), or with network.compile(**compile_args(tasks))."
+        )
+    if isinstance(balancer, LossBalancer):
+        return
+    if not parts.shared and not parts.tied:
+        raise ValueError(
+            f"{kind} balances the variables that tasks share, and the tasks {names} share none "
+            "in this network. Use a LossBalancer such as keras_mtl.balancers.Equal()."
+        )
+    if at == "representation" and parts.tied:
+        raise ValueError(
+            "at='representation' needs one frontier below which everything is shared and above "
+            f"which nothing is; in this network the towers of {names} use the same layer. Use "
+            "at='parameters'."
+        )
+
+
+def check_distribution(
+    optimizer: keras.optimizers.Optimizer, jit_compile: bool | str, steps_per_execution: int
+) -> None:
+    """Raises for options that this version of Keras gets wrong on several replicas."""
+    replicas = num_replicas()
+    if replicas == 1:
+        return
+    wrong = [
+        f"{name}={getattr(optimizer, name)}"
+        for name in ("clipnorm", "global_clipnorm", "clipvalue", "gradient_accumulation_steps")
+        if getattr(optimizer, name, None)
+    ]
+    if getattr(optimizer, "use_ema", False) and optimizer.ema_overwrite_frequency:
+        wrong.append(f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency}")
+    if jit_compile is True:
+        wrong.append("jit_compile=True")
+    if steps_per_execution > 1:
+        wrong.append(f"steps_per_execution={steps_per_execution}")
+    if wrong:
+        raise ValueError(
+            f"on {replicas} replicas {', '.join(wrong)} either fails in Keras or is applied on "
+            "each replica apart, which differs from one device. Leave it out."
+        )
+
+
+def check_fit_data(
+    x: Any,
+    y: Any,
+    tasks: Sequence[Task],
+    *,
+    validation_data: Any = None,
+    steps_per_epoch: int | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    **_: Any,
+) -> Any:
+    """The training data, if it and the validation data fit the tasks."""
+    if class_weight is not None:
+        raise ValueError(
+            "Keras takes no class_weight for several outputs; use "
+            "keras_mtl.data.class_weights(dataset, tasks, {task: {class: weight}})."
+        )
+    if isinstance(x, tf.data.Dataset):
+        data.check_dataset(x, tasks, steps_per_epoch=steps_per_epoch)
+        if steps_per_epoch is not None and x.cardinality() == tf.data.UNKNOWN_CARDINALITY:
+            x = x.repeat()  # one that ends in mid-epoch corrupts the optimizer's state
+    elif y is not None:
+        check_arrays(x, y, sample_weight, tasks)
+    if isinstance(validation_data, tf.data.Dataset):
+        data.check_dataset(validation_data, tasks, steps_per_epoch=1)
+    elif isinstance(validation_data, (tuple, list)):
+        check_arrays(*validation_data[:2], (*validation_data, None)[2], tasks)
+    return x
+
+
+def check_arrays(x: Any, y: Any, sample_weight: Any, tasks: Sequence[Task]) -> None:
+    """Checks arrays as one batch of a dataset."""
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None and not isinstance(value, Mapping):
+            raise ValueError(
+                f"{name} must be a dictionary by task with the keys "
+                f"{[task.name for task in tasks]}; received {type(value).__name__}. Keras would "
+                "bind a list to the tasks in alphabetical order."
+            )
+    parts = (x, y) if sample_weight is None else (x, y, sample_weight)
+    data.check_dataset(tf.data.Dataset.from_tensors(parts), tasks)

@@ -1,0 +1,161 @@
+"""Cuts a functional network where its tasks part: one trunk, and a tower for each task."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from keras_mtl._types import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Frontier:
+    """A network in two parts that share all variables with it.
+
+    Attributes:
+        trunk: Maps the network's inputs to the tensors of the frontier, a list.
+        towers: Maps, for each task, what it reads of the frontier to its prediction.
+        reads: The positions in the frontier that each task reads.
+        differentiable: For each tensor of the frontier, whether trainable variables lie
+            behind it: only those carry a gradient into the trunk.
+        shared: Trainable variables of the trunk.
+        own: Trainable variables of each task's tower.
+        tied: Whether one variable is used in several of these places (a layer that two towers
+            call), so that the parts do not tell whose it is.
+        branched: Whether an operation of the trunk has several outputs (a nested model with
+            heads of its own), so that not all its variables need be shared.
+    """
+
+    trunk: keras.Model
+    towers: dict[str, keras.Function]
+    reads: dict[str, tuple[int, ...]]
+    differentiable: tuple[bool, ...]
+    shared: list[keras.Variable]
+    own: dict[str, list[keras.Variable]]
+    tied: bool
+    branched: bool
+
+    @property
+    def entangled(self) -> bool:
+        """Whether only the gradients tell which variables are shared."""
+        return self.tied or self.branched
+
+
+def named_outputs(network: keras.Model) -> dict[str, Tensor]:
+    """The symbolic outputs of a functional network by name.
+
+    Raises:
+        ValueError: If it is not functional, or its outputs have no names of their own.
+    """
+    if not isinstance(network, keras.Model) or not hasattr(network, "_nodes"):
+        raise ValueError(
+            "network must be a functional keras.Model (made from keras.Input tensors); received "
+            f"{type(network).__name__}. A subclassed model does not show which variables its "
+            "tasks share: build it as keras.Model(inputs, {task: output, ...})."
+        )
+    outputs = network.output
+    if isinstance(outputs, dict):
+        nested = [name for name, output in outputs.items() if isinstance(output, (dict, list))]
+        if nested:
+            raise ValueError(f"outputs must be one tensor each; {nested} hold several.")
+        return dict(outputs)
+    flat = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    names = [output._keras_history.operation.name for output in flat]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"outputs must have different names; their layers are called {names}. Return a "
+            "dictionary of outputs: keras.Model(inputs, {task: output, ...})."
+        )
+    return dict(zip(names, flat, strict=True))
+
+
+def find_frontier(network: keras.Model, names: tuple[str, ...]) -> Frontier:
+    """Finds the frontier between what several tasks use and what one task uses.
+
+    A node of the graph belongs to the trunk if two or more outputs depend on it, and to a
+    task's tower if only that task's does.
+
+    Args:
+        network: A functional model.
+        names: The outputs that are tasks.
+    """
+    outputs = {name: named_outputs(network)[name] for name in names}
+    users = _users(outputs)
+    tensors: dict[int, Tensor] = {}
+    reads: dict[str, tuple[int, ...]] = {}
+    for name, output in outputs.items():
+        edge = _edge(output, name, users)
+        tensors.update(edge)
+        order = list(tensors)
+        reads[name] = tuple(sorted(order.index(key) for key in edge))
+    frontier = list(tensors.values())
+    towers = {
+        name: keras.Function([frontier[i] for i in reads[name]], outputs[name]) for name in names
+    }
+    trunk_nodes = [node for node, tasks in users.values() if len(tasks) > 1]
+    own = {
+        name: _trainable([node for node, tasks in users.values() if tasks == {name}])
+        for name in names
+    }
+    shared = _trainable(trunk_nodes)
+    groups = [shared, *own.values()]
+    return Frontier(
+        trunk=keras.Model(network._inputs_struct, frontier),
+        towers=towers,
+        reads=reads,
+        differentiable=tuple(_differentiable(tensor) for tensor in frontier),
+        shared=shared,
+        own=own,
+        tied=sum(map(len, groups)) > len({id(v) for group in groups for v in group}),
+        branched=any(len(node.output_tensors) > 1 for node in trunk_nodes if not node.is_input),
+    )
+
+
+def _node(tensor: Tensor) -> Any:
+    operation, node_index, _ = tensor._keras_history
+    return operation._inbound_nodes[node_index]
+
+
+def _users(outputs: dict[str, Tensor]) -> dict[int, tuple[Any, set[str]]]:
+    """Every node of the graph, by identity, with the tasks that depend on it."""
+    users: dict[int, tuple[Any, set[str]]] = {}
+    for name, output in outputs.items():
+        todo = [_node(output)]
+        while todo:
+            node = todo.pop()
+            _, tasks = users.setdefault(id(node), (node, set()))
+            if name not in tasks:
+                tasks.add(name)
+                todo.extend(_node(tensor) for tensor in node.input_tensors)
+    return users
+
+
+def _edge(output: Tensor, name: str, users: dict[int, tuple[Any, set[str]]]) -> dict[int, Tensor]:
+    """The tensors at which one task's tower begins: made by the trunk, or inputs."""
+    edge: dict[int, Tensor] = {}
+    todo, seen = [output], set()
+    while todo:
+        tensor = todo.pop()
+        node = _node(tensor)
+        if node.is_input or users[id(node)][1] != {name}:
+            edge[id(tensor)] = tensor
+        elif id(node) not in seen:
+            seen.add(id(node))
+            todo.extend(node.input_tensors)
+    return edge
+
+
+def _trainable(nodes: list[Any]) -> list[keras.Variable]:
+    variables = {
+        id(variable): variable
+        for node in nodes
+        for variable in getattr(node.operation, "trainable_variables", [])
+    }
+    return list(variables.values())
+
+
+def _differentiable(tensor: Tensor) -> bool:
+    if not keras.backend.is_float_dtype(tensor.dtype):
+        return False
+    nodes = [node for node, _ in _users({"": tensor}).values()]
+    return bool(_trainable(nodes))

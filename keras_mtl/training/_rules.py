@@ -1,0 +1,109 @@
+"""Applies a balancer's rule to the tasks that take part in a step, with static shapes."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from keras_mtl._types import Tensor
+from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
+
+Outcome: TypeAlias = tuple[Tensor, ...]
+
+
+def on_present(
+    balancer: Balancer, present: Tensor, rule: Callable[[Tensor | None], Outcome]
+) -> Outcome:
+    """Runs `rule` on the present tasks alone and assigns the state that it changed.
+
+    One branch for each possible number of present tasks, so that every shape is static; the
+    branch for all of them gathers nothing. `rule` takes the indices of the tasks that take part
+    (`None` for all) and returns arrays of full size. No balancer knows of absent tasks: state
+    reads and writes go through the indices too.
+
+    Args:
+        balancer: The balancer whose state the rule may change.
+        present: Which tasks take part, bool `[K]`.
+        rule: Indices to arrays whose shapes do not depend on them.
+
+    Returns:
+        What `rule` returned.
+    """
+    num_tasks = int(present.shape[0])
+    first = tf.argsort(tf.cast(present, tf.int32), direction="DESCENDING", stable=True)
+    # Gradients with respect to learned state are the rule's own business; assigning is not.
+    kept = [state.variable for state in balancer.states if not state.variable.trainable]
+
+    def branch(count: int) -> Callable[[], Outcome]:
+        def run() -> Outcome:
+            with balancer.on_tasks(None if count == num_tasks else first[:count]) as updates:
+                outcome = rule(None if count == num_tasks else first[:count])
+            return *outcome, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in kept]
+
+        return run
+
+    count = tf.reduce_sum(tf.cast(present, tf.int32))
+    results = tf.switch_case(count, [branch(n) for n in range(num_tasks + 1)])
+    for variable, value in zip(kept, results[len(results) - len(kept) :], strict=True):
+        variable.assign(value)
+    return tuple(results[: len(results) - len(kept)])
+
+
+def scalarise(balancer: LossBalancer, losses: Tensor, present: Tensor) -> Outcome:
+    """The scalar of a loss balancer, its derivatives, and those of what it learns.
+
+    Returns:
+        The scalar, weights `[K]` (0 for absent tasks), then a gradient for each of the
+        balancer's trainable variables.
+    """
+    learned = [variable.value for variable in balancer.trainable_variables]
+
+    def rule(indices: Tensor | None) -> Outcome:
+        with tf.GradientTape() as tape:
+            tape.watch(losses)
+            taking_part = _take(losses, indices)
+            scalar = balancer.scalarise(taking_part) if _any(indices) else tf.zeros(())
+        weights, *gradients = tape.gradient(
+            scalar, [losses, *learned], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        dense = [tf.convert_to_tensor(value) for value in (weights, *gradients)]
+        return tf.convert_to_tensor(scalar), *dense
+
+    return on_present(balancer, present, rule)
+
+
+def weigh(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+    """The weights `[K]` of a Gramian balancer; 0 for absent tasks."""
+
+    def rule(indices: Tensor | None) -> Outcome:
+        if not _any(indices):
+            return (tf.zeros_like(losses),)
+        part = _take(_take(gramian, indices), indices, axis=1)
+        return (_put(balancer.weigh(part, _take(losses, indices)), indices, losses),)
+
+    return on_present(balancer, present, rule)[0]
+
+
+def merge(balancer: GradientBalancer, gradients: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+    """The direction `[n]` of a gradient balancer for gradients `[K, n]`."""
+
+    def rule(indices: Tensor | None) -> Outcome:
+        if not _any(indices):
+            return (tf.zeros_like(gradients[0]),)
+        return (balancer.merge(_take(gradients, indices), _take(losses, indices)),)
+
+    return on_present(balancer, present, rule)[0]
+
+
+def _any(indices: Tensor | None) -> bool:
+    return indices is None or int(indices.shape[0]) > 0
+
+
+def _take(value: Tensor, indices: Tensor | None, axis: int = 0) -> Tensor:
+    return value if indices is None else tf.gather(value, indices, axis=axis)
+
+
+def _put(weights: Tensor, indices: Tensor | None, like: Tensor) -> Tensor:
+    if indices is None:
+        return weights
+    return tf.tensor_scatter_nd_update(tf.zeros_like(like), indices[:, None], weights)

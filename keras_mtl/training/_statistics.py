@@ -1,0 +1,124 @@
+"""Gradients of several tasks with respect to the same things, and their inner products."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from keras_mtl._types import Tensor
+
+Row: TypeAlias = list[Tensor | None]
+"""One task's gradients, a tensor for each thing; `None` where the task does not reach it."""
+
+
+def present(row: Row) -> list[Tensor]:
+    """The gradients of a row that exist."""
+    return [gradient for gradient in row if gradient is not None]
+
+
+def values(gradient: Tensor) -> Tensor:
+    """The numbers of a gradient, which for an embedding is a sparse one."""
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def times(factor: Tensor, gradient: Tensor | None) -> Tensor | None:
+    """A gradient times a scalar; a sparse one stays sparse."""
+    if gradient is None:
+        return None
+    return _with_values(gradient, values(gradient) * tf.cast(factor, gradient.dtype))
+
+
+def add(gradient: Tensor, more: Tensor | None) -> Tensor:
+    """The sum of two gradients, the second of which may not exist."""
+    if more is None:
+        return gradient
+    return tf.cast(dense(gradient), more.dtype) + tf.convert_to_tensor(more)
+
+
+def dense(gradient: Tensor | None) -> Tensor | None:
+    """A gradient as one float32 tensor; entries of a sparse one with the same row add up."""
+    if isinstance(gradient, tf.IndexedSlices):
+        shape = tf.cast(gradient.dense_shape, tf.int64)
+        indices = tf.cast(gradient.indices, tf.int64)[:, None]
+        gradient = tf.scatter_nd(indices, gradient.values, shape)
+    return None if gradient is None else tf.cast(gradient, tf.float32)
+
+
+def drop(which: Tensor, rows: list[Row]) -> list[Row]:
+    """Makes the gradients of some tasks, bool `[K]`, zero; costs nothing where it is none."""
+
+    def cleaned() -> list[Tensor]:
+        return [
+            tf.where(which[k], tf.zeros_like(values(g)), values(g))
+            for k, row in enumerate(rows)
+            for g in present(row)
+        ]
+
+    kept = [values(g) for row in rows for g in present(row)]
+    if not kept:
+        return rows
+    flat = iter(tf.cond(tf.reduce_any(which), cleaned, lambda: list(map(tf.identity, kept))))
+    return [[None if g is None else _with_values(g, next(flat)) for g in row] for row in rows]
+
+
+def _with_values(gradient: Tensor, new: Tensor) -> Tensor:
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(new, gradient.indices, gradient.dense_shape)
+    return new
+
+
+def gramian(rows: Sequence[Row]) -> Tensor:
+    """Inner products `[K, K]` of the tasks' gradients, summed over all things."""
+    num_tasks = len(rows)
+    total = tf.zeros((num_tasks, num_tasks))
+    for column in zip(*rows, strict=True):
+        used = [k for k, gradient in enumerate(column) if gradient is not None]
+        if not used:
+            continue
+        flat = tf.stack([tf.reshape(dense(column[k]), (-1,)) for k in used])
+        block = tf.matmul(flat, flat, transpose_b=True)
+        if len(used) < num_tasks:
+            spread = tf.one_hot(used, num_tasks)
+            block = tf.matmul(spread, tf.matmul(block, spread), transpose_a=True)
+        total += block
+    return total
+
+
+def jacobian(rows: Sequence[Row]) -> Tensor:
+    """The gradients as one array `[K, n]`, zero where a task does not reach a thing."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        like = dense(next(gradient for gradient in column if gradient is not None))
+        flat = [tf.zeros_like(like) if gradient is None else dense(gradient) for gradient in column]
+        columns.append(tf.stack([tf.reshape(gradient, (-1,)) for gradient in flat]))
+    return tf.concat(columns, axis=1)
+
+
+def split_like(direction: Tensor, things: Sequence[Tensor]) -> list[Tensor]:
+    """Undoes `jacobian` for one direction `[n]`: a tensor for each thing."""
+    sizes = [tf.size(thing) for thing in things]
+    parts = tf.split(direction, sizes, num=len(sizes))
+    return [tf.reshape(part, tf.shape(thing)) for part, thing in zip(parts, things, strict=True)]
+
+
+def weighted_sum(weights: Tensor, rows: Sequence[Row]) -> Row:
+    """The sum of the tasks' gradients, each times its weight: a tensor for each thing."""
+    sums: Row = []
+    for column in zip(*rows, strict=True):
+        terms = [weights[k] * dense(g) for k, g in enumerate(column) if g is not None]
+        sums.append(tf.add_n(terms) if terms else None)
+    return sums
+
+
+def nearest_weights(gramian: Tensor, products: Tensor) -> Tensor:
+    """Weights `[K]` whose sum of gradients comes nearest to a direction.
+
+    Args:
+        gramian: Inner products `[K, K]` of the gradients.
+        products: Inner products `[K]` of the gradients with the direction.
+    """
+    scale = tf.sqrt(tf.linalg.diag_part(gramian))
+    scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+    cosines = gramian / (scale[:, None] * scale[None, :])
+    cosines += 1e-6 * tf.eye(cosines.shape[0])  # equal gradients share the weight
+    return tf.linalg.solve(cosines, (products / scale)[:, None])[:, 0] / scale

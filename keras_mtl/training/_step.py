@@ -1,0 +1,258 @@
+"""One training step: losses -> statistics -> weights -> a gradient for every variable."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_mtl._replicas import num_replicas, sum_over_replicas
+from keras_mtl._types import Tensor
+from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
+from keras_mtl.training import _rules
+from keras_mtl.training._backward import Backward
+from keras_mtl.training._batches import join_batches, part_of_batch
+from keras_mtl.training._statistics import (
+    Row,
+    dense,
+    drop,
+    gramian,
+    jacobian,
+    nearest_weights,
+    present,
+    split_like,
+    times,
+    weighted_sum,
+)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a step found.
+
+    Attributes:
+        gradients: This replica's gradients by `id` of the variable; the optimizer adds up
+            those of all replicas.
+        weights: The task weights `[K]`.
+        scalar: What a loss balancer minimises; `None` for other kinds.
+        left_out: Tasks whose loss or gradient is not finite, bool `[K]`.
+    """
+
+    gradients: dict[int, Tensor]
+    weights: Tensor
+    scalar: Tensor | None
+    left_out: Tensor
+
+
+@dataclasses.dataclass
+class Step:
+    """Finds the gradients of one step; made anew for each trace.
+
+    Attributes:
+        balancer: The rule.
+        backward: Gives gradients of this replica's losses.
+        losses: Losses `[K]` of the global batch, times the tasks' own weights.
+        labelled: Which tasks have a valid label in the global batch, bool `[K]`.
+        stored: The weights `[K]` of the last step that computed them.
+        due: Whether this step computes them; `None` if every step does.
+        at: `"parameters"` or `"representation"`.
+        rescale_weights: Whether weights are brought to sum to the number of present tasks.
+        scale_towers: Whether a task's own variables are weighted too.
+    """
+
+    balancer: Balancer
+    backward: Backward
+    losses: Tensor
+    labelled: Tensor
+    stored: Tensor
+    due: Tensor | None
+    at: str
+    rescale_weights: bool
+    scale_towers: bool
+
+    def run(self) -> Outcome:
+        """Takes the backward passes and applies the rule."""
+        self.present = self.labelled & tf.math.is_finite(self.losses)
+        self.losses = tf.where(self.present, self.losses, tf.zeros_like(self.losses))
+        if isinstance(self.balancer, LossBalancer):
+            return self._by_losses(self.balancer)
+        cotangents, towers, finite = self.backward.towers(tf.cast(self.present, tf.float32))
+        self.present &= finite
+        if self.at == "representation":
+            weights, shared = self._at_representation(cotangents)
+        else:
+            weights, shared = self._at_parameters(cotangents)
+        if self.scale_towers:
+            towers = [[times(weights[k], g) for g in row] for k, row in enumerate(towers)]
+        return self._outcome(weights, shared, towers, None, finite)
+
+    def _by_losses(self, balancer: LossBalancer) -> Outcome:
+        scalar, weights, *learned = _rules.scalarise(balancer, self.losses, self._asked())
+        weights = self._or_stored(self._rescaled(weights))
+        cotangents, towers, finite = self.backward.towers(weights)
+        weights = tf.where(finite, weights, tf.zeros_like(weights))
+        shared = self.backward.weighted(tf.ones_like(weights), cotangents)
+        outcome = self._outcome(weights, shared, towers, scalar, finite)
+        share = (1.0 if self.backward.scale is None else self.backward.scale) / num_replicas()
+        for variable, gradient in zip(balancer.trainable_variables, learned, strict=True):
+            outcome.gradients[id(variable)] = gradient * share
+        return outcome
+
+    def _outcome(
+        self,
+        weights: Tensor,
+        shared: Row,
+        towers: list[Row],
+        scalar: Tensor | None,
+        finite: Tensor,
+    ) -> Outcome:
+        groups = [self.backward.shared, *self.backward.own]
+        gradients = {}
+        for variables, row in zip(groups, [shared, *towers], strict=True):
+            for variable, gradient in zip(variables, row, strict=True):
+                if gradient is None:
+                    raise ValueError(
+                        f"the variable {variable.path!r} gets no gradient from the loss of any "
+                        "task. Connect it to a task's output, or set trainable=False on its layer."
+                    )
+                gradients[id(variable)] = gradient
+        if self.backward.scale is not None:
+            # An overflow must reach the loss-scaling optimizer, which lowers its scale then.
+            overflow = self.labelled & tf.math.is_finite(self.losses) & ~finite
+            poison = tf.where(tf.reduce_any(overflow), float("nan"), 1.0)
+            gradients = {key: times(poison, g) for key, g in gradients.items()}
+        return Outcome(gradients, weights, scalar, self.labelled & ~(self.present & finite))
+
+    def _asked(self) -> Tensor:
+        """The tasks that the rule is asked about; none in a step that reuses weights."""
+        return self.present if self.due is None else self.present & self.due
+
+    def _or_stored(self, weights: Tensor) -> Tensor:
+        if self.due is None:
+            return weights
+        reused = tf.where(self.present, self.stored, tf.zeros_like(self.stored))
+        return tf.where(self.due, weights, reused)
+
+    def _rescaled(self, weights: Tensor) -> Tensor:
+        if not self.rescale_weights:
+            return weights
+        total = tf.reduce_sum(weights)
+        count = tf.reduce_sum(tf.cast(self.present, tf.float32))
+        return weights * tf.where(total > 0.0, count / total, 1.0)
+
+    def _unscaled(self, row: Row) -> Row:
+        factor = 1.0 if self.backward.scale is None else 1.0 / self.backward.scale
+        return [None if g is None else dense(g) * factor for g in row]
+
+    def _scaled(self, row: Row) -> Row:
+        """Gradients as the optimizer takes them: times its loss scale, a share a replica."""
+        factor = (1.0 if self.backward.scale is None else self.backward.scale) / num_replicas()
+        return [None if g is None else g * factor for g in row]
+
+    def _rule(self, rows: list[Row], matrix: Tensor, asked: Tensor) -> tuple[Tensor, Row | None]:
+        """The weights `[K]`, and the direction where the rule gives one.
+
+        Args:
+            rows: Gradients of the global batch, finite.
+            matrix: Their Gramian.
+            asked: The tasks that the rule sees, bool `[K]`.
+        """
+        if isinstance(self.balancer, GramianBalancer):
+            return self._rescaled(_rules.weigh(self.balancer, matrix, self.losses, asked)), None
+        if not isinstance(self.balancer, GradientBalancer):
+            raise TypeError(f"{type(self.balancer).__name__} is no kind of balancer.")
+        matrix_of_gradients = jacobian(rows)
+        direction = _rules.merge(self.balancer, matrix_of_gradients, self.losses, asked)
+        products = tf.linalg.matvec(matrix_of_gradients, direction)
+        weights = nearest_weights(matrix, products)
+        rescaled = self._rescaled(weights)
+        if self.rescale_weights:
+            direction *= tf.math.divide_no_nan(tf.reduce_sum(rescaled), tf.reduce_sum(weights))
+        return rescaled, split_like(direction, _first(rows))
+
+    def _checked(self, rows: list[Row], matrix: Tensor) -> tuple[list[Row], Tensor, Tensor]:
+        """Drops tasks whose gradient is not finite; the third value says whose are."""
+        finite = tf.math.is_finite(tf.linalg.diag_part(matrix))
+        both = finite[:, None] & finite[None, :]
+        return drop(~finite, rows), tf.where(both, matrix, tf.zeros_like(matrix)), finite
+
+    def _at_representation(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
+        rows = [self._unscaled(row) for row in cotangents]
+        if isinstance(self.balancer, GramianBalancer):
+            matrix = sum_over_replicas(self._when_due(lambda: [gramian(rows)])[0])
+            rows, matrix, finite = self._checked(rows, matrix)
+            self.present &= finite
+            weights, _ = self._rule(rows, matrix, self._asked())
+            weights = self._or_stored(weights)
+            return weights, self.backward.weighted(weights, cotangents)
+        # A merged direction is no function of a small statistic: join the batches themselves.
+        joined = [[None if g is None else join_batches(g) for g in row] for row in rows]
+        joined, matrix, finite = self._checked(joined, gramian(joined))
+        self.present &= finite
+        weights, direction = self._rule(joined, matrix, self._asked())
+        weights = self._or_stored(weights)
+        own = [part_of_batch(d, g) for d, g in zip(direction or [], _first(rows), strict=True)]
+        if self.due is not None:
+            reused = weighted_sum(weights, rows)
+            own = [tf.where(self.due, d, r) for d, r in zip(own, reused, strict=True)]
+        scale = 1.0 if self.backward.scale is None else self.backward.scale
+        return weights, self.backward.trunk([d * scale for d in own])
+
+    def _at_parameters(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
+        if self.due is None or num_replicas() > 1:
+            # Collectives cannot stand in a branch: between replicas only the passes are saved.
+            rows = self._passes(cotangents)
+            weights, shared, finite = self._from_rows(rows, self._asked())
+            weights = self._or_stored(weights)
+            if self.due is not None:
+                shared = tf.cond(self.due, lambda: shared, lambda: self._reuse(cotangents)[1])
+        else:
+            weights, shared, finite = tf.cond(
+                self.due,
+                lambda: self._from_rows(self.backward.rows(cotangents), self.present),
+                lambda: (*self._reuse(cotangents), tf.ones_like(self.present)),
+            )
+        self.present &= finite
+        return weights, shared
+
+    def _from_rows(self, rows: list[Row], asked: Tensor) -> tuple[Tensor, Row, Tensor]:
+        rows = [self._unscaled(row) for row in rows]
+        everywhere = iter(sum_over_replicas([g for row in rows for g in present(row)]))
+        rows = [[None if g is None else next(everywhere) for g in row] for row in rows]
+        rows, matrix, finite = self._checked(rows, gramian(rows))
+        weights, direction = self._rule(rows, matrix, asked & finite)
+        shared = weighted_sum(weights, rows) if direction is None else direction
+        return weights, self._scaled(shared), finite
+
+    def _reuse(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
+        weights = tf.where(self.present, self.stored, tf.zeros_like(self.stored))
+        return weights, [dense(g) for g in self.backward.weighted(weights, cotangents)]
+
+    def _passes(self, cotangents: list[Row]) -> list[Row]:
+        """A pass for each task, and zeros in a step that reuses weights."""
+        shape: list[list[bool]] = []
+
+        def passes() -> list[Tensor]:
+            rows = self.backward.rows(cotangents)
+            shape.extend([[g is not None for g in row] for row in rows])
+            return [dense(g) for row in rows for g in present(row)]
+
+        flat = iter(self._when_due(passes))
+        return [[next(flat) if exists else None for exists in row] for row in shape]
+
+    def _when_due(self, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
+        if self.due is None:
+            return compute()
+        made: list[Tensor] = []
+
+        def remembered() -> list[Tensor]:
+            made.extend(compute())
+            return made
+
+        def zeros() -> list[Tensor]:
+            return [tf.zeros(tensor.shape, tensor.dtype) for tensor in made]
+
+        return list(tf.cond(self.due, remembered, zeros))
+
+
+def _first(rows: list[Row]) -> list[Tensor]:
+    return [next(g for g in column if g is not None) for column in zip(*rows, strict=True)]
