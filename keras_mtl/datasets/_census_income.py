@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
+from keras_mtl.datasets._batches import read_batches
 from keras_mtl.datasets._census_columns import INPUTS, NUMBERS
 from keras_mtl.datasets._columns import Columns
 from keras_mtl.datasets._packed import FILES, Table, unpack, vocabularies
@@ -34,8 +35,7 @@ status, are not among the 38 inputs; nor is the weight of the person in the surv
 Positive labels in train / test: income 12,382 / 6,186, never_married 86,485 / 43,143,
 college 29,462 / 14,687.
 
-Missing entries are written `?`. 3,229 rows of the training part occur more than once, as
-published.
+Missing entries are written `?`.
 
 Data card: the inputs hold the race, the Hispanic origin, the sex, the citizenship and the
 countries of birth of real (anonymous) persons, and the labels follow the inequalities of the
@@ -56,7 +56,7 @@ _CITATION = """\
 """
 
 
-class CensusIncome(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # tfds has no types
+class CensusIncome(tfds.core.GeneratorBasedBuilder):
     """Census-Income (KDD) as a `tensorflow-datasets` builder; needs no network.
 
     The rows ship with this package. The configurations are `full` (199,523 / 99,762 rows) and
@@ -158,14 +158,13 @@ def census_income(
     builder = CensusIncome(config=config, data_dir=data_dir)
     offline = tfds.download.DownloadConfig(try_download_gcs=False)
     builder.download_and_prepare(download_config=offline)
-    # Decoding a batch at once, rather than row by row, is what makes this fast.
-    decoders = {"columns": tfds.decode.SkipDecoding()}
-    rows = builder.as_dataset(split, decoders=decoders)
-    feature = builder.info.features["columns"]
-    return (rows.batch(batch_size) if batch_size else rows).map(
-        lambda row: (feature.decode_example(row["columns"]), row["labels"]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+    if batch_size is None:
+        return builder.as_dataset(split).map(_pair)
+    return read_batches(builder, split, batch_size).map(_pair)
+
+
+def _pair(example: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return example["columns"], example["labels"]
 
 
 def census_income_tasks() -> list[Task]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 
-class Columns(tfds.features.FeatureConnector):  # type: ignore[misc]  # tfds has no types
+class Columns(tfds.features.FeatureConnector):
     """Stores a row of a table as two short vectors and reads it as a dict of named scalars.
 
     Behaves like a `tfds.features.FeaturesDict` of float32 scalars and texts. With one feature
@@ -75,7 +75,7 @@ class Columns(tfds.features.FeatureConnector):  # type: ignore[misc]  # tfds has
         codes = tf.cast(tf.io.decode_raw(tfexample_data["codes"], tf.uint8), tf.int64)
         words = [word for words in self.vocabularies.values() for word in words]
         texts = tf.gather(tf.constant(words), codes + self._offsets)
-        columns = {}
+        columns: dict[str, Any] = {}
         for names, values in ((self.numbers, tfexample_data["numbers"]), (self._codes, texts)):
             columns.update(zip(names, tf.unstack(values, len(names), axis=-1), strict=True))
         return columns

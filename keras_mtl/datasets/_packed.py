@@ -57,7 +57,8 @@ def pack(
 
 def vocabularies(contents: bytes) -> dict[str, list[str]]:
     """The vocabulary of each column of strings, without unpacking the rows."""
-    header = json.loads(bz2.open(io.BytesIO(contents)).readline())
+    with bz2.open(io.BytesIO(contents)) as file:
+        header = json.loads(file.readline())
     kinds = header["columns"].items()
     return {name: kind["vocabulary"] for name, kind in kinds if "vocabulary" in kind}
 

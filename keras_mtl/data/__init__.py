@@ -1,0 +1,8 @@
+"""From raw data to what training takes: `(x, y, w)` with dicts keyed by task."""
+
+from keras_mtl.data._cardinality import known_cardinality
+from keras_mtl.data._check import check_dataset
+from keras_mtl.data._class_weights import class_weights
+from keras_mtl.data._labels import mask_missing
+
+__all__ = ["check_dataset", "class_weights", "known_cardinality", "mask_missing"]

@@ -1,0 +1,75 @@
+"""Class weights, which Keras refuses for networks with several outputs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mtl._compile import check_tasks
+from keras_mtl._tasks import Task
+from keras_mtl.data._structure import check_keys, split_element
+from keras_mtl.data._weights import merge_weights
+
+
+def class_weights(
+    dataset: tf.data.Dataset,
+    tasks: Sequence[Task],
+    weights: Mapping[str, Mapping[int, float]],
+) -> tf.data.Dataset:
+    """Weighs the examples of each task by their class.
+
+    The cure for rare classes where Keras's `class_weight` refuses networks with several
+    outputs. Weights that the dataset holds already are multiplied in, so missing labels stay
+    without weight after `mask_missing`.
+
+    Args:
+        dataset: Yields `(x, y)` or `(x, y, w)`, single examples or batches.
+        tasks: The tasks that the labels belong to.
+        weights: For some of the tasks, the weight of each class. Classes that are not named
+            weigh 1.
+
+    Returns:
+        A dataset of `(x, y, w)`, of the same cardinality, with a float32 weight for each label.
+
+    Raises:
+        TypeError: If the dataset does not yield `(x, y)` or `(x, y, w)` with `y` a dict.
+        ValueError: If a label, a weight or an entry of `weights` belongs to no task, a task has
+            no label, or a class weight is negative or not finite.
+
+    Example:
+        >>> from keras_mtl import Task
+        >>> y = {"income": [0, 1, 1], "college": [0, 0, 1]}
+        >>> dataset = tf.data.Dataset.from_tensor_slices(([[0.0]] * 3, y)).batch(3)
+        >>> tasks = [Task.binary("income"), Task.binary("college")]
+        >>> x, y, w = next(iter(class_weights(dataset, tasks, {"income": {1: 5.0}})))
+        >>> w["income"].numpy().tolist(), w["college"].numpy().tolist()
+        ([1.0, 5.0, 5.0], [1.0, 1.0, 1.0])
+    """
+    tasks = check_tasks(tasks)
+    _, y_spec, w_spec = split_element(dataset)
+    check_keys(y_spec, tasks, "label", complete=True)
+    check_keys(w_spec, tasks, "sample weight", complete=False)
+    check_keys(weights, tasks, "class weight", complete=False)
+    tables = {name: _table(name, classes) for name, classes in weights.items()}
+
+    def weigh(x: Any, y: Mapping[str, Any], w: Mapping[str, Any] | None = None) -> Any:
+        merged = {}
+        for task in tasks:
+            label = tf.convert_to_tensor(y[task.name])
+            factors = tf.ones_like(label, tf.float32)
+            for value, weight in tables.get(task.name, {}).items():
+                factors = tf.where(label == tf.cast(value, label.dtype), weight, factors)
+            merged[task.name] = merge_weights(factors, w, task)
+        return x, y, merged
+
+    return dataset.map(weigh, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _table(name: str, classes: Mapping[int, float]) -> dict[int, float]:
+    for value, weight in classes.items():
+        if not (np.isfinite(weight) and weight >= 0):
+            raise ValueError(
+                f"task {name!r}: class {value} weighs {weight}; expected a finite number >= 0."
+            )
+    return dict(classes)
