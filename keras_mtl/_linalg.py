@@ -157,7 +157,7 @@ def _min_norm_of_many(cosines: Tensor, shares: Tensor) -> Tensor:
     return ops.while_loop(go_on, body, (0, u, z))[1]
 
 
-def _reach(fraction: float, *pairs: tuple[Tensor, Tensor]) -> Tensor:
+def _reach(fraction: float | Tensor, *pairs: tuple[Tensor, Tensor]) -> Tensor:
     """The longest step up to 1 that goes only that fraction of the way to a sign change."""
     values = ops.concatenate([value for value, _ in pairs])
     changes = ops.concatenate([change for _, change in pairs])
@@ -197,105 +197,96 @@ def best_worst_case(cosines: Tensor, shares: Tensor, centre: Tensor, radius: flo
         >>> [round(float(value), 4) for value in x]  # halfway between two orthogonal vectors
         [0.7071, 0.7071]
     """
-    ball = _Ball(cosines, shares, centre, radius)
-    return ops.while_loop(ball.go_on, ball.step, (0, *ball.start()))[1]
+    ball = _Ball(cosines, shares, radius)
+    return ops.while_loop(ball.go_on, ball.step, (0, *ball.start(centre)))[1]
 
 
 class _Ball:
     """The interior-point method of `best_worst_case`.
 
-    Variables: x, the guaranteed level t, the multipliers u of `s_i = b_i + c (C x)_i - a_i t`
-    and y of `q = (1 - x^T C x) / 2`. Conditions: `y x = u`, `a^T u = 1`, `u s = 0`, `y q = 0`.
+    Variables: x (with its image C x), the slacks `s_i = b_i + c (C x)_i - a_i t` for the level t
+    that is guaranteed, the slack `q = (1 - x^T C x) / 2` of the ball, and the multipliers u of s
+    and y of q. Conditions: `y x = u`, `a^T u = 1`, `u s = 0`, `y q = 0`.
     """
 
-    def __init__(self, cosines: Tensor, shares: Tensor, centre: Tensor, radius: float) -> None:
-        self.cosines, self.shares, self.centre = cosines, shares, centre
-        self.radius = radius
+    def __init__(self, cosines: Tensor, shares: Tensor, radius: float) -> None:
+        self.cosines, self.shares, self.radius = cosines, shares, radius
         self.eye = ops.eye(shares.shape[0], dtype="float64")
 
-    def start(self) -> tuple[Tensor, ...]:
+    def start(self, centre: Tensor) -> tuple[Tensor, ...]:
         """The centre of the ball, at a level below that of all vectors."""
-        level = ops.min(
-            ops.where(
-                self.shares > 0,
-                (self.centre - 0.5 * (1 + self.radius)) / ops.maximum(self.shares, _TINY),
-                float("inf"),
-            )
-        )
+        room = (centre - 0.5 * (1 + self.radius)) / ops.maximum(self.shares, _TINY)
+        level = ops.min(ops.where(self.shares > 0, room, float("inf")))
         u = ops.ones_like(self.shares) / ops.sum(self.shares)
-        length = ops.sqrt(ops.maximum(ops.sum(u * ops.matmul(self.cosines, u)), 0))
-        return ops.zeros_like(u), level, u, ops.maximum(length, 1e-3)
+        y = ops.sqrt(ops.maximum(ops.sum(u * ops.matmul(self.cosines, u)), 1e-6))
+        x, half = ops.zeros_like(u), ops.full((), 0.5, "float64")
+        return x, x, centre - self.shares * level, half, u, y
 
-    def slacks(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """C x, the slack s of each vector and the slack q of the ball."""
-        image = ops.matmul(self.cosines, x)
-        slack = self.centre + self.radius * image - self.shares * level
-        return image, _inside(slack), _inside(0.5 * (1 - ops.sum(x * image)))
-
-    def go_on(self, step: Tensor, x: Tensor, level: Tensor, u: Tensor, y: Tensor) -> Tensor:
-        """Whether the products of slacks and multipliers, or the equations, are still off."""
-        _, s, q = self.slacks(x, level)
-        gap = (ops.sum(u * s) + y * q) / (u.shape[0] + 1)
+    def go_on(self, step: Tensor, *state: Tensor) -> Tensor:
+        """Whether products of slacks and multipliers, or `y x = u`, are still off."""
+        x, _, s, q, u, y = state
         off = y * x - u
         off = ops.sum(off * ops.matmul(self.cosines, off))
-        return ops.logical_and(step < _MAX_STEPS, ops.logical_or(gap > 1e-10, off > 1e-20))
+        off = ops.logical_or(_gap(s, q, u, y) > 1e-10, off > 1e-20)
+        return ops.logical_and(step < _MAX_STEPS, off)
 
-    def step(
-        self, step: Tensor, x: Tensor, level: Tensor, u: Tensor, y: Tensor
-    ) -> tuple[Tensor, ...]:
+    def step(self, step: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One predictor, one corrector with the same matrix, and the move."""
-        image, s, q = self.slacks(x, level)
-        newton = self._newton(x, level, u, y)
-        dx, dlevel, du, dy, ds, bend, length = newton(-u * s, -y * q)
-        gap = (ops.sum(u * s) + y * q) / (u.shape[0] + 1)
-        fall = ops.sum(image * dx)
-        left = ops.sum((u + length * du) * (s + length * ds))
-        left += (y + length * dy) * (q - length * fall - length * length * bend)
-        target = _centre(gap, left / (u.shape[0] + 1), 2, 1e-2)
-        dx, dlevel, du, dy, _, _, length = newton(
-            target - u * s - du * ds, target - y * q + dy * fall + y * bend
+        x, image, s, q, u, y = state
+        newton = self._newton(*state)
+        us, yq, gap = u * s, y * q, _gap(s, q, u, y)
+        _, _, ds, dq, du, dy, bend, length = newton(-us, -yq)
+        after_q = q + length * dq - length * length * bend
+        left = _gap(s + length * ds, after_q, u + length * du, y + length * dy)
+        target = _centre(gap, left, 2, 1e-3)
+        dx, dimage, ds, dq, du, dy, bend, length = newton(
+            target - us - du * ds, target - yq - dy * dq + y * bend
         )
-        u, y = _inside(u + length * du), _inside(y + length * dy)
-        return step + 1, x + length * dx, level + length * dlevel, u, y
+        q = q + length * dq - length * length * bend
+        u, y, s, q = (_inside(v) for v in (u + length * du, y + length * dy, s + length * ds, q))
+        return step + 1, x + length * dx, image + length * dimage, s, q, u, y
 
     def _newton(
-        self, x: Tensor, level: Tensor, u: Tensor, y: Tensor
+        self, x: Tensor, image: Tensor, s: Tensor, q: Tensor, u: Tensor, y: Tensor
     ) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
         """Newton's direction for given changes of the products u s and y q."""
         a, radius = self.shares, self.radius
-        image, s, q = self.slacks(x, level)
+        pull = u / s
         inverse = ops.inv(
-            y * self.eye + ops.outer(x, image) * (y / q) + self.cosines * (radius * u / s)[:, None]
+            y * self.eye + ops.outer(y / q * x, image) + self.cosines * (radius * pull)[:, None]
         )
-
-        def change(products: Tensor) -> tuple[Tensor, Tensor]:
-            dx = ops.matmul(inverse, products)
-            return dx, radius * ops.matmul(self.cosines, dx)
-
-        dx_level, ds_level = change(u / s * a)
-        ds_level = ds_level - a
-        weight_level = ops.sum(a * u / s * ds_level)
+        by_level = ops.matmul(inverse, pull * a)
+        image_by_level = ops.matmul(self.cosines, by_level)
+        s_by_level = radius * image_by_level - a
+        off, missing = u - y * x, 1 - ops.sum(a * u)
+        scale = 1 / ops.sum(a * pull * s_by_level)
+        # Long steps are safe near the solution only: far from it they end at the ball's edge.
+        fraction = ops.clip(1 - _gap(s, q, u, y) * (s.shape[0] + 1), 0.85, 0.995)
 
         def newton(us: Tensor, yq: Tensor) -> tuple[Tensor, ...]:
-            dx, ds = change(u - y * x - x * (yq / q) + us / s)
-            missing = 1 - ops.sum(a * u)
-            dlevel = (ops.sum(a * (us - u * ds) / s) - missing) / weight_level
-            dx, ds = dx + dx_level * dlevel, ds + ds_level * dlevel
-            du, dy = (us - u * ds) / s, (yq + y * ops.sum(image * dx)) / q
-            fall = ops.sum(image * dx)
-            bend = 0.5 * ops.sum(dx * ops.matmul(self.cosines, dx))
-            length = _reach(0.85, (s, ds), (u, du), (y[None], dy[None]))
-            length = ops.minimum(length, _reach_of_ball(0.85, q, fall, bend))
-            return dx, dlevel, du, dy, ds, bend, length
+            dx = ops.matmul(inverse, off - yq / q * x + us / s)
+            dimage = ops.matmul(self.cosines, dx)
+            level = (ops.sum(a * (us / s - pull * radius * dimage)) - missing) * scale
+            dx, dimage = dx + by_level * level, dimage + image_by_level * level
+            ds = radius * dimage - a * level
+            dq, bend = -ops.sum(image * dx), 0.5 * ops.sum(dx * dimage)
+            du, dy = us / s - pull * ds, (yq - y * dq) / q
+            length = _reach(fraction, (s, ds), (u, du), (y[None], dy[None]))
+            length = ops.minimum(length, _reach_of_ball(fraction, q, dq, bend))
+            return dx, dimage, ds, dq, du, dy, bend, length
 
         return newton
 
 
-def _reach_of_ball(fraction: float, q: Tensor, fall: Tensor, bend: Tensor) -> Tensor:
-    """The step after which `q - step * fall - step^2 * bend` has lost that fraction of q."""
-    root = ops.sqrt(ops.maximum(fall * fall + 4 * bend * fraction * q, 0))
-    reach = 2 * fraction * q / ops.maximum(fall + root, _TINY)
-    return ops.where(fall + root > 0, reach, 1.0)
+def _gap(s: Tensor, q: Tensor, u: Tensor, y: Tensor) -> Tensor:
+    """The mean product of a slack and its multiplier."""
+    return (ops.sum(u * s) + y * q) / (u.shape[0] + 1)
+
+
+def _reach_of_ball(fraction: Tensor, q: Tensor, dq: Tensor, bend: Tensor) -> Tensor:
+    """The step after which `q + step * dq - step^2 * bend` has lost that fraction of q."""
+    root = ops.sqrt(ops.maximum(dq * dq + 4 * bend * fraction * q, 0)) - dq
+    return ops.where(root > 0, 2 * fraction * q / ops.maximum(root, _TINY), 1.0)
 
 
 __all__ = [
