@@ -14,6 +14,7 @@ from keras_mtl._compile import check_tasks
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.export._version_folder import check_version_folder, new_version
+from keras_mtl.training import BalancedModel
 
 # What the root object of a SavedModel of Keras keeps under these names would be lost.
 _TAKEN = {"variables", "trainable_variables", "non_trainable_variables", "signatures"}
@@ -38,8 +39,8 @@ def saved_model(
     export that is killed leaves nothing that could be served.
 
     Args:
-        network: A functional model whose outputs are named after the tasks. What trained it
-            does not matter.
+        network: A functional model whose outputs are named after the tasks, or the
+            `BalancedModel` that trains one; the balancer is left out.
         tasks: The tasks of the network, in any order.
         path: The folder of the new version: `<model>/<version>`, such as
             `"saved_models/census/1"`.
@@ -68,6 +69,8 @@ def saved_model(
         TensorShape([3, 1])
     """
     tasks = check_tasks(tasks)
+    if isinstance(network, BalancedModel):
+        network = network.network
     outputs = _check_outputs(network, tasks)
     inputs = _name_inputs(network)
     folder = check_version_folder(path)

@@ -92,7 +92,7 @@ def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None)
         >>> get_goal(monitor(task, "auc"), [task], None)
         Goal(name='val_income_auc', mode='max', gains=())
     """
-    if objective == MEAN_RELATIVE_GAIN:
+    if isinstance(objective, str) and objective == MEAN_RELATIVE_GAIN:
         gains = tuple(_gains(task, baselines) for task in tasks)
         _check_keys(tasks, baselines)
         return Goal(f"val_{MEAN_RELATIVE_GAIN}", "max", gains)

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import keras
 import keras_tuner
-import tensorflow as tf
 
 from keras_mtl._compile import check_tasks
 from keras_mtl._metrics import Mode
 from keras_mtl._tasks import Task
+from keras_mtl.data import check_dataset
 from keras_mtl.tuning._engine import check_choices, make_tuner, open_folder
 from keras_mtl.tuning._objectives import Baselines, get_goal
 from keras_mtl.tuning._weighted_tasks import Space, WeightedTasks, reweighted
@@ -88,9 +88,9 @@ def search_task_weights(
             so `network.compile("adam", **keras_mtl.compile_args(tasks))` uses them. As
             `build(tasks, hp)` it may search more, by Keras Tuner's hyper-parameters.
         tasks: The tasks.
-        train: Batched dataset to train on, of known cardinality (or endless, with
-            `steps_per_epoch`).
-        validation: Batched dataset that the objective is measured on.
+        train: Batched `tf.data.Dataset` to train on, of known cardinality (or endless, with
+            `steps_per_epoch`); see `keras_mtl.data.check_dataset`.
+        validation: Likewise (`validation_steps`); the objective is measured on it.
         objective: `keras_mtl.monitor(task, metric)`, that is `(name, mode)`, or a
             `keras_tuner.Objective`, or `"mean_relative_gain"`: the mean over tasks of the
             improvement of the task's metrics over `baselines`, relative to them.
@@ -121,6 +121,7 @@ def search_task_weights(
 
     Example:
         >>> import numpy as np
+        >>> import tensorflow as tf
         >>> import keras_mtl as mtl
         >>> tasks = [mtl.Task.binary("click"), mtl.Task.regression("price")]
         >>> def build(tasks):
@@ -141,7 +142,7 @@ def search_task_weights(
     """
     tasks = check_tasks(tasks)
     fit_arguments = {"epochs": 1, "verbose": 0, **fit_arguments}
-    _check_data(train, validation, fit_arguments)
+    _check_data(tasks, train, validation, fit_arguments)
     check_choices(tuner, max_trials, bounds)
     goal = get_goal(objective, tasks, baselines)
     space = Space(tuple(task.name for task in tasks), *bounds, grid=tuner == "grid")
@@ -155,39 +156,39 @@ def search_task_weights(
     return _result(engine, tasks, space)
 
 
-def _check_data(train: Any, validation: Any, fit_arguments: dict[str, Any]) -> None:
+def _check_data(
+    tasks: Sequence[Task], train: Any, validation: Any, fit_arguments: dict[str, Any]
+) -> None:
     if unknown := sorted(set(fit_arguments) - _FIT_ARGUMENTS):
         raise TypeError(
             f"Of the arguments of fit, a search takes {sorted(_FIT_ARGUMENTS)}; received {unknown}."
         )
-    for name, dataset in (("train", train), ("validation", validation)):
-        if not isinstance(dataset, (tf.data.Dataset, keras.utils.PyDataset)):
-            raise TypeError(f"{name} must be a batched dataset; received {type(dataset).__name__}.")
     if train is validation:
         raise ValueError(
             "train and validation are the same dataset: weights must be judged by other rows."
         )
-    if not isinstance(train, tf.data.Dataset):
-        return
-    cardinality = train.cardinality()
-    if cardinality == tf.data.UNKNOWN_CARDINALITY:
-        raise ValueError(
-            "train is of unknown cardinality, with which Keras changes the optimizer's state at "
-            "the end of each epoch. Use train.apply(tf.data.experimental.assert_cardinality(n)) "
-            "with its number of batches, or train.repeat() and steps_per_epoch."
-        )
-    if cardinality == tf.data.INFINITE_CARDINALITY and not fit_arguments.get("steps_per_epoch"):
-        raise ValueError("train is endless: give steps_per_epoch.")
+    for name, dataset, steps in (
+        ("train", train, "steps_per_epoch"),
+        ("validation", validation, "validation_steps"),
+    ):
+        try:
+            check_dataset(dataset, tasks, steps_per_epoch=fit_arguments.get(steps))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name} cannot be used: {error}") from error
 
 
 def _result(engine: Any, tasks: Sequence[Task], space: Space) -> SearchResult:
     ended = engine.oracle.get_best_trials(len(engine.oracle.trials))
     trials = tuple(
-        SearchTrial(space.weights(trial.hyperparameters.values), trial.score) for trial in ended
+        SearchTrial(
+            space.weights(trial.hyperparameters.values),
+            float(trial.score) if trial.status == "COMPLETED" else None,
+        )
+        for trial in ended
     )
     score = trials[0].score if trials else None
     if score is None:
-        why = ended[0].message if ended else "no trial was started"
+        why = (ended[0].message if ended else None) or "the objective was never a number"
         raise RuntimeError(f"No trial of the search ended with a score. The first one: {why}")
     weights = trials[0].weights
     return SearchResult(weights, score, reweighted(tasks, weights), trials, engine)

@@ -140,6 +140,18 @@ def test_a_list_of_inputs_is_asked_for_by_name(tmp_path, named):
         np.testing.assert_allclose(outputs[task], expected[task], rtol=1e-5)
 
 
+def test_a_balanced_model_leaves_its_balancer_behind(tmp_path):
+    tasks = [mtl.Task.regression("z"), mtl.Task.regression("a")]
+    network = mtl.architectures.hard_sharing(keras.Input((3,)), tasks, shared=(4,), tower=())
+    model = mtl.BalancedModel(network, tasks, mtl.balancers.PCGrad())
+    path = saved_model(model, tasks, tmp_path / "1")
+    written = tf.train.list_variables(str(path / "variables" / "variables"))
+    assert sum(int(np.prod(shape)) for _, shape in written if shape) == network.count_params()
+    x = np.ones((2, 3), "float32")
+    served = tf.saved_model.load(path).signatures["a"](inputs=tf.constant(x))
+    np.testing.assert_allclose(served["a"], network.predict(x, verbose=0)["a"], rtol=1e-5)
+
+
 def test_variables_are_written_once(tmp_path):
     network, tasks = plain()
     path = saved_model(network, tasks, tmp_path / "1")
