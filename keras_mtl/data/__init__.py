@@ -3,6 +3,15 @@
 from keras_mtl.data._cardinality import known_cardinality
 from keras_mtl.data._check import check_dataset
 from keras_mtl.data._class_weights import class_weights
+from keras_mtl.data._features import embed_columns, tabular_encoder, with_preprocessing
 from keras_mtl.data._labels import mask_missing
 
-__all__ = ["check_dataset", "class_weights", "known_cardinality", "mask_missing"]
+__all__ = [
+    "check_dataset",
+    "class_weights",
+    "embed_columns",
+    "known_cardinality",
+    "mask_missing",
+    "tabular_encoder",
+    "with_preprocessing",
+]

@@ -149,6 +149,8 @@ def census_income(
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
         >>> train = census_income("train", config="small", data_dir=folder.name, batch_size=100)
+        Downloading and preparing dataset ...
+        Dataset census_income downloaded and prepared to ...
         >>> int(train.cardinality())
         200
         >>> columns, labels = next(iter(train))
