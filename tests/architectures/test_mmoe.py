@@ -59,9 +59,7 @@ def test_recipes_are_experts_too():
     def recipe(features):
         return keras.layers.Dense(4, activation="relu")(features)
 
-    network = architectures.mmoe(
-        keras.Input((5,)), TASKS, num_experts=3, expert=recipe, tower=()
-    )
+    network = architectures.mmoe(keras.Input((5,)), TASKS, num_experts=3, expert=recipe, tower=())
     randomise(network)
     prefixes = ("shared", "zeta", "alpha")
     dense = [each for each in network.layers if isinstance(each, keras.layers.Dense)]

@@ -16,8 +16,9 @@ def test_a_mixture_is_the_weighted_sum_of_experts(axes, per_position):
     expected = np.zeros((5, *axes, 6))
     for i in range(4):
         weights = gate[..., i].astype("float64")
-        expected += weights.reshape(*weights.shape, *[1] * (len(axes) + 2 - weights.ndim)) * (
-            experts[..., i, :]
+        expected += (
+            weights.reshape(*weights.shape, *[1] * (len(axes) + 2 - weights.ndim))
+            * (experts[..., i, :])
         )
     result = layers.Mixture()([gate, experts])
     assert tuple(result.shape) == expected.shape
