@@ -71,7 +71,9 @@ class DWA(LossBalancer):
     def task_weights(self) -> Tensor:
         """The weights `[K]` of the current epoch."""
         rate = self.rate.value
-        return rate.shape[0] * ops.softmax(rate / self.temperature)
+        # Not ops.softmax, which warns where one task is alone in a step.
+        powers = ops.exp((rate - ops.max(rate)) / self.temperature)
+        return rate.shape[0] * powers / ops.sum(powers)
 
     def scalarise(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`, which are also added to the averages."""

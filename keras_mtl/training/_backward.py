@@ -1,27 +1,13 @@
 """Backward passes of one step: through each tower once, through the trunk as often as asked."""
 
-import dataclasses
 from typing import Any
 
 import tensorflow as tf
 
 from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._frontier import Frontier
+from keras_mtl.training._frontier import Forward, Frontier
 from keras_mtl.training._statistics import Row, drop, present, values, weighted_sum
-
-
-@dataclasses.dataclass(frozen=True)
-class Forward:
-    """What a forward pass leaves for the backward passes.
-
-    Attributes:
-        frontier: The differentiable tensors that the trunk made.
-        copies: For each task, its own copy of each of them; `None` where it reads none.
-    """
-
-    frontier: list[Tensor]
-    copies: list[Row]
 
 
 class Backward:

@@ -7,11 +7,10 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._compile import check_tasks
-from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
-from keras_mtl.balancers import Balancer, LossBalancer
-from keras_mtl.training._backward import Backward, Forward
+from keras_mtl.balancers import Balancer
+from keras_mtl.training._balanced_steps import BalancedSteps
 from keras_mtl.training._checks import (
     check_balancing,
     check_distribution,
@@ -19,14 +18,12 @@ from keras_mtl.training._checks import (
     check_outputs,
 )
 from keras_mtl.training._epochs import with_epoch_end
-from keras_mtl.training._frontier import find_frontier
-from keras_mtl.training._statistics import add
-from keras_mtl.training._step import Outcome, Step
-from keras_mtl.training._task_means import TaskMeans
+from keras_mtl.training._frontier import find_frontier, split_forward
+from keras_mtl.training._task_losses import TaskLosses
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class BalancedModel(keras.Model):
+class BalancedModel(BalancedSteps):
     """Trains a network whose task weights a balancer finds at each step, inside `fit`.
 
     Wraps any functional model with named outputs, also one that was built without this
@@ -105,9 +102,9 @@ class BalancedModel(keras.Model):
         self.every = every
         self.rescale_weights = rescale_weights
         self.scale_towers = scale_towers
-        # Tuples of plain objects, which Keras does not track as layers.
+        # Plain objects, which Keras does not track as layers.
         self._tasks = tasks
-        self._loss_functions = tuple(task.make_loss() for task in tasks)
+        self._task_losses = TaskLosses(tasks)
         self.output_names = sorted(task.name for task in tasks)
         self._find_frontier()
         check_balancing(balancer, self._parts, tasks, at, every)
@@ -122,22 +119,6 @@ class BalancedModel(keras.Model):
 
     def _find_frontier(self) -> None:
         self._parts = find_frontier(self.network, tuple(task.name for task in self._tasks))
-
-    def _make_state(self) -> None:
-        names = [task.name for task in self._tasks]
-        if not self.balancer.built:
-            self.balancer.bind(names)
-            self.balancer.build(len(names))
-        same = {"trainable": False, "aggregation": "only_first_replica"}
-        self._step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", **same)
-        self._last_weights = self.add_weight(
-            name="task_weights", shape=(len(names),), initializer="ones", **same
-        )
-        self._left_out = self.add_weight(
-            name="left_out", shape=(len(names),), dtype="int32", initializer="zeros", **same
-        )
-        self._loss_means = TaskMeans([f"{name}_loss" for name in names], name="task_losses")
-        self._weight_means = TaskMeans([f"{name}_weight" for name in names], name="task_weights")
 
     def compile(
         self,
@@ -199,133 +180,7 @@ class BalancedModel(keras.Model):
             if isinstance(outputs, dict):
                 return outputs
             return dict(zip(self._named, keras.tree.flatten(outputs), strict=True))
-        return self._split(inputs, training)
-
-    def _split(self, inputs: Tensor, training: bool | None) -> tuple[dict[str, Tensor], Forward]:
-        parts = self._parts
-        tensors = keras.tree.flatten(parts.trunk(inputs, training=training))
-        positions = [i for i, carries in enumerate(parts.differentiable) if carries]
-        predictions, copies = {}, []
-        for task in self._tasks:
-            reads = parts.reads[task.name]
-            mine = {i: _copy(tensors[i]) if i in positions else tensors[i] for i in reads}
-            predictions[task.name] = parts.towers[task.name]([mine[i] for i in reads])
-            copies.append([mine.get(i) for i in positions])
-        return predictions, Forward([tensors[i] for i in positions], copies)
-
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        """One balanced step; Keras calls it on each replica."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape(persistent=True) as tape:
-            predictions, forward = self(x, training=True, split=True)
-            parts, raw, counts = self._task_losses(y, predictions, sample_weight)
-            penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
-            scale = self._loss_scale()
-            goal = None if penalty is None else penalty * (1.0 if scale is None else scale)
-        backward = Backward(tape, self._parts, forward, parts, scale)
-        due = None if self.every == 1 else tf.equal(self._step.value % self.every, 0)
-        outcome = Step(
-            balancer=self.balancer,
-            backward=backward,
-            losses=raw * self._task_weights(),
-            labelled=counts > 0.0,
-            stored=tf.convert_to_tensor(self._last_weights),
-            due=due,
-            at=self.at,
-            rescale_weights=self.rescale_weights,
-            scale_towers=self.scale_towers,
-        ).run()
-        self._apply(outcome, tape, goal)
-        self._count(outcome, raw, counts, due)
-        self._track_loss(x, raw, counts, outcome.scalar, penalty)
-        return self.compute_metrics(x, y, predictions, sample_weight)
-
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        """Evaluates one batch; Keras calls it on each replica."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        predictions = self(x, training=False)
-        _, raw, counts = self._task_losses(y, predictions, sample_weight)
-        penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
-        scalar = None
-        if isinstance(self.balancer, LossBalancer):
-            with self.balancer.on_tasks(None):  # evaluation leaves no trace in the state
-                scalar = self.balancer.scalarise(raw * self._task_weights())
-        self._loss_means.update_state(raw, counts)
-        self._track_loss(x, raw, counts, scalar, penalty)
-        return self.compute_metrics(x, y, predictions, sample_weight)
-
-    def _task_weights(self) -> Tensor:
-        return tf.constant([task.weight for task in self._tasks], tf.float32)
-
-    def _task_losses(
-        self, y: Any, predictions: dict[str, Tensor], sample_weight: Any
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """This replica's part of each weighted loss; losses `[K]` and label counts of all."""
-        weights = sample_weight or {}
-        sums = [
-            loss.total_and_count(y[task.name], predictions[task.name], weights.get(task.name))
-            for task, loss in zip(self._tasks, self._loss_functions, strict=True)
-        ]
-        local = tf.stack([tf.stack(pair) for pair in sums])
-        totals, counts = tf.unstack(sum_over_replicas(tf.stop_gradient(local)), axis=1)
-        parts = [
-            task.weight * tf.math.divide_no_nan(total, counts[k])
-            for k, (task, (total, _)) in enumerate(zip(self._tasks, sums, strict=True))
-        ]
-        return parts, tf.math.divide_no_nan(totals, counts), counts
-
-    def _loss_scale(self) -> Tensor | None:
-        one = tf.ones(())
-        scale = self.optimizer.scale_loss(one)
-        return None if scale is one else tf.cast(scale, tf.float32)
-
-    def _apply(self, outcome: Outcome, tape: tf.GradientTape, goal: Tensor | None) -> None:
-        variables = self.trainable_variables
-        unreached = [v.path for v in variables if id(v) not in outcome.gradients]
-        if unreached:
-            raise ValueError(
-                f"no loss reaches the variables {unreached}. Connect them to a task's output, or "
-                "set trainable=False on their layers and compile again."
-            )
-        gradients = [outcome.gradients[id(variable)] for variable in variables]
-        if goal is not None:
-            extra = tape.gradient(goal, [variable.value for variable in variables])
-            gradients = [add(g, more) for g, more in zip(gradients, extra, strict=True)]
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
-    def _count(self, outcome: Outcome, raw: Tensor, counts: Tensor, due: Tensor | None) -> None:
-        took_part = (counts > 0.0) & ~outcome.left_out
-        fresh = took_part if due is None else took_part & due
-        self._last_weights.assign(tf.where(fresh, outcome.weights, self._last_weights))
-        self._left_out.assign_add(tf.cast(outcome.left_out, tf.int32))
-        self._step.assign_add(1)
-        self._loss_means.update_state(raw, counts)
-        self._weight_means.update_state(outcome.weights, tf.cast(took_part, tf.float32))
-
-    def _track_loss(
-        self,
-        x: Any,
-        raw: Tensor,
-        counts: Tensor,
-        scalar: Tensor | None,
-        penalty: Tensor | None,
-    ) -> None:
-        if scalar is None:
-            used = tf.where(tf.math.is_finite(raw), raw, tf.zeros_like(raw))
-            scalar = tf.reduce_sum(used * self._task_weights())
-        if penalty is not None:
-            scalar += penalty * num_replicas()
-        batch_size = tf.shape(keras.tree.flatten(x)[0])[0]
-        self._loss_tracker.update_state(scalar, sample_weight=batch_size)
-
-    def get_metrics_result(self) -> dict[str, Tensor]:
-        """The logs so far; task weights are logged in training only."""
-        logs = dict(super().get_metrics_result())
-        for task in self._tasks:
-            logs[f"{task.name}_mean_loss"] = logs[f"{task.name}_loss"]
-            if self._evaluating:
-                del logs[f"{task.name}_weight"]
-        return logs
+        return split_forward(self._parts, inputs, training)
 
     def fit(
         self,
@@ -378,22 +233,6 @@ class BalancedModel(keras.Model):
         finally:
             self._evaluating = False
 
-    @property
-    def task_weights(self) -> dict[str, float]:
-        """The weights that the balancer found last, by task."""
-        values = keras.ops.convert_to_numpy(self._last_weights)
-        return {task.name: float(v) for task, v in zip(self._tasks, values, strict=True)}
-
-    @property
-    def left_out(self) -> dict[str, int]:
-        """In how many steps of this epoch each task was left out as not finite."""
-        values = keras.ops.convert_to_numpy(self._left_out)
-        return {task.name: int(v) for task, v in zip(self._tasks, values, strict=True)}
-
-    def reset_left_out(self) -> None:
-        """Begins to count anew."""
-        self._left_out.assign(keras.ops.zeros_like(self._left_out))
-
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal model, with the network inside."""
         serialize = keras.saving.serialize_keras_object
@@ -415,12 +254,3 @@ class BalancedModel(keras.Model):
         for key in ("network", "tasks", "balancer"):
             config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
         return cls(**config)
-
-
-def _copy(tensor: Tensor) -> Tensor:
-    """The same tensor for one task alone: its gradient is that task's."""
-    copy = tf.identity(tensor)
-    mask = getattr(tensor, "_keras_mask", None)
-    if mask is not None:
-        copy._keras_mask = mask
-    return copy

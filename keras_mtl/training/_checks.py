@@ -122,7 +122,8 @@ def check_fit_data(
     if isinstance(validation_data, tf.data.Dataset):
         data.check_dataset(validation_data, tasks, steps_per_epoch=1)
     elif isinstance(validation_data, (tuple, list)):
-        check_arrays(*validation_data[:2], (*validation_data, None)[2], tasks)
+        inputs, labels, *weights = validation_data
+        check_arrays(inputs, labels, weights[0] if weights else None, tasks)
     return x
 
 

@@ -4,8 +4,10 @@ import dataclasses
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_mtl._types import Tensor
+from keras_mtl.training._statistics import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,42 @@ class Frontier:
     def entangled(self) -> bool:
         """Whether only the gradients tell which variables are shared."""
         return self.tied or self.branched
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """What a forward pass leaves for the backward passes.
+
+    Attributes:
+        frontier: The differentiable tensors that the trunk made.
+        copies: For each task, its own copy of each of them; `None` where it reads none.
+    """
+
+    frontier: list[Tensor]
+    copies: list[Row]
+
+
+def split_forward(
+    parts: Frontier, inputs: Tensor, training: bool | None
+) -> tuple[dict[str, Tensor], Forward]:
+    """Predictions by task, each made from the task's own copy of the frontier."""
+    tensors = keras.tree.flatten(parts.trunk(inputs, training=training))
+    positions = [i for i, carries in enumerate(parts.differentiable) if carries]
+    predictions, copies = {}, []
+    for name, reads in parts.reads.items():
+        mine = {i: _copy(tensors[i]) if i in positions else tensors[i] for i in reads}
+        predictions[name] = parts.towers[name]([mine[i] for i in reads])
+        copies.append([mine.get(i) for i in positions])
+    return predictions, Forward([tensors[i] for i in positions], copies)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """The same tensor for one task alone: its gradient is that task's."""
+    copy = tf.identity(tensor)
+    mask = getattr(tensor, "_keras_mask", None)
+    if mask is not None:
+        copy._keras_mask = mask
+    return copy
 
 
 def named_outputs(network: keras.Model) -> dict[str, Tensor]:

@@ -35,13 +35,13 @@ def add(gradient: Tensor, more: Tensor | None) -> Tensor:
     return tf.cast(dense(gradient), more.dtype) + tf.convert_to_tensor(more)
 
 
-def dense(gradient: Tensor | None) -> Tensor | None:
+def dense(gradient: Tensor) -> Tensor:
     """A gradient as one float32 tensor; entries of a sparse one with the same row add up."""
     if isinstance(gradient, tf.IndexedSlices):
         shape = tf.cast(gradient.dense_shape, tf.int64)
         indices = tf.cast(gradient.indices, tf.int64)[:, None]
         gradient = tf.scatter_nd(indices, gradient.values, shape)
-    return None if gradient is None else tf.cast(gradient, tf.float32)
+    return tf.cast(gradient, tf.float32)
 
 
 def drop(which: Tensor, rows: list[Row]) -> list[Row]:

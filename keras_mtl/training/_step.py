@@ -140,13 +140,17 @@ class Step:
         return weights * tf.where(total > 0.0, count / total, 1.0)
 
     def _unscaled(self, row: Row) -> Row:
-        factor = 1.0 if self.backward.scale is None else 1.0 / self.backward.scale
-        return [None if g is None else dense(g) * factor for g in row]
+        plain = [None if g is None else dense(g) for g in row]
+        if self.backward.scale is None:
+            return plain
+        return [times(1.0 / self.backward.scale, g) for g in plain]
 
     def _scaled(self, row: Row) -> Row:
         """Gradients as the optimizer takes them: times its loss scale, a share a replica."""
-        factor = (1.0 if self.backward.scale is None else self.backward.scale) / num_replicas()
-        return [None if g is None else g * factor for g in row]
+        if self.backward.scale is None and num_replicas() == 1:
+            return row
+        scale = 1.0 if self.backward.scale is None else self.backward.scale
+        return [times(scale / num_replicas(), g) for g in row]
 
     def _rule(self, rows: list[Row], matrix: Tensor, asked: Tensor) -> tuple[Tensor, Row | None]:
         """The weights `[K]`, and the direction where the rule gives one.
@@ -194,8 +198,10 @@ class Step:
         if self.due is not None:
             reused = weighted_sum(weights, rows)
             own = [tf.where(self.due, d, r) for d, r in zip(own, reused, strict=True)]
-        scale = 1.0 if self.backward.scale is None else self.backward.scale
-        return weights, self.backward.trunk([d * scale for d in own])
+        # The whole batch's direction is applied by the replica that holds the examples.
+        if self.backward.scale is not None:
+            own = [d * self.backward.scale for d in own]
+        return weights, self.backward.trunk(own)
 
     def _at_parameters(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
         if self.due is None or num_replicas() > 1:
@@ -225,7 +231,8 @@ class Step:
 
     def _reuse(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
         weights = tf.where(self.present, self.stored, tf.zeros_like(self.stored))
-        return weights, [dense(g) for g in self.backward.weighted(weights, cotangents)]
+        shared = self.backward.weighted(weights, cotangents)
+        return weights, [None if g is None else dense(g) for g in shared]
 
     def _passes(self, cotangents: list[Row]) -> list[Row]:
         """A pass for each task, and zeros in a step that reuses weights."""

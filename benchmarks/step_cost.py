@@ -1,0 +1,174 @@
+"""What a balanced step costs, relative to a step of stock Keras on the same network.
+
+    python benchmarks/step_cost.py                 # every balancer, K = 2, 4, 8, two networks
+    python benchmarks/step_cost.py --tasks 4 --networks trunk --balancers PCGrad,MGDA
+
+All variants of a network are timed in one process, in turns of a few steps, and the median
+turn counts, so that what else the machine does falls on all alike. Losses, optimizer (Adam)
+and batches are the same; no metrics.
+"""
+
+import argparse
+import gc
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_mtl as mtl
+
+BATCH, FEATURES = 256, 512
+NETWORKS = {
+    "trunk": {"shared": (512, 512, 512, 512), "tower": (32,)},
+    "tower": {"shared": (128,), "tower": (512, 512)},
+}
+STATUS = Path("/proc/self/status")
+
+
+def make_tasks(count):
+    kinds = [mtl.Task.binary, mtl.Task.regression]
+    return [kinds[k % 2](f"task_{k}", metrics=()) for k in range(count)]
+
+
+def make_network(kind, tasks):
+    keras.utils.set_random_seed(0)
+    return mtl.architectures.hard_sharing(keras.Input((FEATURES,)), tasks, **NETWORKS[kind])
+
+
+def make_stock(kind, tasks):
+    network = make_network(kind, tasks)
+    network.compile("adam", loss={task.name: task.loss for task in tasks})
+    return network
+
+
+def make_balanced(kind, tasks, name, at, every):
+    cls = getattr(mtl.balancers, name)
+    balancer = cls([1.0] * len(tasks)) if name == "Fixed" else cls()
+    model = mtl.BalancedModel(make_network(kind, tasks), tasks, balancer, at=at, every=every)
+    model.compile("adam")
+    return model
+
+
+def variants(names):
+    for name in names:
+        losses_only = issubclass(getattr(mtl.balancers, name), mtl.balancers.LossBalancer)
+        for at in ("parameters",) if losses_only else ("parameters", "representation"):
+            for every in (1, 10):
+                yield name, "losses" if losses_only else at, every
+
+
+def batches(tasks):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(BATCH, FEATURES)).astype("float32")
+    y = {task.name: (x[:, k] > 0).astype("float32") for k, task in enumerate(tasks)}
+    return tf.data.Dataset.from_tensors((x, y)).cache().repeat()
+
+
+class Timed:
+    """A model with its own iterator; times turns of `steps` steps."""
+
+    def __init__(self, model, data):
+        self.model, self.iterator, self.turns = model, iter(data), []
+        model.make_train_function()
+        start = time.perf_counter()
+        self.steps(1)
+        self.trace = time.perf_counter() - start
+        before = reset_peak()
+        self.steps(11)
+        self.peak = peak() - before
+
+    def steps(self, count):
+        for _ in range(count):
+            self.model.train_function(self.iterator)
+
+    def turn(self, count):
+        start = time.perf_counter()
+        self.steps(count)
+        self.turns.append((time.perf_counter() - start) / count)
+
+    @property
+    def seconds(self):
+        return float(np.median(self.turns))
+
+
+def _status(field):
+    if not STATUS.exists():
+        return 0.0
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def reset_peak():
+    """Forgets the peak of the resident memory so far; returns what is resident, in MiB."""
+    gc.collect()
+    if STATUS.exists():
+        Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def peak():
+    return _status("VmHWM")
+
+
+def target(at, every, count, full):
+    if at == "losses":
+        return 1.10
+    if every > 1:
+        return 1 + 0.15 * (full - 1)
+    return 1.15 if at == "representation" else 0.85 * (2 + 4 * count) / 6
+
+
+def measure(kind, count, names, turns, steps):
+    tasks = make_tasks(count)
+    data = batches(tasks)
+    timed = {("stock Keras", "", 1): Timed(make_stock(kind, tasks), data)}
+    for name, at, every in variants(names):
+        where = "parameters" if at == "losses" else at
+        model = make_balanced(kind, tasks, name, where, every)
+        timed[name, at, every] = Timed(model, data)
+    for _ in range(turns):
+        for each in timed.values():
+            each.turn(steps)
+    stock = timed["stock Keras", "", 1]
+    print(
+        f"\n{kind}-bound network, K = {count}: stock step {1e3 * stock.seconds:.1f} ms, "
+        f"first step {stock.trace:.1f} s, peak memory of steps {stock.peak:.0f} MiB"
+    )
+    print(f"{'balancer':12} {'at':15} {'every':>5} {'ratio':>6} {'goal':>6} {'first s':>8} {'MiB':>6}")
+    for (name, at, every), each in timed.items():
+        if each is stock:
+            continue
+        ratio = each.seconds / stock.seconds
+        full = timed[name, at, 1].seconds / stock.seconds
+        goal = 1.05 if name in ("Equal", "Fixed") else target(at, every, count, full)
+        print(
+            f"{name:12} {at:15} {every:5d} {ratio:6.2f} {goal:6.2f} {each.trace:8.1f} "
+            f"{each.peak:6.0f}" + ("" if ratio <= goal else "  over"),
+            flush=True,
+        )
+
+
+def main():
+    every = [
+        name
+        for name in mtl.balancers.__all__
+        if not getattr(mtl.balancers, name).__module__.endswith("_base")
+    ]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", default="2,4,8")
+    parser.add_argument("--networks", default="trunk,tower")
+    parser.add_argument("--balancers", default=",".join(every))
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=10, help="steps a turn; a multiple of 10")
+    arguments = parser.parse_args()
+    for kind in arguments.networks.split(","):
+        for count in map(int, arguments.tasks.split(",")):
+            names = arguments.balancers.split(",")
+            measure(kind, count, names, arguments.turns, arguments.steps)
+            keras.backend.clear_session()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The training and evaluation steps of `BalancedModel`, and what they count."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mtl._replicas import num_replicas
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+from keras_mtl.balancers import Balancer, LossBalancer
+from keras_mtl.training._backward import Backward
+from keras_mtl.training._frontier import Frontier
+from keras_mtl.training._statistics import add
+from keras_mtl.training._step import Outcome, Step
+from keras_mtl.training._task_losses import TaskLosses
+from keras_mtl.training._task_means import TaskMeans
+
+
+class BalancedSteps(keras.Model):
+    """One step of training and of evaluation; `BalancedModel` adds construction and `fit`."""
+
+    balancer: Balancer
+    at: str
+    every: int
+    rescale_weights: bool
+    scale_towers: bool
+    _tasks: tuple[Task, ...]
+    _task_losses: TaskLosses
+    _parts: Frontier
+    _evaluating: bool
+
+    def _make_state(self) -> None:
+        names = [task.name for task in self._tasks]
+        if not self.balancer.built:
+            self.balancer.bind(names)
+            self.balancer.build(len(names))
+        same = {"trainable": False, "aggregation": "only_first_replica"}
+        self._step = self.add_weight(
+            name="step", shape=(), dtype="int64", initializer="zeros", **same
+        )
+        self._last_weights = self.add_weight(
+            name="task_weights", shape=(len(names),), initializer="ones", **same
+        )
+        self._left_out = self.add_weight(
+            name="left_out", shape=(len(names),), dtype="int32", initializer="zeros", **same
+        )
+        self._loss_means = TaskMeans([f"{name}_loss" for name in names], name="task_losses")
+        self._weight_means = TaskMeans([f"{name}_weight" for name in names], name="task_weights")
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """One balanced step; Keras calls it on each replica."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape(persistent=True) as tape:
+            predictions, forward = self(x, training=True, split=True)
+            parts, raw, counts = self._task_losses(y, predictions, sample_weight)
+            penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
+            scale = self._loss_scale()
+            goal = None if penalty is None else penalty * (1.0 if scale is None else scale)
+        backward = Backward(tape, self._parts, forward, parts, scale)
+        due = None if self.every == 1 else tf.equal(self._step.value % self.every, 0)
+        outcome = Step(
+            balancer=self.balancer,
+            backward=backward,
+            losses=raw * self._task_losses.weights,
+            labelled=counts > 0.0,
+            stored=tf.convert_to_tensor(self._last_weights),
+            due=due,
+            at=self.at,
+            rescale_weights=self.rescale_weights,
+            scale_towers=self.scale_towers,
+        ).run()
+        self._apply(outcome, tape, goal)
+        self._count(outcome, raw, counts, due)
+        self._track_loss(x, raw, counts, outcome.scalar, penalty)
+        logs: dict[str, Tensor] = self.compute_metrics(x, y, predictions, sample_weight)
+        return logs
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """Evaluates one batch; Keras calls it on each replica."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        predictions = self(x, training=False)
+        _, raw, counts = self._task_losses(y, predictions, sample_weight)
+        penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
+        scalar = None
+        if isinstance(self.balancer, LossBalancer):
+            with self.balancer.on_tasks(None):  # evaluation leaves no trace in the state
+                scalar = self.balancer.scalarise(raw * self._task_losses.weights)
+        self._loss_means.update_state(raw, counts)
+        self._track_loss(x, raw, counts, scalar, penalty)
+        logs: dict[str, Tensor] = self.compute_metrics(x, y, predictions, sample_weight)
+        return logs
+
+    def _loss_scale(self) -> Tensor | None:
+        one = tf.ones(())
+        scale = self.optimizer.scale_loss(one)
+        return None if scale is one else tf.cast(scale, tf.float32)
+
+    def _apply(self, outcome: Outcome, tape: tf.GradientTape, goal: Tensor | None) -> None:
+        variables = self.trainable_variables
+        unreached = [v.path for v in variables if id(v) not in outcome.gradients]
+        if unreached:
+            raise ValueError(
+                f"no loss reaches the variables {unreached}. Connect them to a task's output, or "
+                "set trainable=False on their layers and compile again."
+            )
+        gradients = [outcome.gradients[id(variable)] for variable in variables]
+        if goal is not None:
+            extra = tape.gradient(goal, [variable.value for variable in variables])
+            gradients = [add(g, more) for g, more in zip(gradients, extra, strict=True)]
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+    def _count(self, outcome: Outcome, raw: Tensor, counts: Tensor, due: Tensor | None) -> None:
+        took_part = (counts > 0.0) & ~outcome.left_out
+        fresh = took_part if due is None else took_part & due
+        self._last_weights.assign(tf.where(fresh, outcome.weights, self._last_weights))
+        self._left_out.assign_add(tf.cast(outcome.left_out, tf.int32))
+        self._step.assign_add(1)
+        self._loss_means.update_state(raw, counts)
+        self._weight_means.update_state(outcome.weights, tf.cast(took_part, tf.float32))
+
+    def _track_loss(
+        self,
+        x: Any,
+        raw: Tensor,
+        counts: Tensor,
+        scalar: Tensor | None,
+        penalty: Tensor | None,
+    ) -> None:
+        if scalar is None:
+            used = tf.where(tf.math.is_finite(raw), raw, tf.zeros_like(raw))
+            scalar = tf.reduce_sum(used * self._task_losses.weights)
+        if penalty is not None:
+            scalar += penalty * num_replicas()
+        batch_size = tf.shape(keras.tree.flatten(x)[0])[0]
+        self._loss_tracker.update_state(scalar, sample_weight=batch_size)
+
+    def get_metrics_result(self) -> dict[str, Tensor]:
+        """The logs so far; task weights are logged in training only."""
+        logs = dict(super().get_metrics_result())
+        for task in self._tasks:
+            logs[f"{task.name}_mean_loss"] = logs[f"{task.name}_loss"]
+            if self._evaluating:
+                del logs[f"{task.name}_weight"]
+        return logs
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """The weights that the balancer found last, by task."""
+        values = self._last_weights.numpy()
+        return {task.name: float(v) for task, v in zip(self._tasks, values, strict=True)}
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """In how many steps of this epoch each task was left out as not finite."""
+        values = self._left_out.numpy()
+        return {task.name: int(v) for task, v in zip(self._tasks, values, strict=True)}
+
+    def reset_left_out(self) -> None:
+        """Begins to count anew."""
+        self._left_out.assign(keras.ops.zeros_like(self._left_out))

@@ -1,0 +1,49 @@
+"""The losses of all tasks on a batch, of this replica and of all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_mtl._replicas import sum_over_replicas
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+
+
+class TaskLosses:
+    """Averages each task's loss over its valid labels in the global batch.
+
+    Args:
+        tasks: The tasks, in the order of the balancer's weights.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._named = [(task.name, task.weight, task.make_loss()) for task in tasks]
+
+    @property
+    def weights(self) -> Tensor:
+        """`Task.weight` of each task, `[K]`."""
+        return tf.constant([weight for _, weight, _ in self._named], tf.float32)
+
+    def __call__(
+        self, y: Any, predictions: dict[str, Tensor], sample_weight: Any
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Losses of a batch.
+
+        Returns:
+            This replica's part of each loss times `Task.weight` (the parts of all replicas add
+            up to it); the losses `[K]` of the global batch, unweighted; and its numbers of
+            valid labels `[K]`.
+        """
+        given = sample_weight or {}
+        sums = [
+            loss.total_and_count(y[name], predictions[name], given.get(name))
+            for name, _, loss in self._named
+        ]
+        local = tf.stack([tf.stack(pair) for pair in sums])
+        totals, counts = tf.unstack(sum_over_replicas(tf.stop_gradient(local)), axis=1)
+        parts = [
+            weight * tf.math.divide_no_nan(total, counts[k])
+            for k, ((_, weight, _), (total, _)) in enumerate(zip(self._named, sums, strict=True))
+        ]
+        return parts, tf.math.divide_no_nan(totals, counts), counts
