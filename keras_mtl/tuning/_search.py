@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import keras
 import keras_tuner
+import tensorflow as tf
 
 from keras_mtl._compile import check_tasks
 from keras_mtl._metrics import Mode
@@ -86,7 +87,8 @@ def search_task_weights(
     Args:
         build: `build(tasks)` returns a compiled model; it gets the tasks with a trial's weights,
             so `network.compile("adam", **keras_mtl.compile_args(tasks))` uses them. As
-            `build(tasks, hp)` it may search more, by Keras Tuner's hyper-parameters.
+            `build(tasks, hp)` it may search more, by Keras Tuner's hyper-parameters. The scope
+            of a `tf.distribute` strategy is opened inside it.
         tasks: The tasks.
         train: Batched `tf.data.Dataset` to train on, of known cardinality (or endless, with
             `steps_per_epoch`); see `keras_mtl.data.check_dataset`.
@@ -115,8 +117,8 @@ def search_task_weights(
     Raises:
         TypeError: If `build`, the objective, a dataset or a fit argument is of a wrong kind.
         ValueError: If the objective is scaled by the weights, is not measured on validation
-            data, or is not logged; if baselines, bounds or the dataset do not fit; or if
-            `directory` holds another search.
+            data, or is not logged; if baselines, bounds or the dataset do not fit; if
+            `directory` holds another search; or inside a strategy's scope.
         RuntimeError: If no trial ended with a score; the message holds the first one's error.
 
     Example:
@@ -152,7 +154,7 @@ def search_task_weights(
         tuner, max_trials = "random", 1
     folder = open_folder(directory, model, tuner, fit_arguments, overwrite)
     engine = make_tuner(tuner, model, folder, max_trials, fit_arguments["epochs"])
-    engine.search(train, validation_data=validation, **fit_arguments)
+    engine.search(train, validation_data=validation, shuffle=False, **fit_arguments)
     return _result(engine, tasks, space)
 
 
@@ -162,6 +164,11 @@ def _check_data(
     if unknown := sorted(set(fit_arguments) - _FIT_ARGUMENTS):
         raise TypeError(
             f"Of the arguments of fit, a search takes {sorted(_FIT_ARGUMENTS)}; received {unknown}."
+        )
+    if tf.distribute.has_strategy():
+        raise ValueError(
+            "A search cannot run inside a strategy's scope, which Keras Tuner closes between "
+            "trials: open the scope inside build(tasks), around the network and its compile."
         )
     if train is validation:
         raise ValueError(

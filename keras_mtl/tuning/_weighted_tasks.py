@@ -73,6 +73,10 @@ class WeightedTasks(keras_tuner.HyperModel):
                 "build(tasks) must return a compiled keras.Model: call network.compile(optimizer, "
                 f"**keras_mtl.compile_args(tasks)) before; received {network!r}."
             )
+        if network.built:
+            # So that Hyperband, which trains a saved trial on, restores the optimizer as well.
+            with network.distribute_strategy.scope():
+                network.optimizer.build(network.trainable_variables)
         return network
 
     def fit(

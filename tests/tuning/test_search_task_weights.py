@@ -77,7 +77,7 @@ def test_hyperband_trains_the_best_trial_on_from_where_it_was():
 
     class Note(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
-            begun.append(self.model.get_weights()[0])
+            begun.append((self.model.get_weights()[0], int(self.model.optimizer.iterations)))
 
     result = search(tuner="hyperband", max_trials=4, epochs=3, callbacks=[Note()])
     trials = result.tuner.oracle.trials
@@ -85,8 +85,9 @@ def test_hyperband_trains_the_best_trial_on_from_where_it_was():
     assert last.hyperparameters.values["tuner/initial_epoch"] == 1
     assert last.hyperparameters.values["tuner/trial_id"] in ("0", "1", "2")
     assert first.hyperparameters.values["tuner/epochs"] == 1
-    np.testing.assert_array_equal(begun[0], begun[1])
-    assert not np.array_equal(begun[0], begun[3])
+    np.testing.assert_array_equal(begun[0][0], begun[1][0])
+    assert not np.array_equal(begun[0][0], begun[3][0])
+    assert [iterations for _, iterations in begun] == [0, 0, 0, 1]
 
 
 def test_ratios_are_spread_evenly_on_a_logarithmic_scale():
@@ -194,6 +195,29 @@ def test_build_may_search_hyper_parameters_of_its_own():
     assert result.tuner.get_best_hyperparameters()[0].get("units") in (2, 4)
     alone = search(TASKS[:1], build=wider, max_trials=3)
     assert len(alone.trials) == 2 and alone.weights == {"z": 1.0}
+
+
+def test_a_balanced_model_can_be_searched():
+    def balanced(tasks):
+        network = mtl.architectures.hard_sharing(keras.Input((3,)), tasks, shared=(2,), tower=())
+        model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal())
+        model.compile("adam")
+        return model
+
+    result = search(TASKS[::2], build=balanced, tuner="hyperband", epochs=3, max_trials=4)
+    assert len(result.trials) == 4 and result.trials[-1].score is not None
+
+
+def test_a_strategy_belongs_inside_build():
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope(), pytest.raises(ValueError, match="open the scope inside build"):
+        search()
+
+    def distributed(tasks):
+        with strategy.scope():
+            return build(tasks)
+
+    assert search(build=distributed).trials == search().trials
 
 
 def test_the_same_seed_searches_the_same_and_another_one_does_not():
