@@ -74,7 +74,7 @@ def test_labels_that_do_not_fit_are_refused(labels, message):
 def test_counts_have_no_upper_bound():
     task = Task.count("rentals")
     rows = tf.data.Dataset.from_tensor_slices(([0.0, 0.0], {"rentals": [-1, 2]})).batch(2)
-    with pytest.raises(ValueError, match="task 'rentals': labels go from -1 to 2.*at least 0"):
+    with pytest.raises(ValueError, match=r"task 'rentals': labels go from -1 to 2.*at least 0"):
         check_dataset(rows, [task])
 
 
@@ -127,7 +127,7 @@ def test_labels_that_are_no_dict_are_refused(y):
 
 def test_an_unknown_number_of_batches_is_refused():
     unknown = dataset().filter(lambda x, y: True)
-    with pytest.raises(ValueError, match="number of batches is unknown.*known_cardinality"):
+    with pytest.raises(ValueError, match=r"number of batches is unknown.*known_cardinality"):
         check_dataset(unknown, TASKS)
     check_dataset(known_cardinality(unknown), TASKS)
 
