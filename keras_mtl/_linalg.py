@@ -15,7 +15,8 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 
-_TINY = 1e-100
+_TINY = 1e-30
+_RIDGE = 1e-13  # on Newton's matrix alone: it keeps an exact zero off the pivots, and no more
 _MAX_STEPS = 40
 
 
@@ -139,7 +140,7 @@ def _min_norm_of_many(cosines: Tensor, shares: Tensor) -> Tensor:
 
     def body(step: Tensor, u: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         residual = ops.matmul(matrix, u) - shares - z
-        inverse = ops.inv(matrix + ops.diag(z / u))
+        inverse = ops.inv(matrix + ops.diag(z / u + _RIDGE))
 
         def toward(products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             du = ops.matmul(inverse, products / u - residual)
@@ -183,7 +184,8 @@ def best_worst_case(cosines: Tensor, shares: Tensor, centre: Tensor, radius: flo
 
     Args:
         cosines: Cosines `[K, K]` between the vectors, float64.
-        shares: Shortest length over each length `[K]`; 0 where a vector takes no part.
+        shares: Shortest length over each length `[K]`; 0 where a vector takes no part. Keep the
+            others above 1e-7 or so.
         centre: Inner products `[K]` of unit vectors with `g_0`; 1 where a vector takes no part.
         radius: Radius of the ball, above 0.
 
@@ -218,17 +220,20 @@ class _Ball:
         room = (centre - 0.5 * (1 + self.radius)) / ops.maximum(self.shares, _TINY)
         level = ops.min(ops.where(self.shares > 0, room, float("inf")))
         u = ops.ones_like(self.shares) / ops.sum(self.shares)
-        y = ops.sqrt(ops.maximum(ops.sum(u * ops.matmul(self.cosines, u)), 1e-6))
-        x, half = ops.zeros_like(u), ops.full((), 0.5, "float64")
-        return x, x, centre - self.shares * level, half, u, y
+        s, q = centre - self.shares * level, ops.full((), 0.5, "float64")
+        x = ops.zeros_like(u)
+        # Products of like size: a ball that counts for less is left at once.
+        return x, x, s, q, u, ops.mean(u * s) / q
 
     def go_on(self, step: Tensor, *state: Tensor) -> Tensor:
         """Whether products of slacks and multipliers, or `y x = u`, are still off."""
         x, _, s, q, u, y = state
         off = y * x - u
         off = ops.sum(off * ops.matmul(self.cosines, off))
-        off = ops.logical_or(_gap(s, q, u, y) > 1e-10, off > 1e-20)
-        return ops.logical_and(step < _MAX_STEPS, off)
+        gap = _gap(s, q, u, y)
+        # Rounding may hold `off` up where vectors are equal; such a gap is the end in any case.
+        go_on = ops.logical_or(gap > 1e-9, ops.logical_and(off > 1e-18, gap > 1e-12))
+        return ops.logical_and(step < _MAX_STEPS, go_on)
 
     def step(self, step: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One predictor, one corrector with the same matrix, and the move."""
@@ -243,7 +248,9 @@ class _Ball:
             target - us - du * ds, target - yq - dy * dq + y * bend
         )
         q = q + length * dq - length * length * bend
-        u, y, s, q = (_inside(v) for v in (u + length * du, y + length * dy, s + length * ds, q))
+        u, s, q = (_inside(value) for value in (u + length * du, s + length * ds, q))
+        # y is the length of the hull's best point: next to none where gradients cancel out.
+        y = ops.maximum(y + length * dy, 1e-10)
         return step + 1, x + length * dx, image + length * dimage, s, q, u, y
 
     def _newton(
@@ -252,9 +259,9 @@ class _Ball:
         """Newton's direction for given changes of the products u s and y q."""
         a, radius = self.shares, self.radius
         pull = u / s
-        inverse = ops.inv(
-            y * self.eye + ops.outer(y / q * x, image) + self.cosines * (radius * pull)[:, None]
-        )
+        matrix = ops.outer(y / q * x, image) + self.cosines * (radius * pull)[:, None]
+        ridge = y + _RIDGE * ops.max(ops.abs(matrix))
+        inverse = ops.inv(matrix + ridge * self.eye)
         by_level = ops.matmul(inverse, pull * a)
         image_by_level = ops.matmul(self.cosines, by_level)
         s_by_level = radius * image_by_level - a

@@ -59,13 +59,15 @@ class CAGrad(GramianBalancer):
         cosines, lengths = cosines_and_lengths(gramian)
         takes_part = lengths > 0
         safe = ops.where(takes_part, lengths, float("inf"))
-        shares = ops.where(ops.any(takes_part), ops.min(safe) / safe, 1)
+        # A gradient 1e6 times the shortest is as good as any longer one, and easier to solve for.
+        shares = ops.where(takes_part, ops.maximum(ops.min(safe) / safe, 1e-6), 0)
+        shares = ops.where(ops.any(takes_part), shares, 1)
         # Inner products of g_0 with unit gradients, and its length; c x in weights of the tasks.
         inner = ops.matmul(cosines, lengths) / num_tasks
         length = ops.sqrt(ops.maximum(ops.mean(lengths * inner), 0))
         centre = ops.clip(inner / ops.where(length > 0, length, 1), -1, 1)
         x = best_worst_case(cosines, shares, ops.where(takes_part, centre, 1), self.c)
-        return nan_where_not_finite(mean + self.c * length * x / safe, gramian)
+        return nan_where_not_finite(mean + self.c * length * ops.maximum(x, 0) / safe, gramian)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal balancer."""

@@ -1,0 +1,289 @@
+"""What every balancer promises: one table of cases, each law written once."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_mtl import balancers
+from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
+
+JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    make: Callable[[Sequence[int]], Balancer]
+    """The balancer for these of many tasks: arguments that go by task follow the indices."""
+    kind: type[Balancer]
+    golden: tuple[float, ...]
+    """Weights for `JACOBIAN`; for a gradient balancer the possible values of entry 0."""
+    laws: frozenset[str] = frozenset()
+
+
+def case(make, kind, golden, *laws):
+    return Case(make, kind, golden, frozenset(laws))
+
+
+CASES = {
+    "Equal": case(lambda tasks: balancers.Equal(), LossBalancer, (1.0, 1.0)),
+    "Fixed": case(
+        lambda tasks: balancers.Fixed([1.0 + task for task in tasks]), LossBalancer, (1.0, 2.0)
+    ),
+    "Uncertainty": case(
+        lambda tasks: balancers.Uncertainty(regression=[task % 2 == 0 for task in tasks]),
+        LossBalancer,
+        (0.5, 1.0),
+    ),
+    "DWA": case(lambda tasks: balancers.DWA(window=1), LossBalancer, (1.0, 1.0)),
+    "MGDA": case(
+        lambda tasks: balancers.MGDA(), GramianBalancer, (0.6, 0.4), "simplex", "no conflict"
+    ),
+    "PCGrad": case(
+        lambda tasks: balancers.PCGrad(),
+        GramianBalancer,
+        (2.2222, 1.5789),
+        "no conflict of two",
+        "random",
+    ),
+    "CAGrad": case(lambda tasks: balancers.CAGrad(c=0.5), GramianBalancer, (0.7041, 0.5)),
+    "GradDrop": case(
+        lambda tasks: balancers.GradDrop(leak=[0.1 * (task % 2) for task in tasks]),
+        GradientBalancer,
+        (-4.0 + 0.6, 6.0),
+        "random",
+    ),
+}
+VARIANTS = {
+    **CASES,
+    "MGDA l2": case(lambda tasks: balancers.MGDA(normalization="l2"), GramianBalancer, ()),
+    "MGDA loss+": case(lambda tasks: balancers.MGDA(normalization="loss+"), GramianBalancer, ()),
+    "CAGrad c=1": case(lambda tasks: balancers.CAGrad(c=1.0), GramianBalancer, (), "no conflict"),
+    "CAGrad c=0": case(lambda tasks: balancers.CAGrad(c=0.0), GramianBalancer, (0.5, 0.5)),
+    "DWA by epoch": case(lambda tasks: balancers.DWA(), LossBalancer, (1.0, 1.0)),
+}
+every_case = pytest.mark.parametrize("name", VARIANTS)
+
+
+def claiming(law):
+    return pytest.mark.parametrize("name", [n for n, c in VARIANTS.items() if law in c.laws])
+
+
+def result_of(balancer, jacobian, losses=None):
+    """Weights of a loss or Gramian balancer, the direction of a gradient balancer."""
+    jacobian = tf.convert_to_tensor(jacobian, "float32")
+    losses = tf.ones(jacobian.shape[0]) if losses is None else tf.convert_to_tensor(losses)
+    losses = tf.cast(losses, "float32")
+    if isinstance(balancer, LossBalancer):
+        with tf.GradientTape() as tape:
+            tape.watch(losses)
+            scalar = balancer.scalarise(losses)
+        return tape.gradient(scalar, losses)
+    if isinstance(balancer, GradientBalancer):
+        return balancer.merge(jacobian, losses)
+    return balancer.weigh(jacobian @ tf.transpose(jacobian), losses)
+
+
+def random_jacobian(num_tasks, size=6, seed=0):
+    return np.random.default_rng(seed).normal(size=(num_tasks, size))
+
+
+def zoo():
+    rng = np.random.default_rng(1)
+    plain = rng.normal(size=(3, 5))
+    spread = 10.0 ** np.array([[-10.0], [0.0], [10.0]])
+    return {
+        "all zero": np.zeros((3, 4)),
+        "two zero": np.zeros((2, 4)),
+        "one zero row": plain * [[1], [0], [1]],
+        "one row not zero": plain * [[0], [0], [1]],
+        "equal rows": np.tile(plain[:1], (4, 1)),
+        "two equal rows": np.tile(plain[:1], (2, 1)),
+        "opposed rows": np.concatenate([plain[:1], -plain[:1]]),
+        "opposed and another": np.array([[1.0, 0], [-1, 0], [0, 1]]),
+        "rank 1": np.array([[1.0], [-2], [3], [-0.5]]) * plain[:1],
+        "rank 2 of 6": rng.normal(size=(6, 2)) @ rng.normal(size=(2, 9)),
+        "tiny": plain * 1e-10,
+        "huge": plain * 1e10,
+        "spread": plain * spread,
+        "spread and opposed": np.tile(plain[:1], (3, 1)) * spread * [[1], [-1], [1]],
+        "one task": plain[:1],
+        "64 tasks": rng.normal(size=(64, 200)),
+        "64 tasks in 10 dimensions": rng.normal(size=(64, 10)),
+    }
+
+
+def test_every_public_balancer_has_a_row_in_the_table():
+    classes = {name: getattr(balancers, name) for name in balancers.__all__}
+    concrete = {n for n, c in classes.items() if not inspect.isabstract(c) and c is not Balancer}
+    assert concrete == set(CASES)
+    for name in concrete:
+        assert issubclass(classes[name], CASES[name].kind)
+
+
+@every_case
+def test_the_golden_values_come_out(name):
+    case = VARIANTS[name]
+    result = result_of(case.make([0, 1]), JACOBIAN).numpy()
+    if issubclass(case.kind, GradientBalancer):
+        assert min(abs(result[0] - value) for value in case.golden) < 1e-5
+        np.testing.assert_allclose(result[1:], [2.0, 2.0])
+    elif case.golden:
+        np.testing.assert_allclose(result, case.golden, atol=5e-5)
+
+
+@every_case
+@pytest.mark.parametrize("animal", zoo())
+def test_the_result_is_finite_over_the_zoo(name, animal):
+    jacobian = zoo()[animal]
+    balancer = VARIANTS[name].make(range(len(jacobian)))
+    assert np.isfinite(result_of(balancer, jacobian)).all()
+
+
+@every_case
+def test_reordering_the_tasks_reorders_the_weights(name):
+    case = VARIANTS[name]
+    # A random rule draws an order or a mask; with two tasks no order matters.
+    num_tasks = 2 if name == "PCGrad" else 5
+    jacobian, losses = random_jacobian(num_tasks), np.arange(1.0, num_tasks + 1)
+    order = np.random.default_rng(2).permutation(num_tasks)
+    expected = result_of(case.make(range(num_tasks)), jacobian, losses).numpy()
+    result = result_of(case.make(order), jacobian[order], losses[order]).numpy()
+    if not issubclass(case.kind, GradientBalancer):
+        expected = expected[order]
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
+
+
+@every_case
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_a_common_scale_of_the_gradients_changes_no_weight(name, scale):
+    case, jacobian = VARIANTS[name], random_jacobian(4)
+    plain = result_of(case.make(range(4)), jacobian).numpy()
+    if issubclass(case.kind, GradientBalancer):
+        plain = plain * scale
+    scaled = result_of(case.make(range(4)), jacobian * scale).numpy()
+    np.testing.assert_allclose(scaled, plain, rtol=1e-4)
+
+
+@claiming("simplex")
+@pytest.mark.parametrize("animal", zoo())
+def test_weights_lie_on_the_simplex(name, animal):
+    jacobian = zoo()[animal]
+    weights = result_of(VARIANTS[name].make(range(len(jacobian))), jacobian).numpy()
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(), 1, rtol=1e-6)
+
+
+@claiming("no conflict")
+def test_the_direction_conflicts_with_no_task(name):
+    for seed in range(20):
+        jacobian = random_jacobian(4, seed=seed)
+        weights = result_of(VARIANTS[name].make(range(4)), jacobian).numpy()
+        direction = weights @ jacobian
+        assert (jacobian @ direction).min() > -1e-5 * np.linalg.norm(jacobian) ** 2
+
+
+@claiming("no conflict of two")
+def test_projected_gradients_of_two_tasks_conflict_with_neither(name):
+    for seed in range(20):
+        jacobian = random_jacobian(2, size=3, seed=seed)
+        weights = result_of(VARIANTS[name].make(range(2)), jacobian).numpy()
+        assert (jacobian @ (weights @ jacobian)).min() > -1e-5
+
+
+@every_case
+def test_eager_graph_and_xla_agree(name):
+    case = VARIANTS[name]
+    num_tasks = 2 if "random" in case.laws else 5
+    jacobian, losses = random_jacobian(num_tasks), np.arange(1.0, num_tasks + 1)
+
+    def run(wrap):
+        balancer = case.make(range(num_tasks))
+        balancer.build(num_tasks)
+        return wrap(lambda: result_of(balancer, jacobian, losses))().numpy()
+
+    eager = run(lambda rule: rule)
+    graph, compiled = run(tf.function), run(lambda rule: tf.function(rule, jit_compile=True))
+    np.testing.assert_allclose(graph, eager, rtol=1e-5, atol=1e-6)
+    if issubclass(case.kind, GradientBalancer):  # XLA draws other numbers: compare outcomes
+        kept = np.stack([jacobian[sign].sum(0) for sign in ([0], [1], [0, 1])])
+        leaked = kept + 0.1 * jacobian[1] * np.array([[1], [0], [0]])
+        assert (np.abs(compiled - leaked).min(axis=0) < 1e-5).all()
+    else:
+        np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
+
+
+@every_case
+def test_some_of_the_tasks_are_balanced_as_if_they_were_all(name):
+    case, indices = VARIANTS[name], [3, 0, 2]
+    jacobian, losses = random_jacobian(5)[indices], np.array([0.5, 2.0, 3.0])
+    whole = case.make(range(5))
+    whole.build(5)
+    with whole.on_tasks(tf.constant(indices)):
+        some = result_of(whole, jacobian, losses).numpy()
+    alone = result_of(case.make(indices), jacobian, losses).numpy()
+    np.testing.assert_allclose(some, alone, rtol=1e-6, atol=1e-7)
+
+
+@every_case
+def test_the_state_of_absent_tasks_stands_still(name):
+    balancer, indices = VARIANTS[name].make(range(4)), [0, 2]
+    result_of(balancer, random_jacobian(4), np.arange(1.0, 5.0))
+    before = {state.variable.path: state.variable.numpy() for state in balancer.states}
+    with balancer.on_tasks(tf.constant(indices)) as updates:
+        result_of(balancer, random_jacobian(2), np.array([7.0, 8.0]))
+    assert balancer.iteration.variable.path in updates
+    for state in balancer.states:
+        np.testing.assert_array_equal(state.variable, before[state.variable.path])  # not yet
+        after = np.asarray(updates.get(state.variable.path, state.variable))
+        if state.task_axes:
+            np.testing.assert_array_equal(after[[1, 3]], before[state.variable.path][[1, 3]])
+    if name == "DWA":
+        assert np.asarray(updates[balancer.previous.variable.path]).tolist() == [7, 2, 8, 4]
+
+
+@every_case
+def test_a_balancer_is_rebuilt_from_its_configuration(name):
+    balancer = VARIANTS[name].make(range(3))
+    balancer.bind(["c", "a", "b"])
+    jacobian, losses = random_jacobian(3), np.array([1.0, 2.0, 3.0])
+    expected = result_of(balancer, jacobian, losses)
+    config = keras.saving.serialize_keras_object(balancer)
+    assert config["registered_name"] == f"keras_mtl>{type(balancer).__name__}"
+    copy = keras.saving.deserialize_keras_object(config)
+    assert copy.get_config() == balancer.get_config()
+    assert (copy.built, copy.num_tasks, copy.task_names) == (True, 3, ("c", "a", "b"))
+    np.testing.assert_array_equal(result_of(copy, jacobian, losses), expected)
+    arguments = set(inspect.signature(type(balancer).__init__).parameters)
+    assert arguments - {"self", "kwargs"} <= set(balancer.get_config())
+
+
+class Holder(keras.Model):
+    def __init__(self, balancer):
+        super().__init__()
+        self.balancer = balancer
+        self.built = True
+
+
+@every_case
+def test_a_restored_balancer_goes_on_as_the_first_would_have(name, tmp_path):
+    case, path = VARIANTS[name], str(tmp_path / "state.weights.h5")
+    losses = np.random.default_rng(4).uniform(1, 2, size=(4, 3))
+    first, second = case.make(range(3)), case.make(range(3))
+    for step in range(3):
+        result_of(first, random_jacobian(3, seed=step), losses[step])
+        first.end_epoch()
+    second.build(3)
+    Holder(first).save_weights(path)
+    Holder(second).load_weights(path)
+    assert int(second.iteration.variable) == 3
+    for old, new in zip(first.states, second.states, strict=True):
+        np.testing.assert_array_equal(new.variable, old.variable)
+    np.testing.assert_array_equal(
+        result_of(second, random_jacobian(3), losses[3]),
+        result_of(first, random_jacobian(3), losses[3]),
+    )
