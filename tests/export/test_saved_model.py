@@ -138,6 +138,9 @@ def test_a_list_of_inputs_is_asked_for_by_name(tmp_path, named):
     for task, key, value in zip(["z", "a"], keys, x, strict=True):
         outputs = served.signatures[task](**{key: tf.constant(value)})
         np.testing.assert_allclose(outputs[task], expected[task], rtol=1e-5)
+    together = dict(zip(keys, map(tf.constant, x), strict=True))
+    for task, value in served.signatures["serving_default"](**together).items():
+        np.testing.assert_allclose(value, expected[task], rtol=1e-5)
 
 
 def test_a_balanced_model_leaves_its_balancer_behind(tmp_path):
