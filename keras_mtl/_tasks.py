@@ -21,7 +21,15 @@ _ACCURACY = {
     keras.losses.SparseCategoricalCrossentropy: {"accuracy": "SparseCategoricalAccuracy"},
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-_RESERVED = {"serve", "serving_default"}
+# Signatures and attributes of a SavedModel have these names already.
+_RESERVED = {
+    "non_trainable_variables",
+    "serve",
+    "serving_default",
+    "signatures",
+    "trainable_variables",
+    "variables",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from keras_mtl.data._check import check_dataset
 from keras_mtl.data._class_weights import class_weights
 from keras_mtl.data._features import embed_columns, tabular_encoder, with_preprocessing
 from keras_mtl.data._labels import mask_missing
+from keras_mtl.data._select import select_tasks
 
 __all__ = [
     "check_dataset",
@@ -12,6 +13,7 @@ __all__ = [
     "embed_columns",
     "known_cardinality",
     "mask_missing",
+    "select_tasks",
     "tabular_encoder",
     "with_preprocessing",
 ]

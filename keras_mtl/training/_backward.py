@@ -60,12 +60,13 @@ class Backward:
         plain = [getattr(source, "value", source) for source in sources]
         if not targets or not plain:
             return [None] * len(plain)
-        return list(self._tape.gradient(targets, plain, output_gradients=seeds))
+        gradients: Row = self._tape.gradient(targets, plain, output_gradients=seeds)
+        return gradients
 
     def _seeds(self, weights: Tensor) -> list[Tensor]:
         if self.scale is not None:
             weights *= self.scale
-        return tf.unstack(weights)
+        return list(tf.unstack(weights))
 
     def towers(self, weights: Tensor) -> tuple[list[Row], list[Row], Tensor]:
         """One pass of the weighted sum of losses through all towers.
@@ -130,6 +131,12 @@ class Backward:
             rows = self.rows(cotangents)
             return weighted_sum(weights, drop(tf.equal(weights, 0.0), rows))
         return self.trunk(weighted_sum(weights, cotangents))
+
+    def summed(self, weights: Tensor, cotangents: list[Row]) -> Row:
+        """As `weighted`, for cotangents that `towers` has weighted already."""
+        if self._parts.entangled:
+            return self.weighted(weights, cotangents)
+        return self.trunk(weighted_sum(None, cotangents))
 
     def rows(self, cotangents: list[Row]) -> list[Row]:
         """Each task's gradients of the shared variables: a pass through the trunk for each."""

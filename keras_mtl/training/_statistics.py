@@ -101,12 +101,14 @@ def split_like(direction: Tensor, things: Sequence[Tensor]) -> list[Tensor]:
     return [tf.reshape(part, tf.shape(thing)) for part, thing in zip(parts, things, strict=True)]
 
 
-def weighted_sum(weights: Tensor, rows: Sequence[Row]) -> Row:
-    """The sum of the tasks' gradients, each times its weight: a tensor for each thing."""
+def weighted_sum(weights: Tensor | None, rows: Sequence[Row]) -> Row:
+    """The sum of the tasks' gradients, times their weights: a tensor for each thing."""
     sums: Row = []
     for column in zip(*rows, strict=True):
-        terms = [weights[k] * dense(g) for k, g in enumerate(column) if g is not None]
-        sums.append(tf.add_n(terms) if terms else None)
+        terms = {k: dense(gradient) for k, gradient in enumerate(column) if gradient is not None}
+        if weights is not None:
+            terms = {k: weights[k] * gradient for k, gradient in terms.items()}
+        sums.append(tf.add_n(list(terms.values())) if terms else None)
     return sums
 
 

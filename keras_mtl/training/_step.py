@@ -90,7 +90,7 @@ class Step:
         weights = self._or_stored(self._rescaled(weights))
         cotangents, towers, finite = self.backward.towers(weights)
         weights = tf.where(finite, weights, tf.zeros_like(weights))
-        shared = self.backward.weighted(tf.ones_like(weights), cotangents)
+        shared = self.backward.summed(weights, cotangents)
         outcome = self._outcome(weights, shared, towers, scalar, finite)
         share = (1.0 if self.backward.scale is None else self.backward.scale) / num_replicas()
         for variable, gradient in zip(balancer.trainable_variables, learned, strict=True):

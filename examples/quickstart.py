@@ -1,0 +1,117 @@
+"""From real data to a tuned, balanced, served multi-task network, in one run.
+
+    python examples/quickstart.py                  # about three minutes on two cores
+    python examples/quickstart.py --replicas 2     # the same, mirrored over two devices
+
+Census-Income (KDD): does a person earn over 50,000 a year, were they ever married, did they go
+to college? The rows ship with keras_mtl; nothing is downloaded. Models are chosen by validation
+data, and the test part is looked at once, for the table.
+"""
+
+import argparse
+import tempfile
+
+import census_report
+import keras
+import tensorflow as tf
+
+import keras_mtl as mtl
+from keras_mtl import architectures, balancers, data, datasets, tuning
+
+TASKS = datasets.census_income_tasks()
+
+
+def make_strategy(replicas):
+    """GPUs where there are several; else as many virtual CPU devices as asked."""
+    if replicas > 1 and len(tf.config.list_physical_devices("GPU")) < 2:
+        devices = [tf.config.LogicalDeviceConfiguration()] * replicas
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, devices)
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    return mtl.training.strategy()
+
+
+def prepare(options):
+    """The encoder of raw columns, encoded batches by part, and the raw test batches."""
+    splits = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test"}
+    place = {"config": options.config, "data_dir": options.data_dir}
+    raw = {
+        part: datasets.census_income(split, batch_size=options.batch_size, **place)
+        for part, split in splits.items()
+    }
+    encoder = data.tabular_encoder(raw["train"], log=census_report.LONG_TAILED)
+    sets = {
+        part: batches.map(lambda columns, labels: (encoder(columns), labels)).cache()
+        for part, batches in raw.items()
+    }
+    rows = sets["train"].unbatch().shuffle(50_000, seed=0)
+    sets["train"] = data.known_cardinality(rows.batch(options.batch_size, drop_remainder=True))
+    return encoder, sets, raw["test"]
+
+
+def main(options):
+    keras.utils.set_random_seed(0)
+    strategy = make_strategy(options.replicas)
+    encoder, sets, raw_test = prepare(options)
+    report = census_report.Report(TASKS, sets)
+
+    def features():
+        return data.embed_columns(encoder, units=4)
+
+    def mmoe(tasks):
+        return architectures.mmoe(features(), tasks, num_experts=4, expert=(64,), tower=(16,))
+
+    def compiled(network, tasks):
+        network.compile(keras.optimizers.Adam(2e-3), **mtl.compile_args(tasks))
+        return network
+
+    def balanced(balancer):
+        model = mtl.BalancedModel(mmoe(TASKS), TASKS, balancer)
+        model.compile(keras.optimizers.Adam(2e-3))
+        return model
+
+    def build(tasks):
+        with strategy.scope():
+            return compiled(mmoe(tasks), tasks)
+
+    with strategy.scope():
+        for task in TASKS:
+            network = architectures.single_task(features(), [task], tower=(64, 16))
+            report.train_alone(task, compiled(network, [task]), options.epochs)
+        shared = architectures.hard_sharing(features(), TASKS, shared=(64,), tower=(16,))
+        report.train("hard sharing, equal weights", compiled(shared, TASKS), options.epochs)
+        report.train("MMoE, equal weights", build(TASKS), options.epochs)
+        report.train("MMoE, DWA (losses)", balanced(balancers.DWA()), options.epochs)
+        report.train("MMoE, PCGrad (gradients)", balanced(balancers.PCGrad()), options.epochs)
+    found = tuning.search_task_weights(
+        build,
+        TASKS,
+        sets["train"],
+        sets["validation"],
+        objective="mean_relative_gain",
+        baselines=report.baselines,
+        max_trials=options.trials,
+    )
+    print(f"tuner: best of {len(found.trials)} trials {report.rounded(found.weights)}", flush=True)
+    report.train("MMoE, tuned weights", build(found.tasks), options.epochs)
+
+    report.print_table()
+    report.save_figure(options.figure)
+    best = report.best()
+    served = data.with_preprocessing(encoder, getattr(best, "network", best))
+    folder = mtl.export.saved_model(served, TASKS, options.export)
+    census_report.check_served(folder, served, next(iter(raw_test))[0])
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+        parser.add_argument("--replicas", type=int, default=1)
+        parser.add_argument("--config", default="full", choices=["full", "small"])
+        parser.add_argument("--epochs", type=int, default=2)
+        parser.add_argument("--trials", type=int, default=4)
+        parser.add_argument("--batch-size", type=int, default=1024)
+        parser.add_argument("--data-dir", default=folder, help="keeps the prepared data")
+        parser.add_argument("--figure", default="census.png")
+        parser.add_argument("--export", default="saved_models/census/1")
+        main(parser.parse_args())
