@@ -108,10 +108,13 @@ def test_the_builder_itself_reads_the_same_as_the_loader(folder, test_part):
         np.testing.assert_array_equal(rows["labels"][name], label[100:400])
 
 
-def test_single_rows_are_those_of_the_batches(folder, test_part):
-    rows = census_income("test[40:90]", config="small", data_dir=folder)
-    assert rows.cardinality() == 50
-    columns, labels = rows.batch(50).get_single_element()
+@pytest.mark.parametrize("batch_size", [None, 20])
+def test_a_part_of_a_split_begins_where_it_says(folder, test_part, batch_size):
+    rows = census_income("test[40:90]", config="small", data_dir=folder, batch_size=batch_size)
+    assert rows.cardinality() == (3 if batch_size else 50)
+    rows = rows.unbatch() if batch_size else rows
+    columns, labels = rows.batch(60).get_single_element()
+    np.testing.assert_array_equal(columns["age"], test_part[0]["age"][40:90])
     np.testing.assert_array_equal(columns["sex"], test_part[0]["sex"][40:90])
     np.testing.assert_array_equal(labels["income"], test_part[1]["income"][40:90])
 
