@@ -10,6 +10,24 @@ from keras_mtl._types import Tensor
 from keras_mtl.training._statistics import Row
 
 
+class Tower(keras.Function):
+    """The part of a functional network that one task has for itself."""
+
+    def run(self, inputs: list[Tensor], training: bool | None) -> Tensor:
+        """The task's prediction; layers train (or not) as they are told.
+
+        The graph remembers the mode in which each layer was first called, which for dropout is
+        inference: like a functional model, this passes the mode to every layer.
+        """
+
+        def told(operation: Any) -> Any:
+            if training is None or not isinstance(operation, keras.layers.Layer):
+                return operation
+            return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": training})
+
+        return self._run_through_graph(inputs, operation_fn=told)
+
+
 @dataclasses.dataclass(frozen=True)
 class Frontier:
     """A network in two parts that share all variables with it.
@@ -29,7 +47,7 @@ class Frontier:
     """
 
     trunk: keras.Model
-    towers: dict[str, keras.Function]
+    towers: dict[str, Tower]
     reads: dict[str, tuple[int, ...]]
     differentiable: tuple[bool, ...]
     shared: list[keras.Variable]
@@ -65,7 +83,7 @@ def split_forward(
     predictions, copies = {}, []
     for name, reads in parts.reads.items():
         mine = {i: _copy(tensors[i]) if i in positions else tensors[i] for i in reads}
-        predictions[name] = parts.towers[name]([mine[i] for i in reads])
+        predictions[name] = parts.towers[name].run([mine[i] for i in reads], training)
         copies.append([mine.get(i) for i in positions])
     return predictions, Forward([tensors[i] for i in positions], copies)
 
@@ -127,9 +145,7 @@ def find_frontier(network: keras.Model, names: tuple[str, ...]) -> Frontier:
         order = list(tensors)
         reads[name] = tuple(sorted(order.index(key) for key in edge))
     frontier = list(tensors.values())
-    towers = {
-        name: keras.Function([frontier[i] for i in reads[name]], outputs[name]) for name in names
-    }
+    towers = {name: Tower([frontier[i] for i in reads[name]], outputs[name]) for name in names}
     trunk_nodes = [node for node, tasks in users.values() if len(tasks) > 1]
     own = {
         name: _trainable([node for node, tasks in users.values() if tasks == {name}])
