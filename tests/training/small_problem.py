@@ -1,0 +1,142 @@
+"""Three tasks on four numbers, and what a step should do to them, worked out by other means.
+
+The names of the tasks are not in alphabetical order, their weights differ, and labels are
+missing unevenly.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_mtl as mtl
+
+BATCH = 16
+
+
+def tasks():
+    return [mtl.Task.binary("z"), mtl.Task.multiclass("b", 3, weight=0.5), mtl.Task.regression("r")]
+
+
+def network(units=16):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,))
+    features = keras.layers.Dense(units, activation="tanh", name="shared_0")(x)
+    features = keras.layers.Dense(units, activation="tanh", name="shared_1")(features)
+    outputs = {}
+    for task in tasks():
+        tower = keras.layers.Dense(8, activation="tanh", name=f"{task.name}_tower")(features)
+        outputs[task.name] = task.output(tower)
+    return keras.Model(x, outputs)
+
+
+def arrays():
+    """Most labels of `r` are missing in the second half of each batch, all in the third."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5 * BATCH, 4)).astype("float32")
+    y = {
+        "z": (x[:, 0] > 0).astype("float32"),
+        "b": (x[:, 1] > 0).astype("int32") + (x[:, 2] > 0),
+        "r": x[:, 3],
+    }
+    position = np.arange(len(x)) % BATCH
+    w = {name: np.ones(len(x), "float32") for name in y}
+    w["r"][position >= BATCH // 2] = 0.0
+    w["r"][2 * BATCH : 3 * BATCH] = 0.0
+    w["b"][(position < BATCH // 2) & (rng.random(len(x)) < 0.7)] = 0.0
+    return x, y, w
+
+
+def dataset(batches=5):
+    return tf.data.Dataset.from_tensor_slices(arrays()).batch(BATCH).take(batches)
+
+
+def batch(index=0):
+    """One batch as arrays."""
+    rows = slice(index * BATCH, (index + 1) * BATCH)
+    return keras.tree.map_structure(lambda value: value[rows], arrays())
+
+
+def balanced(balancer, network=network, tasks=tasks, optimizer=None, **options):
+    """A compiled model; its steps are eager, for there are few of them."""
+    compiling = {name: options.pop(name) for name in ("jit_compile",) if name in options}
+    model = mtl.BalancedModel(network(), tasks(), balancer, **options)
+    optimizer = optimizer or keras.optimizers.SGD(0.1)
+    model.compile(optimizer, run_eagerly=not compiling, **compiling)
+    return model
+
+
+def values(variables):
+    return [np.array(variable, "float64") for variable in variables]
+
+
+def variables_of(model, part):
+    """The trainable variables of layers whose names begin with `part`."""
+    return [
+        variable
+        for layer in model.layers
+        if layer.name.split("_")[0] == part
+        for variable in layer.trainable_variables
+    ]
+
+
+_FORMULAS = {
+    "z": lambda y, p: -y * tf.math.log(p[:, 0]) - (1 - y) * tf.math.log(1 - p[:, 0]),
+    "b": lambda y, p: -tf.math.log(tf.gather(p, y, axis=1, batch_dims=1)),
+    "r": lambda y, p: (p[:, 0] - y) ** 2,
+}
+
+
+def losses_by_hand(predictions, y, w):
+    """The unweighted losses, written out: sums over valid labels, by their number."""
+    return [
+        tf.math.divide_no_nan(
+            tf.reduce_sum(_FORMULAS[task.name](y[task.name], predictions[task.name]) * weight),
+            tf.reduce_sum(weight),
+        )
+        for task in tasks()
+        for weight in [w[task.name]]
+    ]
+
+
+def gradients_by_hand(network, sources, x, y, w, at=None):
+    """Each task's gradients, from one tape a task over the whole network.
+
+    With `at`, a layer's name, the gradients are those of what that layer puts out.
+    """
+    rows = []
+    for k, task in enumerate(tasks()):
+        with tf.GradientTape() as tape:
+            if at is None:
+                predictions = network(x, training=True)
+            else:
+                below, above = cut(network, at)
+                sources = [below(x, training=True)]
+                tape.watch(sources)
+                predictions = above([sources[0], tf.constant(x)], training=True)
+            loss = losses_by_hand(predictions, y, w)[k] * task.weight
+        plain = [getattr(source, "value", source) for source in sources]
+        rows.append(tape.gradient(loss, plain, unconnected_gradients="zero"))
+    return [[np.array(gradient, "float64") for gradient in row] for row in rows]
+
+
+def cut(network, layer):
+    """The network below and above a layer's output."""
+    middle = network.get_layer(layer).output
+    above = keras.Model([middle, network.input], network.output)
+    return keras.Model(network.input, middle), above
+
+
+def joined(rows):
+    """The Jacobian [K, n]."""
+    return np.stack([np.concatenate([entry.ravel() for entry in row]) for row in rows])
+
+
+def split(direction, like):
+    parts = np.split(direction, np.cumsum([entry.size for entry in like])[:-1])
+    return [part.reshape(entry.shape) for part, entry in zip(parts, like, strict=True)]
+
+
+def assert_close(found, expected, tolerance=2e-6):
+    """Agreement in units of the largest entry."""
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(1, np.abs(other).max()))
