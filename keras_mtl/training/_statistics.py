@@ -10,6 +10,9 @@ from keras_mtl._types import Tensor
 Row: TypeAlias = list[Tensor | None]
 """One task's gradients, a tensor for each thing; `None` where the task does not reach it."""
 
+Stack: TypeAlias = list[Tensor]
+"""The gradients of all tasks: an array `[K, n]` for each thing."""
+
 
 def present(row: Row) -> list[Tensor]:
     """The gradients of a row that exist."""
@@ -67,35 +70,44 @@ def _with_values(gradient: Tensor, new: Tensor) -> Tensor:
     return new
 
 
-def gramian(rows: Sequence[Row]) -> Tensor:
+def stack(rows: Sequence[Row]) -> Stack:
+    """The gradients of all tasks in one array a thing, zero where a task does not reach it.
+
+    Joined once, they serve the Gramian and the weighted sum as matrix products: fewer passes
+    over memory than products of pairs.
+    """
+    stacked = []
+    for column in zip(*rows, strict=True):
+        flat = [None if g is None else tf.reshape(dense(g), (-1,)) for g in column]
+        like = next(each for each in flat if each is not None)
+        stacked.append(tf.stack([tf.zeros_like(like) if g is None else g for g in flat]))
+    return stacked
+
+
+def gramian(stacked: Stack) -> Tensor:
     """Inner products `[K, K]` of the tasks' gradients, summed over all things."""
-    num_tasks = len(rows)
-    total = tf.zeros((num_tasks, num_tasks))
-    for column in zip(*rows, strict=True):
-        used = [k for k, gradient in enumerate(column) if gradient is not None]
-        if not used:
-            continue
-        flat = tf.stack([tf.reshape(dense(column[k]), (-1,)) for k in used])
-        block = tf.matmul(flat, flat, transpose_b=True)
-        if len(used) < num_tasks:
-            spread = tf.one_hot(used, num_tasks)
-            block = tf.matmul(spread, tf.matmul(block, spread), transpose_a=True)
-        total += block
-    return total
+    return tf.add_n([tf.matmul(each, each, transpose_b=True) for each in stacked])
 
 
-def jacobian(rows: Sequence[Row]) -> Tensor:
-    """The gradients as one array `[K, n]`, zero where a task does not reach a thing."""
-    columns = []
-    for column in zip(*rows, strict=True):
-        like = dense(next(gradient for gradient in column if gradient is not None))
-        flat = [tf.zeros_like(like) if gradient is None else dense(gradient) for gradient in column]
-        columns.append(tf.stack([tf.reshape(gradient, (-1,)) for gradient in flat]))
-    return tf.concat(columns, axis=1)
+def drop_rows(which: Tensor, stacked: Stack) -> Stack:
+    """As `drop`, for stacked gradients."""
+
+    def cleaned() -> Stack:
+        return [tf.where(which[:, None], tf.zeros_like(each), each) for each in stacked]
+
+    if not stacked:
+        return stacked
+    return list(tf.cond(tf.reduce_any(which), cleaned, lambda: list(map(tf.identity, stacked))))
+
+
+def combine(weights: Tensor, stacked: Stack, like: Sequence[Tensor]) -> list[Tensor]:
+    """The weighted sum of the tasks' gradients, shaped like the things."""
+    sums = [tf.matmul(weights[None, :], each) for each in stacked]
+    return [tf.reshape(each, tf.shape(thing)) for each, thing in zip(sums, like, strict=True)]
 
 
 def split_like(direction: Tensor, things: Sequence[Tensor]) -> list[Tensor]:
-    """Undoes `jacobian` for one direction `[n]`: a tensor for each thing."""
+    """Cuts a direction `[n]` over all things joined into a tensor for each."""
     sizes = [tf.size(thing) for thing in things]
     parts = tf.split(direction, sizes, num=len(sizes))
     return [tf.reshape(part, tf.shape(thing)) for part, thing in zip(parts, things, strict=True)]

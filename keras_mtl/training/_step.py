@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,18 +11,19 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
 from keras_mtl.training import _rules
 from keras_mtl.training._backward import Backward
-from keras_mtl.training._batches import join_batches, part_of_batch
+from keras_mtl.training._batches import join_batches, parts_of_batch
 from keras_mtl.training._statistics import (
     Row,
+    Stack,
+    combine,
     dense,
-    drop,
+    drop_rows,
     gramian,
-    jacobian,
     nearest_weights,
     present,
     split_like,
+    stack,
     times,
-    weighted_sum,
 )
 
 
@@ -110,10 +112,7 @@ class Step:
         for variables, row in zip(groups, [shared, *towers], strict=True):
             for variable, gradient in zip(variables, row, strict=True):
                 if gradient is None:
-                    raise ValueError(
-                        f"the variable {variable.path!r} gets no gradient from the loss of any "
-                        "task. Connect it to a task's output, or set trainable=False on its layer."
-                    )
+                    raise ValueError(_unreached(variable))
                 gradients[id(variable)] = gradient
         if self.backward.scale is not None:
             # An overflow must reach the loss-scaling optimizer, which lowers its scale then.
@@ -139,11 +138,12 @@ class Step:
         count = tf.reduce_sum(tf.cast(self.present, tf.float32))
         return weights * tf.where(total > 0.0, count / total, 1.0)
 
-    def _unscaled(self, row: Row) -> Row:
-        plain = [None if g is None else dense(g) for g in row]
+    def _stack(self, rows: list[Row]) -> Stack:
+        """The rows stacked, without the factor of loss scaling."""
+        stacked = stack(rows)
         if self.backward.scale is None:
-            return plain
-        return [times(1.0 / self.backward.scale, g) for g in plain]
+            return stacked
+        return [each / self.backward.scale for each in stacked]
 
     def _scaled(self, row: Row) -> Row:
         """Gradients as the optimizer takes them: times its loss scale, a share a replica."""
@@ -152,11 +152,11 @@ class Step:
         scale = 1.0 if self.backward.scale is None else self.backward.scale
         return [times(scale / num_replicas(), g) for g in row]
 
-    def _rule(self, rows: list[Row], matrix: Tensor, asked: Tensor) -> tuple[Tensor, Row | None]:
-        """The weights `[K]`, and the direction where the rule gives one.
+    def _rule(self, stacked: Stack, matrix: Tensor, asked: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The weights `[K]`, and the direction `[n]` where the rule gives one.
 
         Args:
-            rows: Gradients of the global batch, finite.
+            stacked: Gradients of the global batch, finite.
             matrix: Their Gramian.
             asked: The tasks that the rule sees, bool `[K]`.
         """
@@ -164,41 +164,40 @@ class Step:
             return self._rescaled(_rules.weigh(self.balancer, matrix, self.losses, asked)), None
         if not isinstance(self.balancer, GradientBalancer):
             raise TypeError(f"{type(self.balancer).__name__} is no kind of balancer.")
-        matrix_of_gradients = jacobian(rows)
-        direction = _rules.merge(self.balancer, matrix_of_gradients, self.losses, asked)
-        products = tf.linalg.matvec(matrix_of_gradients, direction)
-        weights = nearest_weights(matrix, products)
+        jacobian = tf.concat(stacked, axis=1)
+        direction = _rules.merge(self.balancer, jacobian, self.losses, asked)
+        weights = nearest_weights(matrix, tf.linalg.matvec(jacobian, direction))
         rescaled = self._rescaled(weights)
         if self.rescale_weights:
             direction *= tf.math.divide_no_nan(tf.reduce_sum(rescaled), tf.reduce_sum(weights))
-        return rescaled, split_like(direction, _first(rows))
+        return rescaled, direction
 
-    def _checked(self, rows: list[Row], matrix: Tensor) -> tuple[list[Row], Tensor, Tensor]:
+    def _checked(self, stacked: Stack, matrix: Tensor) -> tuple[Stack, Tensor, Tensor]:
         """Drops tasks whose gradient is not finite; the third value says whose are."""
         finite = tf.math.is_finite(tf.linalg.diag_part(matrix))
         both = finite[:, None] & finite[None, :]
-        return drop(~finite, rows), tf.where(both, matrix, tf.zeros_like(matrix)), finite
+        return drop_rows(~finite, stacked), tf.where(both, matrix, tf.zeros_like(matrix)), finite
 
     def _at_representation(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
-        rows = [self._unscaled(row) for row in cotangents]
         if isinstance(self.balancer, GramianBalancer):
-            matrix = sum_over_replicas(self._when_due(lambda: [gramian(rows)])[0])
-            rows, matrix, finite = self._checked(rows, matrix)
+            local = self._when_due(lambda: [gramian(self._stack(cotangents))])
+            matrix = sum_over_replicas(local[0])
+            _, matrix, finite = self._checked([], matrix)
             self.present &= finite
-            weights, _ = self._rule(rows, matrix, self._asked())
-            weights = self._or_stored(weights)
+            weights = self._or_stored(self._rule([], matrix, self._asked())[0])
             return weights, self.backward.weighted(weights, cotangents)
         # A merged direction is no function of a small statistic: join the batches themselves.
-        joined = [[None if g is None else join_batches(g) for g in row] for row in rows]
+        things = _first(cotangents)
+        stacked = self._stack(cotangents)
+        joined = [join_batches(each, thing) for each, thing in zip(stacked, things, strict=True)]
         joined, matrix, finite = self._checked(joined, gramian(joined))
         self.present &= finite
         weights, direction = self._rule(joined, matrix, self._asked())
         weights = self._or_stored(weights)
-        own = [part_of_batch(d, g) for d, g in zip(direction or [], _first(rows), strict=True)]
+        own = parts_of_batch(direction, joined, things)
         if self.due is not None:
-            reused = weighted_sum(weights, rows)
+            reused = combine(weights, stacked, things)
             own = [tf.where(self.due, d, r) for d, r in zip(own, reused, strict=True)]
-        # The whole batch's direction is applied by the replica that holds the examples.
         if self.backward.scale is not None:
             own = [d * self.backward.scale for d in own]
         return weights, self.backward.trunk(own)
@@ -206,27 +205,38 @@ class Step:
     def _at_parameters(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
         if self.due is None or num_replicas() > 1:
             # Collectives cannot stand in a branch: between replicas only the passes are saved.
-            rows = self._passes(cotangents)
-            weights, shared, finite = self._from_rows(rows, self._asked())
+            stacked = self._when_due(lambda: self._passes(cotangents))
+            weights, shared, finite = self._from_stack(stacked, self._asked())
             weights = self._or_stored(weights)
             if self.due is not None:
                 shared = tf.cond(self.due, lambda: shared, lambda: self._reuse(cotangents)[1])
         else:
             weights, shared, finite = tf.cond(
                 self.due,
-                lambda: self._from_rows(self.backward.rows(cotangents), self.present),
+                lambda: self._from_stack(self._passes(cotangents), self.present),
                 lambda: (*self._reuse(cotangents), tf.ones_like(self.present)),
             )
         self.present &= finite
         return weights, shared
 
-    def _from_rows(self, rows: list[Row], asked: Tensor) -> tuple[Tensor, Row, Tensor]:
-        rows = [self._unscaled(row) for row in rows]
-        everywhere = iter(sum_over_replicas([g for row in rows for g in present(row)]))
-        rows = [[None if g is None else next(everywhere) for g in row] for row in rows]
-        rows, matrix, finite = self._checked(rows, gramian(rows))
-        weights, direction = self._rule(rows, matrix, asked & finite)
-        shared = weighted_sum(weights, rows) if direction is None else direction
+    def _passes(self, cotangents: list[Row]) -> Stack:
+        """A pass through the trunk for each task."""
+        rows = self.backward.rows(cotangents)
+        for variable, *column in zip(self.backward.shared, *rows, strict=True):
+            if not present(column):
+                raise ValueError(_unreached(variable))
+        return self._stack(rows)
+
+    def _from_stack(self, stacked: Stack, asked: Tensor) -> tuple[Tensor, Row, Tensor]:
+        if num_replicas() > 1:
+            stacked = sum_over_replicas(stacked)
+        stacked, matrix, finite = self._checked(stacked, gramian(stacked))
+        weights, direction = self._rule(stacked, matrix, asked & finite)
+        things = [variable.value for variable in self.backward.shared]
+        if direction is None:
+            shared = combine(weights, stacked, things)
+        else:
+            shared = split_like(direction, things)
         return weights, self._scaled(shared), finite
 
     def _reuse(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
@@ -234,19 +244,8 @@ class Step:
         shared = self.backward.weighted(weights, cotangents)
         return weights, [None if g is None else dense(g) for g in shared]
 
-    def _passes(self, cotangents: list[Row]) -> list[Row]:
-        """A pass for each task, and zeros in a step that reuses weights."""
-        shape: list[list[bool]] = []
-
-        def passes() -> list[Tensor]:
-            rows = self.backward.rows(cotangents)
-            shape.extend([[g is not None for g in row] for row in rows])
-            return [dense(g) for row in rows for g in present(row)]
-
-        flat = iter(self._when_due(passes))
-        return [[next(flat) if exists else None for exists in row] for row in shape]
-
     def _when_due(self, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """What `compute` gives in a step that computes weights, else zeros."""
         if self.due is None:
             return compute()
         made: list[Tensor] = []
@@ -263,3 +262,10 @@ class Step:
 
 def _first(rows: list[Row]) -> list[Tensor]:
     return [next(g for g in column if g is not None) for column in zip(*rows, strict=True)]
+
+
+def _unreached(variable: Any) -> str:
+    return (
+        f"the variable {variable.path!r} gets no gradient from the loss of any task. Connect it "
+        "to a task's output, or set trainable=False on its layer."
+    )
