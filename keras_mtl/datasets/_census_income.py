@@ -147,13 +147,13 @@ def census_income(
 
     Example:
         >>> import tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> train = census_income("train", config="small", data_dir=folder.name, batch_size=100)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     train = census_income("train", config="small", data_dir=folder, batch_size=100)
+        ...     columns, labels = next(iter(train))
         Downloading and preparing dataset ...
         Dataset census_income downloaded and prepared to ...
         >>> int(train.cardinality())
         200
-        >>> columns, labels = next(iter(train))
         >>> columns["age"].shape, columns["class_of_worker"].dtype, sorted(labels)
         (TensorShape([100]), tf.string, ['college', 'income', 'never_married'])
     """

@@ -12,7 +12,7 @@ class Columns(tfds.features.FeatureConnector):
     """Stores a row of a table as two short vectors and reads it as a dict of named scalars.
 
     Behaves like a `tfds.features.FeaturesDict` of float32 scalars and texts. With one feature
-    a column, tfds writes some 40 columns about six times, and reads them ten times, slower.
+    a column, tfds writes and reads some 40 columns several times slower.
 
     Args:
         numbers: Names of the columns of numbers, read as float32 scalars.
