@@ -73,7 +73,8 @@ class Step:
 
     def run(self) -> Outcome:
         """Takes the backward passes and applies the rule."""
-        self.present = self.labelled & tf.math.is_finite(self.losses)
+        self.entered = self.labelled & tf.math.is_finite(self.losses)
+        self.present = self.entered
         self.losses = tf.where(self.present, self.losses, tf.zeros_like(self.losses))
         if isinstance(self.balancer, LossBalancer):
             return self._by_losses(self.balancer)
@@ -90,6 +91,8 @@ class Step:
     def _by_losses(self, balancer: LossBalancer) -> Outcome:
         scalar, weights, *learned = _rules.scalarise(balancer, self.losses, self._asked())
         weights = self._or_stored(self._rescaled(weights))
+        if self.due is not None:  # what is differentiated where weights are reused
+            scalar = tf.where(self.due, scalar, tf.reduce_sum(weights * self.losses))
         cotangents, towers, finite = self.backward.towers(weights)
         weights = tf.where(finite, weights, tf.zeros_like(weights))
         shared = self.backward.summed(weights, cotangents)
@@ -114,12 +117,14 @@ class Step:
                 if gradient is None:
                     raise ValueError(_unreached(variable))
                 gradients[id(variable)] = gradient
+        took_part = self.present & finite
         if self.backward.scale is not None:
-            # An overflow must reach the loss-scaling optimizer, which lowers its scale then.
-            overflow = self.labelled & tf.math.is_finite(self.losses) & ~finite
-            poison = tf.where(tf.reduce_any(overflow), float("nan"), 1.0)
+            # An overflow must reach the loss-scaling optimizer, which lowers its scale then; a
+            # loss that is not finite is none.
+            overflow = tf.reduce_any(self.entered & ~took_part)
+            poison = tf.where(overflow, float("nan"), 1.0)
             gradients = {key: times(poison, g) for key, g in gradients.items()}
-        return Outcome(gradients, weights, scalar, self.labelled & ~(self.present & finite))
+        return Outcome(gradients, weights, scalar, self.labelled & ~took_part)
 
     def _asked(self) -> Tensor:
         """The tasks that the rule is asked about; none in a step that reuses weights."""
@@ -246,7 +251,7 @@ class Step:
 
     def _when_due(self, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
         """What `compute` gives in a step that computes weights, else zeros."""
-        if self.due is None:
+        if self.due is None or tf.executing_eagerly():  # eagerly, nothing else tells the shapes
             return compute()
         made: list[Tensor] = []
 
