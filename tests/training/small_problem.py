@@ -36,7 +36,7 @@ def arrays():
     y = {
         "z": (x[:, 0] > 0).astype("float32"),
         "b": (x[:, 1] > 0).astype("int32") + (x[:, 2] > 0),
-        "r": x[:, 3],
+        "r": x[:, 3].copy(),
     }
     position = np.arange(len(x)) % BATCH
     w = {name: np.ones(len(x), "float32") for name in y}
