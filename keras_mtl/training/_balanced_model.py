@@ -93,9 +93,10 @@ class BalancedModel(BalancedSteps):
         scale_towers: bool = False,
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name, dtype=network.dtype_policy, autocast=False)
         tasks = check_tasks(tasks)
-        self._named = check_outputs(network, tasks)
+        named = check_outputs(network, tasks)
+        super().__init__(name=name, dtype=network.dtype_policy, autocast=False)
+        self._named = named
         self.network = network
         self.balancer = balancer
         self.at = at

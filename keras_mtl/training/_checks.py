@@ -1,6 +1,6 @@
 """The doors of `BalancedModel`: networks, balancers, strategies and data that fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -114,9 +114,15 @@ def check_fit_data(
             "keras_mtl.data.class_weights(dataset, tasks, {task: {class: weight}})."
         )
     if isinstance(x, tf.data.Dataset):
-        data.check_dataset(x, tasks, steps_per_epoch=steps_per_epoch)
         if steps_per_epoch is not None and x.cardinality() == tf.data.UNKNOWN_CARDINALITY:
             x = x.repeat()  # one that ends in mid-epoch corrupts the optimizer's state
+        data.check_dataset(x, tasks, steps_per_epoch=steps_per_epoch)
+    elif isinstance(x, Iterator) and steps_per_epoch is None:
+        raise ValueError(
+            "the number of batches of a generator is unknown: Keras would take a broken step at "
+            "its end. Pass steps_per_epoch, with a generator that does not end, or a "
+            "tf.data.Dataset."
+        )
     elif y is not None:
         check_arrays(x, y, sample_weight, tasks)
     if isinstance(validation_data, tf.data.Dataset):
