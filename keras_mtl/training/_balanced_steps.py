@@ -88,8 +88,9 @@ class BalancedSteps(keras.Model):
                 scalar = self.balancer.scalarise(raw * self._task_losses.weights)
         self._loss_means.update_state(raw, counts)
         self._track_loss(x, raw, counts, scalar, penalty)
-        logs: dict[str, Tensor] = self.compute_metrics(x, y, predictions, sample_weight)
-        return logs
+        logs = self.compute_metrics(x, y, predictions, sample_weight)
+        weights = {f"{task.name}_weight" for task in self._tasks}
+        return {name: value for name, value in logs.items() if name not in weights}
 
     def _loss_scale(self) -> Tensor | None:
         one = tf.ones(())
