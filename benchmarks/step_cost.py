@@ -136,7 +136,9 @@ def measure(kind, count, names, turns, steps):
         f"\n{kind}-bound network, K = {count}: stock step {1e3 * stock.seconds:.1f} ms, "
         f"first step {stock.trace:.1f} s, peak memory of steps {stock.peak:.0f} MiB"
     )
-    print(f"{'balancer':12} {'at':15} {'every':>5} {'ratio':>6} {'goal':>6} {'first s':>8} {'MiB':>6}")
+    print(
+        f"{'balancer':12} {'at':15} {'every':>5} {'ratio':>6} {'goal':>6} {'first s':>8} {'MiB':>6}"
+    )
     for (name, at, every), each in timed.items():
         if each is stock:
             continue

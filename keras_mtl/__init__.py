@@ -1,5 +1,6 @@
 """Multi-task learning for Keras 3: task, architecture, balancer.
 
+>>> import keras
 >>> import keras_mtl as mtl
 >>> tasks = [mtl.Task.binary("click"), mtl.Task.regression("price")]
 >>> network = mtl.architectures.mmoe(keras.Input((8,)), tasks, num_experts=4)

@@ -54,6 +54,7 @@ def compile_args(tasks: Sequence[Task]) -> dict[str, Any]:
         ValueError: If there is no task or two share a name.
 
     Example:
+        >>> import keras
         >>> import keras_mtl as mtl
         >>> tasks = [mtl.Task.binary("click"), mtl.Task.regression("price", weight=0.1)]
         >>> network = mtl.architectures.hard_sharing(keras.Input((4,)), tasks)
@@ -94,6 +95,7 @@ def monitor(
         ValueError: If the task has no such metric, or its direction is unknown.
 
     Example:
+        >>> import keras
         >>> import keras_mtl as mtl
         >>> name, mode = mtl.monitor(mtl.Task.binary("income"), "auc")
         >>> name, mode

@@ -9,6 +9,23 @@ from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
 
 
+def get_loss(identifier: keras.losses.Loss | str) -> keras.losses.Loss:
+    """The loss itself, or the loss object that Keras knows by this name.
+
+    Raises:
+        ValueError: If the name is unknown.
+        TypeError: If it is neither a name nor a loss.
+    """
+    if isinstance(identifier, keras.losses.Loss):
+        return identifier
+    if not isinstance(identifier, str):
+        raise TypeError(f"loss is a keras.losses.Loss or the name of one; received {identifier!r}")
+    found = keras.losses.get(identifier)
+    if not isinstance(found, keras.losses.Loss):  # a function: Keras names its class alike
+        found = getattr(keras.losses, found.__name__.title().replace("_", ""))()
+    return found
+
+
 def align_labels(labels: Tensor, prediction: Tensor, elementwise: bool) -> Tensor:
     """Gives labels the rank that a Keras loss compares with `prediction`.
 

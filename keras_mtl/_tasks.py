@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_mtl._heads import Head, attach_head
-from keras_mtl._losses import TaskLoss
+from keras_mtl._losses import TaskLoss, get_loss
 from keras_mtl._metrics import MeanLoss, Mode, TaskMetric, get_metric, metric_mode
 from keras_mtl._types import Recipe, Tensor
 
@@ -131,7 +131,7 @@ class Task:
 
     def make_loss(self) -> TaskLoss:
         """A fresh loss: the mean over the valid labels of the global batch."""
-        return TaskLoss(_get_loss(self.loss), self.elementwise)
+        return TaskLoss(get_loss(self.loss), self.elementwise)
 
     def make_metrics(self, *, prefix: str = "") -> list[keras.metrics.Metric]:
         """Fresh metrics over valid labels, their names led by `prefix`."""
@@ -146,7 +146,7 @@ class Task:
         return {each.name: metric_mode(each) for each in self._metrics()}[metric]
 
     def _metrics(self) -> list[keras.metrics.Metric]:
-        aliases = _METRIC_ALIASES | _ACCURACY.get(type(_get_loss(self.loss)), {})
+        aliases = _METRIC_ALIASES | _ACCURACY.get(type(get_loss(self.loss)), {})
         return [get_metric(metric, aliases) for metric in self.metrics]
 
     def get_config(self) -> dict[str, Any]:
@@ -342,14 +342,3 @@ def _check_name(name: Any) -> None:
             "letters, digits, '_', '.' and '-', beginning with a letter; "
             f"{sorted(_RESERVED)} are taken."
         )
-
-
-def _get_loss(identifier: keras.losses.Loss | str) -> keras.losses.Loss:
-    if isinstance(identifier, keras.losses.Loss):
-        return identifier
-    if not isinstance(identifier, str):
-        raise TypeError(f"loss is a keras.losses.Loss or the name of one; received {identifier!r}")
-    found = keras.losses.get(identifier)
-    if not isinstance(found, keras.losses.Loss):  # a function: Keras names its class alike
-        found = getattr(keras.losses, found.__name__.title().replace("_", ""))()
-    return found

@@ -3,7 +3,6 @@
 import abc
 import contextlib
 import functools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -229,26 +228,6 @@ class Balancer(keras.layers.Layer, abc.ABC):
             self.build(config["num_tasks"])
 
 
-def check_numbers(
-    argument: str,
-    value: float | Sequence[float] | Mapping[str, float],
-    low: float = 0.0,
-    high: float = math.inf,
-) -> None:
-    """Raises where a number, or one of a sequence or dict, is not finite or out of range."""
-    if isinstance(value, Mapping):
-        entries: list[tuple[Any, float]] = list(value.items())
-    else:
-        entries = list(enumerate(value if isinstance(value, Sequence) else (value,)))
-    for task, entry in entries:
-        if isinstance(entry, str) or not (math.isfinite(entry) and low <= entry <= high):
-            where = f" of task {task!r}" if len(entries) > 1 else ""
-            raise ValueError(
-                f"{argument}{where} must be a finite number from {low:g} to {high:g}; "
-                f"received {entry!r}."
-            )
-
-
 def _is_abstract(method: Any) -> bool:
     """Whether a method is still to be written by a subclass."""
     return bool(getattr(method, "__isabstractmethod__", False))
@@ -302,6 +281,13 @@ class LossBalancer(Balancer):
 
     Write `scalarise(losses)`: losses `[K]` to a scalar. State that should not be differentiated
     goes through `ops.stop_gradient`.
+
+    Example:
+        >>> class Worst(LossBalancer):
+        ...     def scalarise(self, losses):
+        ...         return ops.max(losses)
+        >>> float(Worst().scalarise([1.0, 3.0]))
+        3.0
     """
 
     _rule = "scalarise"
@@ -316,6 +302,13 @@ class GramianBalancer(Balancer):
 
     Write `weigh(gramian, losses)`: the Gramian `[K, K]` of the gradients with respect to the
     shared variables (or to the shared representation) and the losses `[K]`, to weights `[K]`.
+
+    Example:
+        >>> class Unit(GramianBalancer):  # gradients of length 1
+        ...     def weigh(self, gramian, losses):
+        ...         return 1 / ops.sqrt(ops.diagonal(gramian))
+        >>> Unit().weigh([[4.0, 1.0], [1.0, 16.0]], [1.0, 1.0]).numpy().tolist()
+        [0.5, 0.25]
     """
 
     _rule = "weigh"
@@ -331,6 +324,14 @@ class GradientBalancer(Balancer):
 
     Write `merge(gradients, losses)`: gradients `[K, n]` and losses `[K]`, to a direction `[n]`.
     Costs more memory than the other kinds: all gradients are joined into one array.
+
+    Example:
+        >>> class Median(GradientBalancer):
+        ...     def merge(self, gradients, losses):
+        ...         return ops.median(gradients, axis=0)
+        >>> gradients = [[1.0, 0.0], [2.0, 5.0], [9.0, 1.0]]
+        >>> Median().merge(gradients, [1.0, 1.0, 1.0]).numpy().tolist()
+        [2.0, 1.0]
     """
 
     _rule = "merge"

@@ -7,7 +7,8 @@ from keras import ops
 
 from keras_mtl._linalg import best_worst_case, cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._base import GramianBalancer
+from keras_mtl.balancers._numbers import check_numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
