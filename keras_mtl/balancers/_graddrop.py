@@ -72,7 +72,7 @@ class GradDrop(GradientBalancer):
         total = ops.sum(gradients, axis=0)
         size = ops.sum(ops.abs(gradients), axis=0)
         positive = 0.5 * (1 + ops.divide_no_nan(total, size))
-        draw = keras.random.uniform(total.shape, seed=self.seed(self._seed))
+        draw = keras.random.uniform(ops.shape(total), seed=self.seed(self._seed))
         keep = ops.where(positive > draw, gradients > 0, gradients < 0)
         leak = self.present(self._leaks)[:, None]
         return ops.sum(gradients * (leak + (1 - leak) * ops.cast(keep, "float32")), axis=0)
