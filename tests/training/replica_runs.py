@@ -8,52 +8,21 @@ import argparse
 
 import keras
 import numpy as np
+import small_problem as problem
 import tensorflow as tf
 
 import keras_mtl as mtl
 
-BATCH = 16
-
-
-def tasks():
-    return [mtl.Task.binary("z"), mtl.Task.multiclass("b", 3, weight=0.5), mtl.Task.regression("r")]
-
-
-def network():
-    keras.utils.set_random_seed(0)
-    x = keras.Input((4,))
-    features = keras.layers.Dense(16, activation="tanh", name="shared_0")(x)
-    features = keras.layers.Dense(16, activation="tanh", name="shared_1")(features)
-    outputs = {}
-    for task in tasks():
-        tower = keras.layers.Dense(8, activation="tanh", name=f"{task.name}_tower")(features)
-        outputs[task.name] = task.output(tower)
-    return keras.Model(x, outputs)
-
-
-def dataset():
-    """Labels are missing unevenly: most of `r` in the second half of each batch, all in one."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(5 * BATCH, 4)).astype("float32")
-    y = {
-        "z": (x[:, 0] > 0).astype("float32"),
-        "b": (x[:, 1] > 0).astype("int32") + (x[:, 2] > 0),
-        "r": x[:, 3],
-    }
-    position = np.arange(len(x)) % BATCH
-    w = {name: np.ones(len(x), "float32") for name in y}
-    w["r"][position >= BATCH // 2] = 0.0
-    w["r"][2 * BATCH : 3 * BATCH] = 0.0
-    w["b"][(position < BATCH // 2) & (rng.random(len(x)) < 0.7)] = 0.0
-    return tf.data.Dataset.from_tensor_slices((x, y, w)).batch(BATCH, drop_remainder=True)
-
-
-def train(balancer, at, every):
-    model = mtl.BalancedModel(network(), tasks(), balancer, at=at, every=every)
-    model.compile(keras.optimizers.SGD(0.1))
-    history = model.fit(dataset(), verbose=0).history
-    values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
-    return values | {f"log_{key}": value[-1] for key, value in history.items()}
+# Every branch of the engine once; "all" runs every balancer in every way.
+QUICK = (
+    "plain/keras",
+    "Uncertainty/parameters/2",
+    "PCGrad/parameters/1",
+    "MGDA/representation/1",
+    "MGDA/parameters/2",
+    "GradDrop/representation/1",
+    "GradDrop/parameters/1/adam",
+)
 
 
 def make_balancer(name):
@@ -69,11 +38,46 @@ def concrete_balancers():
     ]
 
 
+def all_cases():
+    cases = ["plain/keras", "MGDA/parameters/1/adam", "GradDrop/parameters/1/adam"]
+    for name in concrete_balancers():
+        cases += [f"{name}/parameters/1", f"{name}/parameters/2"]
+        if not issubclass(getattr(mtl.balancers, name), mtl.balancers.LossBalancer):
+            cases += [f"{name}/representation/1", f"{name}/representation/2"]
+    return cases
+
+
+def make_model(case):
+    name, *options = case.split("/")
+    if name == "plain":
+        network = problem.network()
+        network.compile(keras.optimizers.SGD(0.1), **mtl.compile_args(problem.tasks()))
+        return network
+    at, every, *adam = options
+    model = mtl.BalancedModel(
+        problem.network(), problem.tasks(), make_balancer(name), at=at, every=int(every)
+    )
+    # A large epsilon: where a gradient is next to nothing, Adam makes steps of its rounding.
+    optimizer = keras.optimizers.Adam(0.01, epsilon=1e-3) if adam else keras.optimizers.SGD(0.1)
+    model.compile(optimizer)
+    return model
+
+
+def train(case):
+    model = make_model(case)
+    history = model.fit(problem.dataset(), verbose=0).history
+    values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
+    if "adam" in case or "plain" in case:
+        predictions = model.predict(problem.dataset().map(lambda x, y, w: x), verbose=0)
+        values |= {f"prediction_{task}": value for task, value in predictions.items()}
+    return values | {f"log_{key}": value[-1] for key, value in history.items()}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--replicas", type=int, required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--balancers", default="")
+    parser.add_argument("--all", action="store_true")
     arguments = parser.parse_args()
     cpu = tf.config.list_physical_devices("CPU")[0]
     devices = [tf.config.LogicalDeviceConfiguration()] * arguments.replicas
@@ -83,14 +87,9 @@ def main():
         names = [device.name for device in tf.config.list_logical_devices("CPU")]
         strategy = tf.distribute.MirroredStrategy(names)
     results = {}
-    chosen = arguments.balancers.split(",") if arguments.balancers else None
     with strategy.scope():
-        for name in concrete_balancers():
-            if chosen and name not in chosen:
-                continue
-            for at, every in (("parameters", 1), ("representation", 1), ("parameters", 2)):
-                for key, value in train(make_balancer(name), at, every).items():
-                    results[f"{name}/{at}/{every}/{key}"] = value
+        for case in all_cases() if arguments.all else QUICK:
+            results |= {f"{case}:{key}": value for key, value in train(case).items()}
     np.savez(arguments.out, **results)
 
 
