@@ -1,0 +1,44 @@
+"""Trains with a backup each epoch; may kill itself in the middle of one."""
+
+import argparse
+import os
+import signal
+
+import keras
+import numpy as np
+import small_problem as problem
+
+import keras_mtl as mtl
+
+
+class Killer(keras.callbacks.Callback):
+    """Ends the process at once, as a lost machine would, in the fourth epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == 3 and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--balancer", required=True)
+    parser.add_argument("--backup", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--kill", action="store_true")
+    arguments = parser.parse_args()
+    cls = getattr(mtl.balancers, arguments.balancer)
+    balancer = cls([1.0, 2.0, 0.5]) if arguments.balancer == "Fixed" else cls()
+    model = problem.balanced(balancer, optimizer=keras.optimizers.Adam(0.01), every=2)
+    backup = keras.callbacks.BackupAndRestore(arguments.backup, save_freq="epoch")
+    callbacks = [backup, Killer()] if arguments.kill else [backup]
+    history = model.fit(problem.dataset(3), epochs=5, verbose=0, callbacks=callbacks).history
+    values = [*model.variables, *model.optimizer.variables]
+    named = {f"{i:03}": np.array(value) for i, value in enumerate(values)}
+    np.savez(arguments.out, epochs=len(history["loss"]), loss=history["loss"][-1], **named)
+
+
+if __name__ == "__main__":
+    main()
