@@ -89,9 +89,9 @@ class Task:
     _: dataclasses.KW_ONLY
     head: Head | Recipe
     loss: keras.losses.Loss | str
-    metrics: tuple[Any, ...] = ()
+    metrics: Sequence[Any] = ()
     weight: float = 1.0
-    columns: tuple[str, ...] | None = None
+    columns: Sequence[str] | None = None
     labels: Labels | None = None
 
     def __post_init__(self) -> None:
@@ -182,7 +182,7 @@ class Task:
         """
         head, loss = Head(1, "sigmoid"), keras.losses.BinaryCrossentropy()
         labels = Labels(low=0, high=1)
-        return cls(name, head=head, loss=loss, metrics=tuple(metrics), weight=weight, labels=labels)
+        return cls(name, head=head, loss=loss, metrics=metrics, weight=weight, labels=labels)
 
     @classmethod
     def multiclass(
@@ -256,7 +256,7 @@ class Task:
         loss = keras.losses.SparseCategoricalCrossentropy()
         labels = Labels(shape, integer=True, low=0, high=num_classes - 1)
         head = Head(num_classes, "softmax")
-        return cls(name, head=head, loss=loss, metrics=tuple(metrics), weight=weight, labels=labels)
+        return cls(name, head=head, loss=loss, metrics=metrics, weight=weight, labels=labels)
 
     @classmethod
     def multilabel(
@@ -287,9 +287,9 @@ class Task:
             name,
             head=Head(size, "sigmoid"),
             loss=keras.losses.BinaryCrossentropy(),
-            metrics=tuple(metrics),
+            metrics=metrics,
             weight=weight,
-            columns=None if columns is None else tuple(columns),
+            columns=columns,
             labels=Labels((size,), low=0, high=1),
         )
 
@@ -313,9 +313,7 @@ class Task:
         """
         labels = Labels(() if units == 1 else (units,))
         loss = keras.losses.MeanSquaredError()
-        return cls(
-            name, head=Head(units), loss=loss, metrics=tuple(metrics), weight=weight, labels=labels
-        )
+        return cls(name, head=Head(units), loss=loss, metrics=metrics, weight=weight, labels=labels)
 
     @classmethod
     def count(cls, name: str, *, metrics: Sequence[Any] = ("mae",), weight: float = 1.0) -> "Task":
@@ -329,7 +327,7 @@ class Task:
             name,
             head=Head(1, "exponential"),
             loss=keras.losses.Poisson(),
-            metrics=tuple(metrics),
+            metrics=metrics,
             weight=weight,
             labels=Labels(low=0),
         )
