@@ -1,0 +1,142 @@
+"""`compile_args` and `monitor`: plain Keras with fixed weights, and names for callbacks."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_mtl as mtl
+from keras_mtl import Task, compile_args, monitor
+
+MANY = [Task.binary("z", metrics=["auc", "accuracy"]), Task.regression("a", weight=0.25)]
+
+
+def build(tasks, *, rate=0.1, width=4):
+    keras.utils.set_random_seed(0)
+    network = mtl.architectures.hard_sharing(keras.Input((width,)), tasks, shared=(6,), tower=(4,))
+    network.compile(keras.optimizers.SGD(rate), run_eagerly=True, **compile_args(tasks))
+    return network
+
+
+def data(tasks, rows=20, batch=16):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 4)).astype("float32")
+    labels = {"z": (x[:, 0] > 0).astype("float32"), "a": x[:, 1]}
+    y = {task.name: labels[task.name] for task in tasks}
+    w = {task.name: (rng.random(rows) < 0.5).astype("float32") for task in tasks}
+    return tf.data.Dataset.from_tensor_slices((x, y, w)).batch(batch)
+
+
+def test_the_mean_loss_counts_labels_where_that_of_keras_counts_batches():
+    network, batches = build(MANY), data(MANY)
+    logs = network.evaluate(batches, verbose=0, return_dict=True)
+    totals, counts, means = 0.0, 0.0, []
+    for x, y, w in batches:
+        each = (np.array(network(x)["a"])[:, 0] - y["a"].numpy()) ** 2
+        totals, counts = totals + np.sum(each * w["a"]), counts + np.sum(w["a"])
+        means.append((np.sum(each * w["a"]) / np.sum(w["a"]), len(x)))
+    assert logs["a_mean_loss"] == pytest.approx(totals / counts, rel=1e-5)
+    by_batch = np.average([m for m, _ in means], weights=[n for _, n in means])
+    assert by_batch != pytest.approx(totals / counts, rel=1e-3)
+    assert logs["a_loss"] == pytest.approx(by_batch, rel=1e-5)
+
+
+def test_a_task_with_few_labels_is_not_weighted_down():
+    """Keras divides by the batch size: half of the labels would give half of the gradient."""
+    tasks = [Task.regression("z"), Task.regression("a")]
+    network = build(tasks)
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    y = {"z": x[:, 0], "a": x[:, 1]}
+    twin = build(tasks)
+    half = {"z": np.ones(8, "float32"), "a": np.float32([1, 1, 1, 1, 0, 0, 0, 0])}
+    network.train_on_batch(x, y, half)
+    doubled = {name: np.concatenate([value[:4]] * 2) for name, value in y.items()}
+    twin.train_on_batch(np.concatenate([x[:4]] * 2), doubled)
+    for one, other in zip(
+        network.get_layer("a_logits").weights, twin.get_layer("a_logits").weights, strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_one_task_logs_under_the_same_names_as_many():
+    def names(tasks):
+        return set(build(tasks).fit(data(tasks), verbose=0, validation_data=data(tasks)).history)
+
+    one, many = names(MANY[:1]), names(MANY)
+    # Keras logs no <task>_loss for one output; the mean loss is there for both.
+    assert one == {key for key in many if "z_" in key and not key.endswith("z_loss")} | {
+        "loss",
+        "val_loss",
+    }
+    for tasks in (MANY[:1], MANY):
+        for metric in ("auc", "accuracy", "loss"):
+            assert monitor(tasks[0], metric)[0] in one
+            assert monitor(tasks[0], metric, validation=False)[0] in many
+
+
+def test_the_weight_of_a_task_multiplies_its_loss():
+    keras_loss = build(MANY).evaluate(data(MANY, 16), verbose=0, return_dict=True)
+    assert keras_loss["loss"] == pytest.approx(
+        keras_loss["z_mean_loss"] + 0.25 * keras_loss["a_mean_loss"], rel=1e-5
+    )
+
+
+def test_what_is_handed_to_compile_is_new_each_time():
+    first, second = compile_args(MANY), compile_args(MANY)
+    for task in MANY:
+        assert first["loss"][task.name] is not second["loss"][task.name]
+        for one, other in zip(
+            first["weighted_metrics"][task.name], second["weighted_metrics"][task.name], strict=True
+        ):
+            assert one is not other
+
+
+@pytest.mark.parametrize(
+    ("tasks", "error", "message"),
+    [
+        ([], ValueError, "at least one task"),
+        ([MANY[0], MANY[0]], ValueError, r"\['z'\] appear more than once"),
+        (MANY[0], TypeError, "put 'z' in a list"),
+        (["z"], TypeError, "must hold Task objects; received 'z'"),
+    ],
+)
+def test_what_is_no_list_of_different_tasks_is_refused(tasks, error, message):
+    with pytest.raises(error, match=message):
+        compile_args(tasks)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "expected"),
+    [
+        (Task.binary("z"), "auc", ("val_z_auc", "max")),
+        (Task.binary("z", metrics=["accuracy"]), "accuracy", ("val_z_accuracy", "max")),
+        (Task.regression("a"), "mae", ("val_a_mae", "min")),
+        (Task.regression("a", metrics=["rmse"]), "rmse", ("val_a_rmse", "min")),
+        (Task.regression("a", metrics=["r2"]), "r2", ("val_a_r2", "max")),
+        (Task.binary("z"), "loss", ("val_z_mean_loss", "min")),
+        (Task.binary("z"), "mean_loss", ("val_z_mean_loss", "min")),
+    ],
+)
+def test_a_monitor_knows_its_name_and_direction(task, metric, expected):
+    assert monitor(task, metric) == expected
+    assert monitor(task, metric, validation=False)[0] == expected[0].removeprefix("val_")
+
+
+def test_a_monitor_that_is_not_there_or_has_no_direction_is_refused():
+    with pytest.raises(ValueError, match=r"task 'z' has no metric 'acc'; it has \['auc', 'loss'\]"):
+        monitor(Task.binary("z"), "acc")
+    task = Task.regression("a", metrics=[keras.metrics.Mean(name="mean")])
+    with pytest.raises(ValueError, match="task 'a': whether 'mean' is better high or low"):
+        monitor(task, "mean")
+    assert monitor(task, "mean", mode="max") == ("val_a_mean", "max")
+
+
+def test_early_stopping_works_by_monitor_with_one_task_and_with_two():
+    for tasks in (MANY[:1], MANY):
+        name, mode = monitor(tasks[0], "auc")
+        stop = keras.callbacks.EarlyStopping(name, mode=mode, patience=1, min_delta=2.0)
+        batches = data(tasks)
+        history = build(tasks).fit(
+            batches, validation_data=batches, epochs=4, verbose=0, callbacks=[stop]
+        )
+        assert len(history.epoch) == 2

@@ -1,0 +1,172 @@
+"""Tasks: what a construction refuses, what a factory gives, and what builds share."""
+
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mtl as mtl
+from keras_mtl import Task
+
+FACTORIES = {
+    "binary": lambda name: Task.binary(name, weight=0.5),
+    "multiclass": lambda name: Task.multiclass(name, 4),
+    "multilabel": lambda name: Task.multilabel(name, columns=["one", "two"]),
+    "regression": lambda name: Task.regression(name, 3),
+    "count": Task.count,
+    "tagging": lambda name: Task.tagging(name, 5, metrics=[]),
+    "segmentation": lambda name: Task.segmentation(name, 6),
+}
+FEATURES = {"tagging": (7, 4), "segmentation": (5, 6, 4)}
+LAST_AXIS = {
+    "binary": 1,
+    "multiclass": 4,
+    "multilabel": 2,
+    "regression": 3,
+    "count": 1,
+    "tagging": 5,
+    "segmentation": 6,
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "1st", "_x", "a b", "a/b", "ä", "x\n", "serve", "serving_default", None, 3]
+)
+def test_a_name_that_cannot_name_an_output_is_refused(name):
+    with pytest.raises(ValueError, match=re.escape(f"task {name!r}: a task's name becomes")):
+        Task.binary(name)
+
+
+@pytest.mark.parametrize("name", ["a", "Z", "a_b", "a.b", "a-b", "nr-ahr.2"])
+def test_a_name_with_the_signs_that_tensorflow_takes_is_accepted(name):
+    assert Task.binary(name).name == name
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf"), -float("inf")])
+def test_a_weight_that_is_negative_or_not_finite_is_refused(weight):
+    with pytest.raises(ValueError, match="task 'click': weight must be finite and at least 0"):
+        Task.binary("click", weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metrics": ["acurracy"]}, "task 'click': .*acurracy"),
+        ({"metrics": "auc"}, "task 'click': metrics is one string"),
+        ({"metrics": [3]}, "task 'click': a metric is a name"),
+        ({"metrics": ["auc", "auc"]}, "task 'click': two metrics share a name"),
+    ],
+)
+def test_metrics_that_are_none_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Task.binary("click", **arguments)
+
+
+@pytest.mark.parametrize("loss", ["crossentropie", 3, keras.losses.mean_squared_error])
+def test_a_loss_that_is_none_is_refused(loss):
+    with pytest.raises(ValueError, match="task 'click'"):
+        Task("click", head=mtl.Head(1), loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Task.multiclass("topic", 1), "task 'topic': num_classes must be at least 2"),
+        (lambda: Task.multilabel("tox"), "task 'tox': give num_labels, or the names"),
+        (lambda: Task.multilabel("tox", 3, columns=["a"]), "task 'tox': num_labels=3 does not"),
+        (lambda: Task.multilabel("tox", 0), "task 'tox'"),
+        (lambda: Task.multilabel("tox", columns="ab"), "task 'tox': columns is one string"),
+    ],
+)
+def test_a_factory_refuses_sizes_that_do_not_fit(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_the_prediction_is_named_float32_and_a_probability_where_it_should_be(kind):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        features = keras.Input(FEATURES.get(kind, (4,)))
+        prediction = FACTORIES[kind]("answer").output(features)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert prediction.shape == (None, *FEATURES.get(kind, (4,))[:-1], LAST_AXIS[kind])
+    assert prediction.dtype == "float32"
+    assert prediction._keras_history.operation.name == "answer"
+    network = keras.Model(features, {"answer": prediction})
+    values = np.random.default_rng(0).normal(size=(2, *features.shape[1:]), scale=5)
+    found = np.array(network(values)["answer"])
+    if kind in ("multiclass", "tagging", "segmentation"):
+        np.testing.assert_allclose(found.sum(-1), 1.0, rtol=1e-5)
+    if kind in ("binary", "multilabel"):
+        assert found.min() >= 0 and found.max() <= 1
+    if kind == "count":
+        assert found.min() > 0
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_a_task_comes_back_from_its_config(kind):
+    task = FACTORIES[kind]("answer")
+    config = keras.saving.serialize_keras_object(task)
+    back = keras.saving.deserialize_keras_object(config)
+    for field in ("name", "head", "metrics", "weight", "columns", "labels"):
+        assert getattr(back, field) == getattr(task, field), field
+    assert type(back.loss) is type(task.loss)
+    assert back.loss.get_config() == task.loss.get_config()
+    assert back.elementwise == task.elementwise
+    assert keras.saving.serialize_keras_object(back) == config
+
+
+def test_a_task_with_metric_objects_comes_back_from_its_config():
+    metric = keras.metrics.AUC(curve="PR", name="pr")
+    task = Task("a", head=mtl.Head(1, "sigmoid"), loss="binary_crossentropy", metrics=[metric])
+    back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(task))
+    assert back.metric_names == ("pr",) == task.metric_names
+    assert back.make_metrics()[0].metric.curve == metric.curve
+
+
+def test_two_builds_share_no_variable_and_no_metric():
+    tasks = [Task.binary("z", metrics=["auc", keras.metrics.AUC(name="own")]), Task.count("a")]
+    networks = [mtl.architectures.mmoe(keras.Input((4,)), tasks) for _ in range(2)]
+    identities = [{id(variable) for variable in network.variables} for network in networks]
+    assert not identities[0] & identities[1]
+    metrics = [{id(m.metric) for m in tasks[0].make_metrics()[:-1]} for _ in range(2)]
+    assert not metrics[0] & metrics[1]
+    assert tasks[0].make_loss() is not tasks[0].make_loss()
+
+
+def test_a_task_is_frozen():
+    with pytest.raises(AttributeError):
+        Task.binary("a").weight = 2.0
+
+
+def test_accuracy_means_what_the_task_calls_for():
+    kinds = {
+        kind: type(FACTORIES[kind]("a").make_metrics()[0].metric).__name__
+        for kind in ("binary", "multiclass", "multilabel")
+    }
+    assert kinds == {
+        "binary": "AUC",
+        "multiclass": "SparseCategoricalAccuracy",
+        "multilabel": "AUC",
+    }
+    accuracy = Task.binary("a", metrics=["accuracy"]).make_metrics()[0].metric
+    assert isinstance(accuracy, keras.metrics.BinaryAccuracy)
+
+
+def test_the_package_imports_without_its_heavy_companions():
+    code = (
+        "import sys, keras; already = set(sys.modules); import keras_mtl; "
+        "heavy = {'tensorflow_datasets', 'keras_tuner', 'matplotlib', 'tensorboard'}; "
+        "heavy &= set(sys.modules) - already; assert not heavy, heavy; "
+        "assert 'keras_mtl.training' not in sys.modules; "
+        "keras_mtl.BalancedModel; keras_mtl.tuning; "
+        "assert set(keras_mtl.__all__) <= set(dir(keras_mtl)); "
+        "assert not hasattr(keras_mtl, 'nothing')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
