@@ -18,8 +18,6 @@ import tensorflow as tf
 import keras_mtl as mtl
 from keras_mtl import architectures, balancers, data, datasets, tuning
 
-TASKS = datasets.census_income_tasks()
-
 
 def make_strategy(replicas):
     """GPUs where there are several; else as many virtual CPU devices as asked."""
@@ -50,10 +48,11 @@ def prepare(options):
 
 
 def main(options):
+    strategy = make_strategy(options.replicas)  # before anything else makes a variable
     keras.utils.set_random_seed(0)
-    strategy = make_strategy(options.replicas)
+    all_tasks = datasets.census_income_tasks()
     encoder, sets, raw_test = prepare(options)
-    report = census_report.Report(TASKS, sets)
+    report = census_report.Report(all_tasks, sets)
 
     def features():
         return data.embed_columns(encoder, units=4)
@@ -66,7 +65,7 @@ def main(options):
         return network
 
     def balanced(balancer):
-        model = mtl.BalancedModel(mmoe(TASKS), TASKS, balancer)
+        model = mtl.BalancedModel(mmoe(all_tasks), all_tasks, balancer)
         model.compile(keras.optimizers.Adam(2e-3))
         return model
 
@@ -75,17 +74,17 @@ def main(options):
             return compiled(mmoe(tasks), tasks)
 
     with strategy.scope():
-        for task in TASKS:
+        for task in all_tasks:
             network = architectures.single_task(features(), [task], tower=(64, 16))
             report.train_alone(task, compiled(network, [task]), options.epochs)
-        shared = architectures.hard_sharing(features(), TASKS, shared=(64,), tower=(16,))
-        report.train("hard sharing, equal weights", compiled(shared, TASKS), options.epochs)
-        report.train("MMoE, equal weights", build(TASKS), options.epochs)
+        shared = architectures.hard_sharing(features(), all_tasks, shared=(64,), tower=(16,))
+        report.train("hard sharing, equal weights", compiled(shared, all_tasks), options.epochs)
+        report.train("MMoE, equal weights", build(all_tasks), options.epochs)
         report.train("MMoE, DWA (losses)", balanced(balancers.DWA()), options.epochs)
         report.train("MMoE, PCGrad (gradients)", balanced(balancers.PCGrad()), options.epochs)
     found = tuning.search_task_weights(
         build,
-        TASKS,
+        all_tasks,
         sets["train"],
         sets["validation"],
         objective="mean_relative_gain",
@@ -99,7 +98,7 @@ def main(options):
     report.save_figure(options.figure)
     best = report.best()
     served = data.with_preprocessing(encoder, getattr(best, "network", best))
-    folder = mtl.export.saved_model(served, TASKS, options.export)
+    folder = mtl.export.saved_model(served, all_tasks, options.export)
     census_report.check_served(folder, served, next(iter(raw_test))[0])
 
 
