@@ -1,0 +1,140 @@
+"""The package as a whole: names, docstrings, sizes, what an import costs, how it is installed."""
+
+import ast
+import configparser
+import importlib
+import importlib.metadata
+import inspect
+import pathlib
+import pkgutil
+import statistics
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import keras_mtl as mtl
+
+ROOT = pathlib.Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "keras_mtl").rglob("*.py"))
+PACKAGES = [mtl, *(each for each in map(mtl.__getattr__, mtl._PACKAGES))]
+PACKAGES.sort(key=lambda package: package.__name__)
+NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
+every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda each: each.__name__)
+
+
+def test_every_sub_package_is_public():
+    found = {name for _, name, is_package in pkgutil.iter_modules(mtl.__path__) if is_package}
+    assert found == {package.__name__.split(".")[-1] for package in PACKAGES} - {"keras_mtl"}
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), NAMES, ids=[f"{package.__name__}.{name}" for package, name in NAMES]
+)
+def test_every_public_name_has_an_example_that_runs_as_a_doctest(package, name):
+    thing = getattr(package, name)
+    text = thing.__doc__ or ""
+    assert text.strip()
+    if not inspect.ismodule(thing):
+        assert text is not getattr(thing.__base__ if inspect.isclass(thing) else None, "__doc__", 0)
+        assert "Example:" in text and ">>> " in text.partition("Example:")[2]
+
+
+@every_package
+def test_all_is_sorted_out_from_what_is_private(package):
+    listed = set(package.__all__)
+    assert len(listed) == len(package.__all__)
+    assert listed <= set(dir(package))
+    there = {name for name, value in vars(package).items() if not inspect.ismodule(value)}
+    assert {name for name in there if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} <= listed
+    for _, module, is_package in pkgutil.iter_modules(package.__path__):
+        assert is_package or module.startswith("_"), f"{module} is a public module"
+
+
+def own_classes():
+    for info in pkgutil.walk_packages(mtl.__path__, "keras_mtl."):
+        module = importlib.import_module(info.name)
+        for each in vars(module).values():
+            if inspect.isclass(each) and each.__module__ == module.__name__:
+                yield each
+
+
+def test_whatever_keras_saves_is_registered_under_the_name_of_the_package():
+    classes = [each for each in own_classes() if hasattr(each, "get_config")]
+    bases = {base for each in classes for base in each.__mro__[1:]}
+    public = {getattr(package, name) for package, name in NAMES}
+    saved = [each for each in classes if "get_config" in vars(each) or each in public]
+    saved = [each for each in saved if each not in bases]
+    assert len(saved) > 10
+    for each in saved:
+        assert keras.saving.get_registered_name(each) == f"keras_mtl>{each.__name__}"
+
+
+def test_files_stay_small():
+    lengths = {path: len(path.read_text().splitlines()) for path in SOURCES}
+    assert statistics.median(lengths.values()) < 100
+    assert not {path.name: length for path, length in lengths.items() if length > 350}
+
+
+def functions():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{path.name}:{node.name}", node
+
+
+def code_lines(node):
+    """Lines of the body, without the docstring."""
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_functions_stay_small():
+    lengths = {where: code_lines(node) for where, node in functions()}
+    assert sum(length < 25 for length in lengths.values()) >= 0.9 * len(lengths)
+    assert not {where: length for where, length in lengths.items() if length > 50}
+
+
+def test_no_function_takes_more_than_seven_arguments():
+    counts = {}
+    for where, node in functions():
+        names = {each.arg for each in [*node.args.args, *node.args.kwonlyargs]}
+        counts[where] = len(names - {"self", "cls", "name"})  # every Keras object has a name
+    too_many = {where for where, count in counts.items() if count > 7}
+    assert too_many <= {"_search.py:search_task_weights"}  # a whole experiment in one call
+
+
+NEWLY_LOADED = """
+import sys
+import keras
+before = set(sys.modules)
+import keras_mtl
+print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
+assert "keras_mtl.tuning" not in sys.modules and "keras_mtl.datasets" not in sys.modules
+"""
+
+
+def test_importing_the_package_loads_nothing_but_keras():
+    done = subprocess.run(
+        [sys.executable, "-c", NEWLY_LOADED], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "keras_mtl" in loaded
+    assert loaded - {"keras_mtl"} <= sys.stdlib_module_names
+
+
+def test_an_unknown_attribute_is_refused():
+    with pytest.raises(AttributeError, match="module 'keras_mtl' has no attribute 'callback'"):
+        _ = mtl.callback
+
+
+def test_the_version_is_stated_once():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    assert settings["metadata"]["version"] == "attr: keras_mtl._version.__version__"
+    assert importlib.metadata.version("keras_mtl") == mtl.__version__
+    stated = [path.name for path in SOURCES if f'"{mtl.__version__}"' in path.read_text()]
+    assert stated == ["_version.py"]
+    assert f"## [{mtl.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
