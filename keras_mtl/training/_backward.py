@@ -4,10 +4,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier import Forward, Frontier
-from keras_mtl.training._statistics import Row, drop, present, values, weighted_sum
+from keras_mtl.training._statistics import Row, present, sum_of_finite
 
 
 class Backward:
@@ -68,7 +67,7 @@ class Backward:
             weights *= self.scale
         return list(tf.unstack(weights))
 
-    def towers(self, weights: Tensor) -> tuple[list[Row], list[Row], Tensor]:
+    def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
         """One pass of the weighted sum of losses through all towers.
 
         Args:
@@ -76,8 +75,7 @@ class Backward:
 
         Returns:
             For each task its gradients with respect to the frontier, and with respect to its
-            own variables; and whether they are finite on all replicas, bool `[K]`. What is not
-            finite has become zero.
+            own variables.
         """
         if self._parts.entangled:
             rows = [
@@ -92,28 +90,16 @@ class Backward:
                 )
             )
             rows = [[next(flat) for _ in group] for group in sources]
-        finite = self._finite(rows)
-        rows = drop(~finite, rows)
         cotangents, towers = [], []
         for row, copies, own in zip(rows, self._forward.copies, self.own, strict=True):
             head = iter(row[: len(row) - len(own)])
             cotangents.append([None if copy is None else next(head) for copy in copies])
             towers.append(row[len(row) - len(own) :])
-        return cotangents, towers, finite
+        return cotangents, towers
 
     def _by_task(self, weights: Tensor) -> list[tuple[Tensor, Row, list[Any], Tensor]]:
         seeds = self._seeds(weights)
         return list(zip(self._losses, self._forward.copies, self.own, seeds, strict=True))
-
-    def _finite(self, rows: list[Row]) -> Tensor:
-        sums = [
-            tf.add_n([tf.reduce_sum(tf.cast(values(g), tf.float32)) for g in present(row)])
-            if present(row)
-            else tf.zeros(())
-            for row in rows
-        ]
-        bad = tf.cast(~tf.math.is_finite(tf.stack(sums)), tf.float32)
-        return tf.equal(sum_over_replicas(bad), 0.0)
 
     def trunk(self, cotangent: Row) -> Row:
         """One pass from the frontier to the shared variables."""
@@ -124,19 +110,32 @@ class Backward:
         ]
         return self._gradient([t for t, _ in pairs], self.shared, [seed for _, seed in pairs])
 
-    def weighted(self, weights: Tensor, cotangents: list[Row]) -> Row:
-        """Gradients of the shared variables for the weighted sum of losses: one pass."""
-        if self._parts.entangled:
-            # Losses that are left out have weight 0, but their derivative may not be finite.
-            rows = self.rows(cotangents)
-            return weighted_sum(weights, drop(tf.equal(weights, 0.0), rows))
-        return self.trunk(weighted_sum(weights, cotangents))
+    def weighted(
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Row, Tensor]:
+        """Gradients of the shared variables for the weighted sum of losses: one pass.
 
-    def summed(self, weights: Tensor, cotangents: list[Row]) -> Row:
-        """As `weighted`, for cotangents that `towers` has weighted already."""
+        Args:
+            weights: The factor `[K]` of each loss.
+            cotangents: What `towers` gave for factors of one.
+            towers: Likewise.
+
+        Returns:
+            The gradients, of finite ones alone; and whose are finite, bool `[K]`.
+        """
         if self._parts.entangled:
-            return self.weighted(weights, cotangents)
-        return self.trunk(weighted_sum(None, cotangents))
+            return sum_of_finite(weights, self.rows(cotangents), towers)
+        total, finite = sum_of_finite(weights, cotangents, towers)
+        return self.trunk(total), finite
+
+    def summed(
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Row, Tensor]:
+        """As `weighted`, for what `towers` has weighted already."""
+        if self._parts.entangled:
+            return self.weighted(weights, cotangents, towers)
+        total, finite = sum_of_finite(None, cotangents, towers)
+        return self.trunk(total), finite
 
     def rows(self, cotangents: list[Row]) -> list[Row]:
         """Each task's gradients of the shared variables: a pass through the trunk for each."""

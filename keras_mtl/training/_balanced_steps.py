@@ -45,8 +45,7 @@ class BalancedSteps(keras.Model):
         self._left_out = self.add_weight(
             name="left_out", shape=(len(names),), dtype="int32", initializer="zeros", **same
         )
-        self._loss_means = TaskMeans([f"{name}_loss" for name in names], name="task_losses")
-        self._weight_means = TaskMeans([f"{name}_weight" for name in names], name="task_weights")
+        self._means = TaskMeans(names)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """One balanced step; Keras calls it on each replica."""
@@ -72,7 +71,7 @@ class BalancedSteps(keras.Model):
         ).run()
         self._apply(outcome, tape, goal)
         self._count(outcome, raw, counts, due)
-        self._track_loss(x, raw, counts, outcome.scalar, penalty)
+        self._track_loss(x, raw, outcome.scalar, penalty)
         logs: dict[str, Tensor] = self.compute_metrics(x, y, predictions, sample_weight)
         return logs
 
@@ -86,8 +85,8 @@ class BalancedSteps(keras.Model):
         if isinstance(self.balancer, LossBalancer):
             with self.balancer.on_tasks(None):  # evaluation leaves no trace in the state
                 scalar = self.balancer.scalarise(raw * self._task_losses.weights)
-        self._loss_means.update_state(raw, counts)
-        self._track_loss(x, raw, counts, scalar, penalty)
+        self._means.update_state(raw, counts, tf.zeros_like(raw), tf.zeros_like(raw, tf.bool))
+        self._track_loss(x, raw, scalar, penalty)
         logs = self.compute_metrics(x, y, predictions, sample_weight)
         weights = {f"{task.name}_weight" for task in self._tasks}
         return {name: value for name, value in logs.items() if name not in weights}
@@ -116,15 +115,14 @@ class BalancedSteps(keras.Model):
         fresh = took_part if due is None else took_part & due
         self._last_weights.assign(tf.where(fresh, outcome.weights, self._last_weights))
         self._left_out.assign_add(tf.cast(outcome.left_out, tf.int32))
-        self._step.assign_add(1)
-        self._loss_means.update_state(raw, counts)
-        self._weight_means.update_state(outcome.weights, tf.cast(took_part, tf.float32))
+        if due is not None:
+            self._step.assign_add(1)
+        self._means.update_state(raw, counts, outcome.weights, took_part)
 
     def _track_loss(
         self,
         x: Any,
         raw: Tensor,
-        counts: Tensor,
         scalar: Tensor | None,
         penalty: Tensor | None,
     ) -> None:
@@ -139,9 +137,8 @@ class BalancedSteps(keras.Model):
     def get_metrics_result(self) -> dict[str, Tensor]:
         """The logs so far; task weights are logged in training only."""
         logs = dict(super().get_metrics_result())
-        for task in self._tasks:
-            logs[f"{task.name}_mean_loss"] = logs[f"{task.name}_loss"]
-            if self._evaluating:
+        if self._evaluating:
+            for task in self._tasks:
                 del logs[f"{task.name}_weight"]
         return logs
 

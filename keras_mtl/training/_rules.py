@@ -1,5 +1,6 @@
 """Applies a balancer's rule to the tasks that take part in a step, with static shapes."""
 
+import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -30,23 +31,24 @@ def on_present(
         What `rule` returned.
     """
     num_tasks = int(present.shape[0])
-    first = tf.argsort(tf.cast(present, tf.int32), direction="DESCENDING", stable=True)
     # Gradients with respect to learned state are the rule's own business; assigning is not.
     kept = [state.variable for state in balancer.states if not state.variable.trainable]
 
-    def branch(count: int) -> Callable[[], Outcome]:
-        def run() -> Outcome:
-            with balancer.on_tasks(None if count == num_tasks else first[:count]) as updates:
-                outcome = rule(None if count == num_tasks else first[:count])
-            return *outcome, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in kept]
+    def run(indices: Tensor | None) -> Outcome:
+        with balancer.on_tasks(indices) as updates:
+            outcome = rule(indices)
+        return *outcome, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in kept]
 
-        return run
+    def some() -> Outcome:
+        first = tf.argsort(tf.cast(present, tf.int32), direction="DESCENDING", stable=True)
+        branches = [functools.partial(run, first[:n]) for n in range(num_tasks)]
+        return tuple(tf.switch_case(tf.reduce_sum(tf.cast(present, tf.int32)), branches))
 
-    count = tf.reduce_sum(tf.cast(present, tf.int32))
-    results = tf.switch_case(count, [branch(n) for n in range(num_tasks + 1)])
-    for variable, value in zip(kept, results[len(results) - len(kept) :], strict=True):
+    results = tuple(tf.cond(tf.reduce_all(present), lambda: run(None), some))
+    outcome = results[: len(results) - len(kept)]
+    for variable, value in zip(kept, results[len(outcome) :], strict=True):
         variable.assign(value)
-    return tuple(results[: len(results) - len(kept)])
+    return outcome
 
 
 def scalarise(balancer: LossBalancer, losses: Tensor, present: Tensor) -> Outcome:

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
+from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
 
 Row: TypeAlias = list[Tensor | None]
@@ -122,6 +123,45 @@ def weighted_sum(weights: Tensor | None, rows: Sequence[Row]) -> Row:
             terms = {k: weights[k] * gradient for k, gradient in terms.items()}
         sums.append(tf.add_n(list(terms.values())) if terms else None)
     return sums
+
+
+def sum_of_finite(weights: Tensor | None, rows: list[Row], others: list[Row]) -> tuple[Row, Tensor]:
+    """As `weighted_sum`, without the tasks whose gradients are not finite.
+
+    What is not finite makes the sum so: in a healthy step this costs one look at the sum.
+
+    Args:
+        weights: Weights `[K]`; `None` for ones.
+        rows: The tasks' gradients.
+        others: More gradients of the tasks, looked at where `rows` holds none.
+
+    Returns:
+        The sum, and whose gradients are finite on all replicas, bool `[K]`.
+    """
+    total = weighted_sum(weights, rows)
+    looked_at = rows if present(total) else others
+    num_tasks = len(rows)
+
+    def each() -> Tensor:
+        return tf.stack([_is_finite(present(row)) for row in looked_at])
+
+    healthy = _is_finite(present(total) or [g for row in others for g in present(row)])
+    finite = tf.cond(healthy, lambda: tf.ones(num_tasks, tf.bool), each)
+    if num_replicas() > 1:
+        finite = tf.equal(sum_over_replicas(tf.cast(~finite, tf.float32)), 0.0)
+    if not present(total):
+        return total, finite
+
+    def again() -> list[Tensor]:
+        return present(weighted_sum(weights, drop(~finite, rows)))
+
+    kept = iter(tf.cond(tf.reduce_all(finite), lambda: present(total), again))
+    return [None if gradient is None else next(kept) for gradient in total], finite
+
+
+def _is_finite(gradients: list[Tensor]) -> Tensor:
+    sums = [tf.reduce_sum(tf.cast(values(g), tf.float32)) for g in gradients]
+    return tf.math.is_finite(tf.add_n(sums)) if sums else tf.constant(True)
 
 
 def nearest_weights(gramian: Tensor, products: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from keras_mtl.training._statistics import (
     Stack,
     combine,
     dense,
+    drop,
     drop_rows,
     gramian,
     nearest_weights,
@@ -73,17 +74,15 @@ class Step:
 
     def run(self) -> Outcome:
         """Takes the backward passes and applies the rule."""
-        self.entered = self.labelled & tf.math.is_finite(self.losses)
-        self.present = self.entered
+        self.present = self.labelled & tf.math.is_finite(self.losses)
         self.losses = tf.where(self.present, self.losses, tf.zeros_like(self.losses))
         if isinstance(self.balancer, LossBalancer):
             return self._by_losses(self.balancer)
-        cotangents, towers, finite = self.backward.towers(tf.cast(self.present, tf.float32))
-        self.present &= finite
+        cotangents, towers = self.backward.towers(tf.cast(self.present, tf.float32))
         if self.at == "representation":
-            weights, shared = self._at_representation(cotangents)
+            weights, shared, finite = self._at_representation(cotangents, towers)
         else:
-            weights, shared = self._at_parameters(cotangents)
+            weights, shared, finite = self._at_parameters(cotangents, towers)
         if self.scale_towers:
             towers = [[times(weights[k], g) for g in row] for k, row in enumerate(towers)]
         return self._outcome(weights, shared, towers, None, finite)
@@ -93,9 +92,8 @@ class Step:
         weights = self._or_stored(self._rescaled(weights))
         if self.due is not None:  # what is differentiated where weights are reused
             scalar = tf.where(self.due, scalar, tf.reduce_sum(weights * self.losses))
-        cotangents, towers, finite = self.backward.towers(weights)
-        weights = tf.where(finite, weights, tf.zeros_like(weights))
-        shared = self.backward.summed(weights, cotangents)
+        cotangents, towers = self.backward.towers(weights)
+        shared, finite = self.backward.summed(weights, cotangents, towers)
         outcome = self._outcome(weights, shared, towers, scalar, finite)
         share = (1.0 if self.backward.scale is None else self.backward.scale) / num_replicas()
         for variable, gradient in zip(balancer.trainable_variables, learned, strict=True):
@@ -112,7 +110,7 @@ class Step:
     ) -> Outcome:
         groups = [self.backward.shared, *self.backward.own]
         gradients = {}
-        for variables, row in zip(groups, [shared, *towers], strict=True):
+        for variables, row in zip(groups, [shared, *drop(~finite, towers)], strict=True):
             for variable, gradient in zip(variables, row, strict=True):
                 if gradient is None:
                     raise ValueError(_unreached(variable))
@@ -121,9 +119,10 @@ class Step:
         if self.backward.scale is not None:
             # An overflow must reach the loss-scaling optimizer, which lowers its scale then; a
             # loss that is not finite is none.
-            overflow = tf.reduce_any(self.entered & ~took_part)
+            overflow = tf.reduce_any(self.present & ~finite)
             poison = tf.where(overflow, float("nan"), 1.0)
             gradients = {key: times(poison, g) for key, g in gradients.items()}
+        weights = tf.where(took_part, weights, tf.zeros_like(weights))
         return Outcome(gradients, weights, scalar, self.labelled & ~took_part)
 
     def _asked(self) -> Tensor:
@@ -183,46 +182,47 @@ class Step:
         both = finite[:, None] & finite[None, :]
         return drop_rows(~finite, stacked), tf.where(both, matrix, tf.zeros_like(matrix)), finite
 
-    def _at_representation(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
+    def _at_representation(
+        self, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Tensor, Row, Tensor]:
         if isinstance(self.balancer, GramianBalancer):
             local = self._when_due(lambda: [gramian(self._stack(cotangents))])
-            matrix = sum_over_replicas(local[0])
-            _, matrix, finite = self._checked([], matrix)
-            self.present &= finite
-            weights = self._or_stored(self._rule([], matrix, self._asked())[0])
-            return weights, self.backward.weighted(weights, cotangents)
+            _, matrix, finite = self._checked([], sum_over_replicas(local[0]))
+            weights = self._or_stored(self._rule([], matrix, self._asked() & finite)[0])
+            return weights, *self.backward.weighted(weights, cotangents, towers)
         # A merged direction is no function of a small statistic: join the batches themselves.
         things = _first(cotangents)
         stacked = self._stack(cotangents)
         joined = [join_batches(each, thing) for each, thing in zip(stacked, things, strict=True)]
         joined, matrix, finite = self._checked(joined, gramian(joined))
-        self.present &= finite
-        weights, direction = self._rule(joined, matrix, self._asked())
+        weights, direction = self._rule(joined, matrix, self._asked() & finite)
         weights = self._or_stored(weights)
         own = parts_of_batch(direction, joined, things)
         if self.due is not None:
-            reused = combine(weights, stacked, things)
+            reused = combine(weights, drop_rows(~finite, stacked), things)
             own = [tf.where(self.due, d, r) for d, r in zip(own, reused, strict=True)]
         if self.backward.scale is not None:
             own = [d * self.backward.scale for d in own]
-        return weights, self.backward.trunk(own)
+        return weights, self.backward.trunk(own), finite
 
-    def _at_parameters(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
-        if self.due is None or num_replicas() > 1:
-            # Collectives cannot stand in a branch: between replicas only the passes are saved.
-            stacked = self._when_due(lambda: self._passes(cotangents))
-            weights, shared, finite = self._from_stack(stacked, self._asked())
-            weights = self._or_stored(weights)
-            if self.due is not None:
-                shared = tf.cond(self.due, lambda: shared, lambda: self._reuse(cotangents)[1])
-        else:
+    def _at_parameters(
+        self, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Tensor, Row, Tensor]:
+        if self.due is None:
+            return self._from_stack(self._passes(cotangents), self.present)
+        if num_replicas() == 1:
             weights, shared, finite = tf.cond(
                 self.due,
                 lambda: self._from_stack(self._passes(cotangents), self.present),
-                lambda: (*self._reuse(cotangents), tf.ones_like(self.present)),
+                lambda: self._reuse(cotangents, towers),
             )
-        self.present &= finite
-        return weights, shared
+            return weights, shared, finite
+        # Collectives cannot stand in a branch: between replicas only the passes are saved.
+        stacked = self._when_due(lambda: self._passes(cotangents))
+        weights, shared, finite = self._from_stack(stacked, self._asked())
+        stored, reused, finite_too = self._reuse(cotangents, towers)
+        shared = [tf.where(self.due, s, r) for s, r in zip(shared, reused, strict=True)]
+        return tf.where(self.due, weights, stored), shared, finite & finite_too
 
     def _passes(self, cotangents: list[Row]) -> Stack:
         """A pass through the trunk for each task."""
@@ -244,10 +244,10 @@ class Step:
             shared = split_like(direction, things)
         return weights, self._scaled(shared), finite
 
-    def _reuse(self, cotangents: list[Row]) -> tuple[Tensor, Row]:
+    def _reuse(self, cotangents: list[Row], towers: list[Row]) -> tuple[Tensor, Row, Tensor]:
         weights = tf.where(self.present, self.stored, tf.zeros_like(self.stored))
-        shared = self.backward.weighted(weights, cotangents)
-        return weights, [None if g is None else dense(g) for g in shared]
+        shared, finite = self.backward.weighted(weights, cotangents, towers)
+        return weights, [None if g is None else dense(g) for g in shared], finite
 
     def _when_due(self, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
         """What `compute` gives in a step that computes weights, else zeros."""

@@ -9,32 +9,46 @@ from keras_mtl._types import Tensor
 
 
 class TaskMeans(keras.metrics.Metric):
-    """Keeps one weighted mean a task and reports them under the tasks' own names.
+    """Keeps the mean loss and the mean weight of each task, under the tasks' own names.
 
-    One variable for all tasks: a `keras.metrics.Mean` each would cost two assignments a task
+    One variable for all of them: a `keras.metrics.Mean` each would cost two assignments a task
     in every step.
 
     Args:
-        names: What each mean is called in the logs.
+        tasks: Names of the tasks.
         name: Name of the metric.
     """
 
-    def __init__(self, names: Sequence[str], name: str) -> None:
+    def __init__(self, tasks: Sequence[str], name: str = "task_means") -> None:
         super().__init__(name=name)
-        self.names = list(names)
-        # The rows are the sum and the count.
-        self.sums = self.add_variable((2, len(self.names)), "zeros", name="sums")
+        self.tasks = list(tasks)
+        # The rows are the sum of losses, of labels, of weights and of steps.
+        self.sums = self.add_variable((4, len(self.tasks)), "zeros", name="sums")
 
-    def update_state(self, values: Tensor, counts: Tensor) -> None:
-        """Adds values `[K]` that stand for `counts` `[K]` labels or steps each.
+    def update_state(
+        self, losses: Tensor, labels: Tensor, weights: Tensor, took_part: Tensor
+    ) -> None:
+        """Adds a batch; a loss that is not finite adds nothing.
 
-        A value that is not finite adds nothing.
+        Args:
+            losses: Mean losses `[K]` of the batch.
+            labels: The numbers `[K]` of labels that they are means of.
+            weights: Task weights `[K]`; zeros in evaluation.
+            took_part: Which tasks the weights were for, bool `[K]`.
         """
-        counts = ops.where(ops.isfinite(values), ops.cast(counts, "float32"), 0.0)
-        values = ops.where(counts > 0.0, values, 0.0)
-        self.sums.assign_add(ops.stack([values * counts, counts]))
+        labels = ops.where(ops.isfinite(losses), labels, 0.0)
+        losses = ops.where(labels > 0.0, losses * labels, 0.0)
+        steps = ops.cast(took_part, "float32")
+        self.sums.assign_add(ops.stack([losses, labels, weights * steps, steps]))
 
     def result(self) -> dict[str, Tensor]:
-        """The mean of each name; 0 where nothing was added."""
-        means = ops.divide_no_nan(self.sums[0], self.sums[1])
-        return {name: means[k] for k, name in enumerate(self.names)}
+        """The means; 0 where nothing was added."""
+        sums, counts = self.sums[0::2], self.sums[1::2]
+        losses, weights = ops.unstack(ops.divide_no_nan(sums, counts), axis=0)
+        means: dict[str, Tensor] = {}
+        for name, loss, weight in zip(
+            self.tasks, ops.unstack(losses), ops.unstack(weights), strict=True
+        ):
+            # Under plain Keras the mean over labels has the second name.
+            means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss, f"{name}_weight": weight}
+        return means
