@@ -119,9 +119,9 @@ class Report:
         figure, panels = plt.subplots(1, len(names), figsize=(4 * len(names), 3), sharey=True)
         for panel, task in zip(panels, names, strict=True):
             values = [row[task] for row in self.rows.values()]
-            panel.barh(list(self.rows), values, color=["0.6", *["C0"] * (len(values) - 1)])
+            panel.plot(values, list(self.rows), "o")
             panel.axvline(values[0], color="0.3", linestyle=":")
-            panel.set_xlim(min(values) - 0.005, max(values) + 0.005)
+            panel.margins(x=0.2)
             panel.set_title(f"{task}: test AUC")
         panels[0].invert_yaxis()
         figure.tight_layout()

@@ -80,7 +80,11 @@ def main(options):
         shared = architectures.hard_sharing(features(), all_tasks, shared=(64,), tower=(16,))
         report.train("hard sharing, equal weights", compiled(shared, all_tasks), options.epochs)
         report.train("MMoE, equal weights", build(all_tasks), options.epochs)
-        report.train("MMoE, DWA (losses)", balanced(balancers.DWA()), options.epochs)
+        report.train(
+            "MMoE, uncertainty (losses)",
+            balanced(balancers.Uncertainty(regression=False)),
+            options.epochs,
+        )
         report.train("MMoE, PCGrad (gradients)", balanced(balancers.PCGrad()), options.epochs)
     found = tuning.search_task_weights(
         build,
