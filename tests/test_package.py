@@ -111,7 +111,8 @@ import keras
 before = set(sys.modules)
 import keras_mtl
 print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
-assert "keras_mtl.tuning" not in sys.modules and "keras_mtl.datasets" not in sys.modules
+packages = [f"keras_mtl.{name}" for name in keras_mtl.__all__]
+assert not {*packages} & {*sys.modules}, "sub-packages load at first use"
 """
 
 

@@ -16,8 +16,6 @@ from keras_mtl._types import Tensor
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.training import BalancedModel
 
-# What the root object of a SavedModel of Keras keeps under these names would be lost.
-_TAKEN = {"variables", "trainable_variables", "non_trainable_variables", "signatures"}
 _ARGUMENT = re.compile(r"(?!self$)[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -106,9 +104,6 @@ def _check_outputs(network: Any, tasks: tuple[Task, ...]) -> dict[str, Tensor]:
             f"The network's outputs must be a dict with exactly the tasks {sorted(names)}; "
             f"received {given}."
         )
-    for name in names:
-        if name in _TAKEN:
-            raise ValueError(f"task {name!r}: SavedModels use this name themselves; rename it.")
     return {name: outputs[name] for name in names}
 
 

@@ -227,12 +227,6 @@ def test_an_input_that_no_request_can_name_is_refused(tmp_path, name):
     assert set(served.signatures["z"].structured_input_signature[1]) == {"worker"}
 
 
-def test_a_task_named_like_a_part_of_the_saved_model_is_refused(tmp_path):
-    network, tasks = plain(["variables", "a"])
-    with pytest.raises(ValueError, match="task 'variables'"):
-        saved_model(network, tasks, tmp_path / "1")
-
-
 KILLED = """
 import os, signal, sys
 import keras
