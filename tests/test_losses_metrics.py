@@ -182,3 +182,23 @@ def test_a_head_without_logits_serves_as_well():
     expected = np.mean([-np.log(0.8), -np.log(0.9)])
     assert float(task.make_loss()(np.array([0.0, 1.0]), p)) == pytest.approx(expected, rel=1e-5)
     assert isinstance(mtl.Head(2)(keras.Input((3,))), keras.KerasTensor)
+
+
+def test_a_metric_of_the_users_sees_labels_and_predictions_of_one_shape():
+    """Shapes `(batch,)` and `(batch, 1)` would broadcast to `(batch, batch)`."""
+
+    @keras.saving.register_keras_serializable("tests")
+    class Worst(keras.metrics.Metric):
+        def __init__(self, name="worst", **kwargs):
+            super().__init__(name=name, **kwargs)
+            self.value = self.add_variable((), "zeros")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.value.assign(keras.ops.max(keras.ops.abs(y_true - y_pred)))
+
+        def result(self):
+            return self.value.value
+
+    worst = Task.regression("a", metrics=[Worst()]).make_metrics()[0]
+    worst.update_state(np.array([1.0, 9.0], "float32"), np.array([[1.5], [8.0]], "float32"))
+    assert float(worst.result()) == 1.0

@@ -58,10 +58,9 @@ def batch(index=0):
 
 def balanced(balancer, network=network, tasks=tasks, optimizer=None, **options):
     """A compiled model; its steps are eager, for there are few of them."""
-    compiling = {name: options.pop(name) for name in ("jit_compile",) if name in options}
     model = mtl.BalancedModel(network(), tasks(), balancer, **options)
     optimizer = optimizer or keras.optimizers.SGD(0.1)
-    model.compile(optimizer, run_eagerly=not compiling, **compiling)
+    model.compile(optimizer, run_eagerly=True)
     return model
 
 
