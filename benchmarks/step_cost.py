@@ -3,8 +3,9 @@
     python benchmarks/step_cost.py                 # every balancer, K = 2, 4, 8, two networks
     python benchmarks/step_cost.py --tasks 4 --networks trunk --balancers PCGrad,MGDA
 
-All variants of a network are timed in one process, in turns of a few steps, and the median
-turn counts, so that what else the machine does falls on all alike. Losses, optimizer (Adam)
+All variants of a network are timed in one process, in turns of a few steps and in a new random
+order each round, and the median turn counts, so that what else the machine does falls on all
+alike. Stock Keras is there twice, made first and made last. Losses, optimizer (Adam)
 and batches are the same; no metrics.
 """
 
@@ -128,10 +129,13 @@ def measure(kind, count, names, turns, steps):
         where = "parameters" if at == "losses" else at
         model = make_balanced(kind, tasks, name, where, every)
         timed[name, at, every] = Timed(model, data)
+    last = Timed(make_stock(kind, tasks), data)
+    order = np.random.default_rng(0)
     for _ in range(turns):
-        for each in timed.values():
+        for each in order.permutation([*timed.values(), last]):
             each.turn(steps)
     stock = timed["stock Keras", "", 1]
+    stock.turns += last.turns
     print(
         f"\n{kind}-bound network, K = {count}: stock step {1e3 * stock.seconds:.1f} ms, "
         f"first step {stock.trace:.1f} s, peak memory of steps {stock.peak:.0f} MiB"
