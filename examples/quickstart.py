@@ -39,11 +39,13 @@ def prepare(options):
     }
     encoder = data.tabular_encoder(raw["train"], log=census_report.LONG_TAILED)
     sets = {
-        part: batches.map(lambda columns, labels: (encoder(columns), labels)).cache()
+        part: batches.map(lambda columns, labels: (encoder(columns), labels))
         for part, batches in raw.items()
     }
-    rows = sets["train"].unbatch().shuffle(50_000, seed=0)
+    # One order for all epochs: every model, on any number of replicas, sees the same batches.
+    rows = sets["train"].unbatch().shuffle(50_000, seed=0, reshuffle_each_iteration=False)
     sets["train"] = data.known_cardinality(rows.batch(options.batch_size, drop_remainder=True))
+    sets = {part: batches.cache() for part, batches in sets.items()}
     return encoder, sets, raw["test"]
 
 
