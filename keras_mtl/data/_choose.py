@@ -25,7 +25,7 @@ def choose_elements(
             parts.append(_map(dataset, fill))
         else:
             parts.append(_map(dataset.batch(_chunk(layout)), fill).unbatch())
-    return _choose(parts, cycle)
+    return choose(parts, cycle)
 
 
 def choose_batches(
@@ -51,7 +51,7 @@ def choose_batches(
         pack = _pack(groups, filler(name, layout, tasks))
         chunks = _map(dataset.batch(_chunk(layout)), pack)
         parts.append(chunks.rebatch(lengths.get(place, [1])))
-    batches = _choose(parts, order).rebatch(batch_size, drop_remainder=drop_remainder)
+    batches = choose(parts, order).rebatch(batch_size, drop_remainder=drop_remainder)
     shuffled = np.random.default_rng(seed).permutation(batch_size)
     return _map(batches, _unpack(groups, [task.name for task in tasks], shuffled))
 
@@ -61,7 +61,7 @@ def _map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Data
     return dataset.map(tf.autograph.experimental.do_not_convert(function))
 
 
-def _choose(parts: Sequence[tf.data.Dataset], cycle: Ids) -> tf.data.Dataset:
+def choose(parts: Sequence[tf.data.Dataset], cycle: Ids) -> tf.data.Dataset:
     """Draws until every part has ended; one that has ended is passed over."""
     order = tf.data.Dataset.from_tensor_slices(cycle).repeat()
     return tf.data.Dataset.choose_from_datasets(parts, order, stop_on_empty_dataset=False)

@@ -21,7 +21,9 @@ def class_weights(
 
     The cure for rare classes where Keras's `class_weight` refuses networks with several
     outputs. Weights that the dataset holds already are multiplied in, so missing labels stay
-    without weight after `mask_missing`.
+    without weight after `mask_missing`. `balanced_class_weights` finds weights from counts.
+    Where hard examples matter more than rare ones, take a focal loss instead:
+    `dataclasses.replace(task, loss=keras.losses.BinaryFocalCrossentropy())`.
 
     Args:
         dataset: Yields `(x, y)` or `(x, y, w)`, single examples or batches.

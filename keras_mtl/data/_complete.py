@@ -1,6 +1,7 @@
 """Brings what several sets yield to one structure: the same inputs, every label, every weight."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task
+from keras_mtl.data._blanks import blank, is_batched
 from keras_mtl.data._structure import check_keys, split_element
 from keras_mtl.data._weights import merge_weights
 
@@ -63,7 +65,7 @@ def read_layout(name: str, dataset: Any, tasks: Sequence[Task]) -> Layout:
                 f"set {name!r} yields {leaf}; expected dense tensors of known rank. Pad ragged "
                 "inputs with dataset.map(...to_tensor), ragged labels with data.mask_missing."
             )
-    batched = _is_batched(inputs, labels, labelled)
+    batched = is_batched(inputs, labels, labelled)
     if batched:
         inputs, labels = tf.nest.map_structure(
             lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), (inputs, labels)
@@ -108,7 +110,7 @@ def filler(name: str, layout: Layout, tasks: Sequence[Task]) -> Callable[..., An
 
     def fill(x: Any, y: Mapping[str, Any], w: Mapping[str, Any] | None = None) -> Any:
         rows = tf.shape(tf.nest.flatten(x)[0])[0]
-        blanks: dict[Any, Any] = {}  # one tensor for all that look alike
+        zeros = functools.cache(lambda spec, dtype: blank(spec, dtype, rows, x))
         labels, weights = {}, {}
         for task in tasks:
             spec = layout.labels[task.name]
@@ -117,30 +119,14 @@ def filler(name: str, layout: Layout, tasks: Sequence[Task]) -> Callable[..., An
                 weights[task.name] = merge_weights(tf.ones_like(label, tf.float32), w, task)
                 labels[task.name] = _checked(name, task, label, weights[task.name])
             else:
-                labels[task.name] = _blank(spec, spec.dtype, rows, x, blanks)
-                weights[task.name] = _blank(spec, tf.float32, rows, x, blanks)
+                labels[task.name] = zeros(spec, spec.dtype)
+                weights[task.name] = zeros(spec, tf.float32)
         if isinstance(layout.inputs, Mapping):
-            x = {
-                key: x[key] if key in x else _blank(spec, spec.dtype, rows, x, blanks)
-                for key, spec in layout.inputs.items()
-            }
+            joined = layout.inputs.items()
+            x = {key: x[key] if key in x else zeros(spec, spec.dtype) for key, spec in joined}
         return x, labels, weights
 
     return fill
-
-
-def _is_batched(inputs: Any, labels: Mapping[str, Any], tasks: Sequence[Task]) -> bool:
-    """Whether the first axis counts examples: what a task knows of its labels tells."""
-    for task in tasks:
-        if task.labels is None:
-            continue
-        shape = labels[task.name].shape
-        axes = shape.rank - len(task.labels.shape)
-        if axes == 1 and shape.is_fully_defined() and shape[-1] == 1:
-            return not shape[:-1].is_compatible_with(task.labels.shape)  # one label, in a list
-        return bool(axes > 0)
-    shapes = [leaf.shape for leaf in [*tf.nest.flatten(inputs), *labels.values()]]
-    return all(shape.rank > 0 for shape in shapes) and len({shape[0] for shape in shapes}) == 1
 
 
 def _join_labels(task: Task, specs: Mapping[str, tf.TensorSpec]) -> tf.TensorSpec:
@@ -209,23 +195,6 @@ def _join_shapes(shapes: Sequence[tf.TensorShape]) -> tf.TensorShape:
 def _align(label: tf.Tensor, spec: tf.TensorSpec) -> tf.Tensor:
     """Labels (batch, ..., 1) as (batch, ...), where other sets have them so."""
     return label if label.shape.rank == spec.shape.rank + 1 else tf.squeeze(label, -1)
-
-
-def _blank(spec: Any, dtype: tf.DType, rows: Any, x: Any, blanks: dict[Any, Any]) -> tf.Tensor:
-    """Zeros of a spec; axes of unknown length are as long as the inputs' are."""
-    shape = [rows]
-    for axis, size in enumerate(spec.shape, 1):
-        leaves = [leaf for leaf in tf.nest.flatten(x) if leaf.shape.rank > axis]
-        if size is None and not leaves:
-            raise ValueError(
-                f"a label has shape {spec.shape} an example, and the inputs of another set do not "
-                f"tell how long its axis {axis} would be; pad it to a fixed length."
-            )
-        shape.append(tf.shape(leaves[0])[axis] if size is None else size)
-    key = (dtype, str(spec.shape))
-    if key not in blanks:
-        blanks[key] = tf.fill(shape, "" if dtype == tf.string else tf.zeros((), dtype))
-    return blanks[key]
 
 
 def _checked(name: str, task: Task, label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:

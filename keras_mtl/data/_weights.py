@@ -25,6 +25,8 @@ def merge_weights(factors: tf.Tensor, weights: Mapping[str, Any] | None, task: T
     given = None if weights is None else weights.get(task.name)
     if given is None:
         return factors
+    if isinstance(given, tf.RaggedTensor):
+        given = given.to_tensor()
     given = tf.cast(given, tf.float32)
     if given.shape.rank == factors.shape.rank + 1 and given.shape[-1] == 1:
         given = given[..., 0]

@@ -154,3 +154,56 @@ def test_masked_labels_train_to_finite_weights_where_bare_nan_does_not():
 
     assert np.isnan(trained(dataset)).any()
     assert np.isfinite(trained(mask_missing(dataset, [task]))).all()
+
+
+def test_each_task_may_have_its_own_sentinel():
+    tasks = [Task.regression("no2"), Task.multiclass("topic", 4), Task.multiclass("part", 4)]
+    y = {"no2": [-200.0, -1.0, np.nan], "topic": [9, 0, -1], "part": [-1, 0, 3]}
+    dataset = tf.data.Dataset.from_tensor_slices(([0, 0, 0], y)).batch(3)
+    _, labels, weights = only(mask_missing(dataset, tasks, sentinel={"no2": -200.0, "topic": 9}))
+    assert weights["no2"].tolist() == [0, 1, 0]
+    assert labels["no2"].tolist() == [0, -1, 0]
+    assert weights["topic"].tolist() == [0, 1, 1]
+    assert weights["part"].tolist() == [0, 1, 1]
+
+
+def test_ragged_labels_become_dense_and_what_is_beyond_their_end_has_no_weight():
+    ragged = tf.ragged.constant([[1, -1, 3], [2]])
+    given = {"pos": tf.ragged.constant([[0.5, 1.0, 2.0], [4.0]])}
+    dataset = tf.data.Dataset.from_tensors(([0, 0], {"pos": ragged}))
+    _, labels, weights = only(mask_missing(dataset, TASKS[3:]))
+    assert labels["pos"].tolist() == [[1, 0, 3], [2, 0, 0]]
+    assert weights["pos"].tolist() == [[1, 0, 1], [1, 0, 0]]
+    dataset = tf.data.Dataset.from_tensors(([0, 0], {"pos": ragged}, given))
+    _, _, weights = only(mask_missing(dataset, TASKS[3:]))
+    assert weights["pos"].tolist() == [[0.5, 0, 2], [4, 0, 0]]
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_absent_tasks_get_labels_of_their_kind_without_weight(batch_size):
+    x = np.zeros((2, 6, 3), "float32")
+    dataset = tf.data.Dataset.from_tensor_slices((x, {"price": [1.0, 2.0]}))
+    masked = mask_missing(dataset, TASKS, absent=["topic", "assays", "pos"])
+    if batch_size:
+        masked = mask_missing(dataset.batch(2), TASKS, absent=["topic", "assays", "pos"])
+    _, labels, weights = only(masked if batch_size else masked.batch(2))
+    assert list(labels) == list(weights) == [task.name for task in TASKS]
+    assert labels["topic"].shape == weights["topic"].shape == (2,)
+    assert labels["topic"].dtype == np.int64
+    assert labels["assays"].shape == weights["assays"].shape == (2, 2)
+    assert labels["pos"].shape == weights["pos"].shape == (2, 6)
+    assert all(not weights[name].any() for name in ("topic", "assays", "pos"))
+    assert weights["price"].tolist() == [1, 1]
+
+
+def test_absent_tasks_and_sentinels_are_checked_by_name():
+    dataset = tf.data.Dataset.from_tensor_slices(([0, 0], {"price": [1.0, 2.0]})).batch(2)
+    with pytest.raises(ValueError, match="'topik' belongs to no task"):
+        mask_missing(dataset, TASKS[:2], absent=["topik", "topic"])
+    with pytest.raises(ValueError, match="sentinel 'prise' belongs to no task"):
+        mask_missing(dataset, TASKS[:1], sentinel={"prise": 0})
+    with pytest.raises(ValueError, match="inputs do not tell how long axis 0 is"):
+        mask_missing(dataset, [TASKS[0], TASKS[3]], absent=["pos"])
+    own = Task("own", head=lambda x: x, loss="mse")
+    with pytest.raises(ValueError, match="task 'own' does not say what its labels look like"):
+        mask_missing(dataset, [TASKS[0], own], absent=["own"])

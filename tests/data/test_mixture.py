@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keras_mtl import Labels, Task, architectures, compile_args
 from keras_mtl.data import Annealed, Temperature, mask_missing, mixture
+from keras_mtl.data._plan import draw_cycle
 
 # Which tasks each set labels: one alone, one shared, one of two tasks, one of tokens.
 TASKS = [
@@ -25,8 +26,8 @@ def label(name, ids):
     ids = np.asarray(ids)
     return {
         "topic": ids % 5,
-        "liked": ids % 2,
-        "price": ids.astype("float32"),
+        "liked": (ids % 2).astype("float32"),
+        "price": ids,
         "pos": (ids[..., None] + np.arange(3)) % 5,
     }[name]
 
@@ -64,16 +65,20 @@ def ids_of(sets):
     return sorted(int(x) for each in sets.values() for x, _ in each)
 
 
+SAMPLED = ["proportional", "uniform", "round_robin"]
 SIZES = st.lists(st.integers(1, 12), min_size=1, max_size=4)
 
 
 @SMALL
-@given(SIZES, st.integers(1, 9), st.integers(0, 3), st.booleans())
-def test_no_example_is_lost_doubled_or_given_to_a_wrong_task(sizes, batch_size, seed, drop):
+@given(SIZES, st.integers(1, 9), st.sampled_from(SAMPLED), st.integers(0, 3), st.booleans())
+def test_no_example_is_lost_doubled_or_given_to_a_wrong_task(
+    sizes, batch_size, sampling, seed, drop
+):
     sets = make_sets(sizes)
     if drop and sum(sizes) < batch_size:
         return
-    mixed = mixture(sets, tasks_of(sets), batch_size=batch_size, drop_remainder=drop, seed=seed)
+    options = {"batch_size": batch_size, "drop_remainder": drop, "seed": seed}
+    mixed = mixture(sets, tasks_of(sets), sampling=sampling, until="once", **options)
     elements = list(mixed)
     assert mixed.cardinality() == len(elements)
     ids = [number for element in elements for number in check(element, sets)]
@@ -90,7 +95,7 @@ def test_no_example_is_lost_doubled_or_given_to_a_wrong_task(sizes, batch_size, 
 
 
 @SMALL
-@given(SIZES, st.sampled_from(["uniform", "proportional", "round_robin"]), st.integers(0, 3))
+@given(SIZES, st.sampled_from(SAMPLED), st.integers(0, 3))
 def test_single_examples_and_whole_batches_come_once_each_and_in_order(sizes, sampling, seed):
     sets = make_sets(sizes)
     tasks = tasks_of(sets)
@@ -157,6 +162,18 @@ def test_observed_shares_are_the_rates():
     ids = np.concatenate([np.asarray(x) for x, *_ in mixed])
     shares = np.bincount(ids // 1000) / ids.size
     np.testing.assert_allclose(shares, list(rates.values()), atol=1 / ids.size)
+
+
+def test_batches_hold_of_each_set_what_the_order_of_draws_says():
+    sizes = {"b": 20, "a": 9, "d": 30}
+    sets = make_sets(sizes.values())
+    mixed = mixture(sets, tasks_of(sets), sampling="uniform", until=50, batch_size=28, seed=3)
+    cycle = draw_cycle("uniform", sizes, 28, seed=3).reshape(-1, 28)
+    rows = np.array([np.asarray(x) // 1000 for x, *_ in mixed])
+    np.testing.assert_array_equal(np.sort(rows, axis=1), np.sort(cycle[:50], axis=1))
+    # Sets are strewn over the rows, so that replicas get some of each.
+    halves = [np.bincount(half.ravel()) for half in (rows[:, :14], rows[:, 14:])]
+    assert np.min(halves) > 0.3 * 50 * 28 / 6
 
 
 @pytest.mark.parametrize("kind", ["batches", "elements", "sets"])

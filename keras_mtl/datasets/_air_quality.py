@@ -1,0 +1,158 @@
+"""Air quality: pollutants from cheap sensors, with up to 90 % of the labels missing."""
+
+import csv
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from keras_mtl._tasks import Task
+from keras_mtl.datasets._manual import find_file, load, numbered, read_text
+
+POLLUTANTS = ("co", "nmhc", "c6h6", "nox", "no2")
+_LABELS = (2, 4, 5, 7, 9)  # places in the published table
+_INPUTS = (3, 6, 8, 10, 11, 12, 13, 14)
+
+_DESCRIPTION = """\
+Hourly answers of five metal oxide sensors, temperature and humidity in an Italian city, March
+2004 to April 2005: 9,357 rows in order of time, the first 80 % for training.
+
+Tasks: the true concentrations of five pollutants, `co` (mg/m3), `nmhc`, `c6h6`, `nox` and `no2`;
+4 % to 90 % of them are missing, NaN here and -200 in the table. Inputs `(8,)`: the sensors for CO,
+NMHC, NOx, NO2 and O3, temperature, relative and absolute humidity; where they are missing, those
+of the hour before.
+
+Licence: CC BY 4.0.
+"""
+
+_CITATION = """\
+@misc{air_quality,
+  title = {Air Quality},
+  author = {Vito, Saverio},
+  year = {2008},
+  publisher = {UCI Machine Learning Repository},
+  doi = {10.24432/C59K5F},
+}
+"""
+
+
+class AirQuality(tfds.core.GeneratorBasedBuilder):
+    """Air quality as a `tensorflow-datasets` builder.
+
+    An example is `{"inputs": (8,), "labels": {task: scalar}}`.
+
+    Example:
+        >>> AirQuality(data_dir="/nowhere").info.features["inputs"].shape
+        (8,)
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """\
+        AirQualityUCI.csv (or air_quality.csv.gz, separated by commas) is in the archive that the
+        UCI Machine Learning Repository offers at
+        https://archive.ics.uci.edu/dataset/360/air+quality."""
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "inputs": tfds.features.Tensor(shape=(len(_INPUTS),), dtype=np.float32),
+            "labels": dict.fromkeys(POLLUTANTS, np.float32),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=_DESCRIPTION,
+            features=tfds.features.FeaturesDict(features),
+            homepage="https://archive.ics.uci.edu/dataset/360/air+quality",
+            citation=_CITATION,
+            license="CC BY 4.0",
+            disable_shuffling=True,
+        )
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+        path = find_file(self, dl_manager, ["AirQualityUCI.csv", "air_quality.csv.gz"])
+        table = read_table(read_text(path))
+        first = len(table) * 8 // 10
+        return {
+            "train": self._generate_examples(table[:first]),
+            "test": self._generate_examples(table[first:]),
+        }
+
+    def _generate_examples(
+        self, table: npt.NDArray[np.float32]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        for key, row in numbered(table):
+            labels = dict(zip(POLLUTANTS, row[list(_LABELS)], strict=True))
+            yield key, {"inputs": row[list(_INPUTS)], "labels": labels}
+
+
+def read_table(text: str) -> npt.NDArray[np.float32]:
+    """The numbers of the table at their places, NaN where a label is missing.
+
+    The publisher separates by semicolons and writes decimal commas.
+
+    Example:
+        >>> row = "10/03/2004;18.00.00;2,5;1360;-200;11,9;9;9;9;9;9;9;13,6;48,9;0,7578;;"
+        >>> [float(number) for number in read_table("titles\\n" + row)[0][2:5]]
+        [2.5, 1360.0, nan]
+    """
+    separator = ";" if ";" in text.partition("\n")[2] else ","
+    rows = [row[:15] for row in csv.reader(text.splitlines()[1:], delimiter=separator)]
+    table = np.full((len(rows), 15), np.nan, np.float32)
+    for place, row in enumerate(rows):
+        if len(row) == 15 and row[0]:
+            table[place, 2:] = [float(entry.replace(",", ".")) for entry in row[2:]]
+    table = table[~np.isnan(table[:, 2])]  # lines of separators alone
+    table[table == -200] = np.nan
+    for column in _INPUTS:
+        last = np.maximum.accumulate(np.where(np.isnan(table[:, column]), 0, np.arange(len(table))))
+        table[:, column] = np.nan_to_num(table[last, column])
+    return table
+
+
+def air_quality(
+    split: str = "train",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
+) -> tf.data.Dataset:
+    """Loads air quality as `(sensors, labels)`, single hours in order of time.
+
+    `data.mask_missing` masks the labels that are missing.
+
+    Args:
+        split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
+        data_dir: Folder of prepared data sets. Defaults to `~/tensorflow_datasets`.
+        manual_dir: Folder that holds `AirQualityUCI.csv`. Defaults to `downloads/manual` in
+            `data_dir`.
+
+    Returns:
+        A dataset of known cardinality: float32 sensors `(8,)`, and a dict of five float32
+        concentrations, NaN where missing.
+
+    Raises:
+        FileNotFoundError: If the file is not there; says what to put where.
+
+    Example:
+        Without the file it says what to put where:
+
+        >>> import tempfile
+        >>> air_quality("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
+        Traceback (most recent call last):
+        FileNotFoundError: air_quality: no/such/folder holds none of [...
+    """
+    return load(AirQuality(data_dir=data_dir), split, manual_dir)
+
+
+def air_quality_tasks() -> list[Task]:
+    """The five regressions of `air_quality`.
+
+    Example:
+        >>> [task.name for task in air_quality_tasks()]
+        ['co', 'nmhc', 'c6h6', 'nox', 'no2']
+    """
+    return [Task.regression(name) for name in POLLUTANTS]
