@@ -14,6 +14,8 @@ from keras_mtl.architectures._film import film
 from keras_mtl.architectures._hard_sharing import hard_sharing
 from keras_mtl.architectures._hierarchical import hierarchical
 from keras_mtl.architectures._home import home
+from keras_mtl.architectures._joint_network import joint_network
+from keras_mtl.architectures._knowledge_propagation import knowledge_propagation
 from keras_mtl.architectures._ltb import ltb
 from keras_mtl.architectures._ml_mmoe import ml_mmoe
 from keras_mtl.architectures._mmoe import mmoe
@@ -21,11 +23,13 @@ from keras_mtl.architectures._mmoeex import mmoeex
 from keras_mtl.architectures._moe import moe
 from keras_mtl.architectures._mtan import mtan
 from keras_mtl.architectures._mti_net import mti_net
+from keras_mtl.architectures._nddr import nddr
 from keras_mtl.architectures._pad_net import pad_net
 from keras_mtl.architectures._partial_sharing import partial_sharing
 from keras_mtl.architectures._pepnet import pepnet
 from keras_mtl.architectures._ple import ple
 from keras_mtl.architectures._single_task import single_task
+from keras_mtl.architectures._sluice import sluice
 from keras_mtl.architectures._snr import snr
 from keras_mtl.architectures._soft_sharing import soft_sharing
 from keras_mtl.architectures._stem import stem
@@ -45,6 +49,8 @@ __all__ = [
     "hard_sharing",
     "hierarchical",
     "home",
+    "joint_network",
+    "knowledge_propagation",
     "ltb",
     "ml_mmoe",
     "mmoe",
@@ -52,11 +58,13 @@ __all__ = [
     "moe",
     "mtan",
     "mti_net",
+    "nddr",
     "pad_net",
     "partial_sharing",
     "pepnet",
     "ple",
     "single_task",
+    "sluice",
     "snr",
     "soft_sharing",
     "stem",

@@ -122,18 +122,19 @@ def end_towers(
         if isinstance(task.head, Head):
             check_features(top, f"{task.name}_head")
         outputs[task.name] = task.output(top)
-        _check_rank(task, outputs[task.name])
+        check_rank(task, outputs[task.name])
     check_own_weights(outputs, features.values())
     return outputs
 
 
-def _check_rank(task: Task, prediction: Tensor) -> None:
+def check_rank(task: Task, prediction: Tensor) -> None:
+    """Checks that a prediction has the axes of the task's labels."""
     if task.labels is None:
         return
     rank = 2 + len(task.labels.shape) - task.elementwise
     if len(prediction.shape) != rank:
         raise ValueError(
-            f"task {task.name!r}: its labels need a prediction of rank {rank}, but its tower ends "
-            f"in one of shape {prediction.shape}. Give a tower that pools (or keeps) the axes in "
-            "the middle, such as one that begins with keras.layers.GlobalAveragePooling1D()."
+            f"task {task.name!r}: its labels need a prediction of rank {rank}, but the network "
+            f"ends in one of shape {prediction.shape}. Give a tower, or a body, that pools (or "
+            "keeps) the middle axes, such as one with keras.layers.GlobalAveragePooling1D()."
         )

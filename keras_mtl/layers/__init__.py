@@ -14,17 +14,23 @@ from keras_mtl.layers._film import FiLM, TaskEmbedding
 from keras_mtl.layers._gate_nu import GateNU
 from keras_mtl.layers._information_transfer import InformationTransfer
 from keras_mtl.layers._joint_logit import JointLogit
+from keras_mtl.layers._layer_stitch import LayerStitch
 from keras_mtl.layers._masked_gate import MaskedGate
 from keras_mtl.layers._mixture import Mixture
+from keras_mtl.layers._nddr import NDDR
 from keras_mtl.layers._parallel_dense import ParallelDense
 from keras_mtl.layers._select_or_skip import SelectOrSkip
+from keras_mtl.layers._slice import Slice
 from keras_mtl.layers._stacking import Pick, Stack
 from keras_mtl.layers._stop_gradient import StopGradient
 from keras_mtl.layers._sub_network_routing import SubNetworkRouting
+from keras_mtl.layers._subspace_orthogonality import SubspaceOrthogonality
+from keras_mtl.layers._task_relations import TaskRelations
 from keras_mtl.layers._total_logit import TotalLogit
 from keras_mtl.layers._weight_ties import WeightTies
 
 __all__ = [
+    "NDDR",
     "AttentiveMessages",
     "Branching",
     "CounterfactualRisk",
@@ -39,15 +45,19 @@ __all__ = [
     "GateNU",
     "InformationTransfer",
     "JointLogit",
+    "LayerStitch",
     "MaskedGate",
     "Mixture",
     "ParallelDense",
     "Pick",
     "SelectOrSkip",
+    "Slice",
     "Stack",
     "StopGradient",
     "SubNetworkRouting",
+    "SubspaceOrthogonality",
     "TaskEmbedding",
+    "TaskRelations",
     "TotalLogit",
     "WeightTies",
 ]

@@ -12,11 +12,12 @@ from keras_mtl import architectures
 
 # Small networks; a builder that is not here is built with its defaults.
 CASES = base_cases.CASES | sharing_cases.CASES | expert_cases.CASES | chain_cases.CASES
+WORLDS = sharing_cases.WORLDS | chain_cases.WORLDS
 
 
 def world(name):
     """What a builder is tried on."""
-    return chain_cases.WORLDS.get(name, base_cases.World())
+    return WORLDS.get(name, base_cases.World())
 
 
 def build(name, tasks=None, /, **arguments):

@@ -1,0 +1,96 @@
+"""One network whose one head predicts all tasks."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import keras
+
+from keras_mtl._compile import check_tasks
+from keras_mtl._heads import Head, attach_head
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+from keras_mtl.architectures._inputs import read_inputs
+from keras_mtl.architectures._parts import Part, apply_part, check_features, check_rank
+from keras_mtl.layers import Slice
+
+
+def joint_network(
+    inputs: Any,
+    tasks: Sequence[Task],
+    *,
+    shared: Part | keras.layers.Layer = (128, 64),
+    activation: Any = "relu",
+    name: str | None = "joint_network",
+) -> keras.Model:
+    """Runs all tasks through one body and one dense head, whose slices are the tasks.
+
+    `y = a(W f(x) + b)`, where each task has its rows of `W` and its own activation `a`. It is
+    the smallest network that serves several tasks, and one matrix product ends it: choose it for
+    very many small tasks, or as the far end of what can be shared. Tasks can differ in nothing
+    but the last linear map; choose `hard_sharing` to give them towers.
+
+    Args:
+        inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
+            joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
+            the network then takes. A body that is no units may read other types as well.
+        tasks: The tasks, at least one, each with a `Head` (as the factories of `Task` make it).
+        shared: Units of the body, a recipe `features -> features`, or a Keras model or layer,
+            pretrained or new, which then is part of the network. Defaults to `(128, 64)`.
+        activation: Activation of the layers made from units. Defaults to `"relu"`.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model` from the inputs to a dict of predictions by task name.
+
+    Raises:
+        ValueError: If tasks share a name, inputs cannot be joined, a task's head is a recipe,
+            whose size is not known, or the body ends in a shape that does not fit a task.
+        TypeError: If an argument is of another kind.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("income"), mtl.Task.multiclass("region", 5)]
+        >>> network = mtl.architectures.joint_network(keras.Input((8,)), tasks)
+        >>> network.get_layer("shared_logits").units
+        6
+
+    Reference:
+        Caruana, Multitask Learning, Machine Learning 28, 1997: one net with an output unit a
+        task. The head is one dense layer over all tasks, so its initial spread is that of its
+        joint width, a little less than that of a head a task.
+    """
+    tasks = check_tasks(tasks)
+    heads = [_head(task) for task in tasks]
+    inputs, features = read_inputs(inputs, tasks)
+
+    features = apply_part(shared, features, "shared_body", activation, shared=True)
+
+    check_features(features, "shared_logits")
+    stops = [*accumulate(head.units for head in heads)]
+    logits = keras.layers.Dense(stops[-1], name="shared_logits")(features)
+    outputs = {}
+    for task, head, stop in zip(tasks, heads, stops, strict=True):
+        own = Slice(stop - head.units, stop, name=f"{task.name}_slice")(logits)
+        outputs[task.name] = _end(task, head, own)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _head(task: Task) -> Head:
+    if isinstance(task.head, Head):
+        return task.head
+    raise ValueError(
+        f"task {task.name!r}: all tasks are slices of one dense head here, so their heads must be "
+        f"Head(units, activation); received the recipe {task.head!r}. Choose hard_sharing for "
+        "heads of other kinds."
+    )
+
+
+def _end(task: Task, head: Head, logits: Tensor) -> Tensor:
+    """The task's prediction from its slice of the joint head."""
+    activate = keras.layers.Activation(
+        head.activation, dtype="float32", name=f"{task.name}_{head.activation}"
+    )
+    prediction = attach_head(activate, logits, task.name)
+    check_rank(task, prediction)
+    return prediction

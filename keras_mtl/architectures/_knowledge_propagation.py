@@ -1,0 +1,90 @@
+"""A body a task, and relations along which their features and gradients spread."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_mtl._compile import check_tasks
+from keras_mtl._tasks import Task
+from keras_mtl.architectures._inputs import read_inputs
+from keras_mtl.architectures._parts import Part, end_towers
+from keras_mtl.architectures._stages import Body, read_stages, stage_of_each
+from keras_mtl.layers import TaskRelations
+
+
+def knowledge_propagation(
+    inputs: Any,
+    tasks: Sequence[Task],
+    *,
+    body: Body = (128, 64),
+    tower: Part = (32,),
+    strength: float = 0.5,
+    relations: Sequence[Sequence[float]] | None = None,
+    activation: Any = "relu",
+    name: str | None = "knowledge_propagation",
+) -> keras.Model:
+    """Gives each task a body of its own, which learns from related tasks' losses as well.
+
+    The tower of task k reads `x~_k = x_k + lambda sum_j r_kj x_j`, its own features and those of
+    the tasks that it is related to. So the loss gives the body of task j
+
+        dL/dx_j = delta_j + lambda sum_k r_kj delta_k    with delta_k = dL_k/dx~_k,
+
+    its own task's term and `lambda r_kj` times the terms of the others. Choose it where it is
+    known which tasks help which (the matrix `r`, which need not be symmetric), or where training
+    should find out (`relations=None`), with few tasks: it costs as much as one network a task.
+    With `strength=0` tasks are separate, as in `single_task`; `soft_sharing` ties weights
+    instead of features, and `cross_stitch` mixes after every stage, without bounds.
+
+    Args:
+        inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
+            joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
+            the network then takes. A body that begins with no units may read other types.
+        tasks: The tasks, at least one.
+        body: Stages, each units, a recipe `features -> features` that makes new layers at each
+            call, or a Keras layer or model, of which each task gets a copy with its weights.
+            Defaults to `(128, 64)`.
+        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        strength: `lambda`. Defaults to `0.5`.
+        relations: `r`, a matrix in the order of the tasks with a diagonal of 0: row k says what
+            task k takes from the others. `None` to estimate it in training, between 0 and
+            `1 / (K - 1)` each, from half of that; `network.get_layer("shared_relations")
+            .relations` shows it. Defaults to `None`.
+        activation: Activation of the layers made from units. Defaults to `"relu"`.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model` from the inputs to a dict of predictions by task name.
+
+    Raises:
+        ValueError: If tasks share a name, inputs cannot be joined, relations are no matrix that
+            fits, bodies differ in shape between tasks, or a tower ends in a shape that does not
+            fit its task.
+        TypeError: If an argument is of another kind.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("click"), mtl.Task.binary("buy")]
+        >>> network = mtl.architectures.knowledge_propagation(
+        ...     keras.Input((8,)), tasks, relations=[[0, 0], [1, 0]]  # buy learns from click
+        ... )
+        >>> network.get_layer("shared_relations").relations.tolist()
+        [[0.0, 0.0], [1.0, 0.0]]
+
+    Reference:
+        None: this is the package's own form of the idea that a task's loss should carry a part
+        of its relatives'. It is one step of propagation over the graph of tasks.
+    """
+    tasks = check_tasks(tasks)
+    inputs, features = read_inputs(inputs, tasks)
+
+    columns = {task.name: features for task in tasks}
+    for i, stage in enumerate(read_stages(body)):
+        columns = stage_of_each(stage, columns, f"shared_{{}}_body_{i}", tasks, activation)
+
+    propagate = TaskRelations(strength, relations, name="shared_relations")
+    columns = dict(zip(columns, propagate([*columns.values()]), strict=True))
+
+    outputs = end_towers(tower, columns, tasks, activation)
+    return keras.Model(inputs, outputs, name=name)

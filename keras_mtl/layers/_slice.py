@@ -1,0 +1,61 @@
+"""Some of the channels of features."""
+
+from typing import Any
+
+import keras
+
+from keras_mtl._types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class Slice(keras.layers.Layer):
+    """Takes the channels from `start` to `stop` (not included) of the last axis.
+
+    Indexing a symbolic tensor does the same, but drops the mask and has no name in a summary.
+
+    Args:
+        start: The first channel, from 0.
+        stop: The channel behind the last.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+
+    Call arguments:
+        features: Floats `(batch, ..., units)`. A mask is passed on.
+
+    Returns:
+        Floats `(batch, ..., stop - start)`.
+
+    Raises:
+        ValueError: If there are no such channels.
+
+    Example:
+        >>> import numpy as np
+        >>> Slice(1, 3)(np.array([[4.0, 5.0, 6.0]])).numpy().tolist()
+        [[5.0, 6.0]]
+    """
+
+    def __init__(self, start: int, stop: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.start = start
+        self.stop = stop
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Checks that there are such channels."""
+        units = input_shape[-1]
+        if units is None or not 0 <= self.start < self.stop <= units:
+            raise ValueError(
+                f"{self.name}: no channels from {self.start} to {self.stop} in features of the "
+                f"shape {tuple(input_shape)}."
+            )
+
+    def call(self, features: Tensor) -> Tensor:
+        """Takes channels of `(batch, ..., units)`."""
+        return features[..., self.start : self.stop]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """`(batch, ..., stop - start)`."""
+        return (*input_shape[:-1], self.stop - self.start)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal layer."""
+        return {**super().get_config(), "start": self.start, "stop": self.stop}
