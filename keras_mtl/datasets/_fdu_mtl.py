@@ -1,7 +1,7 @@
 """FDU-MTL: reviews of 16 domains, a sentiment task with its own inputs for each."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,7 @@ class FduMtl(tfds.core.GeneratorBasedBuilder):
 def fdu_mtl(
     split: str = "train",
     *,
+    domains: Sequence[str] = DOMAINS,
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> dict[str, tf.data.Dataset]:
@@ -103,6 +104,7 @@ def fdu_mtl(
 
     Args:
         split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
+        domains: The names of those that are wanted. Defaults to all.
         data_dir: Folder of prepared data sets. Defaults to `~/tensorflow_datasets`.
         manual_dir: Folder that holds `fdu_mtl` or `fdu_mtl.tar.xz`. Defaults to
             `downloads/manual` in `data_dir`.
@@ -122,15 +124,18 @@ def fdu_mtl(
         FileNotFoundError: fdu_mtl: no/such/folder holds none of [...
     """
     return {
-        name: load(FduMtl(config=name, data_dir=data_dir), split, manual_dir) for name in DOMAINS
+        name: load(FduMtl(config=name, data_dir=data_dir), split, manual_dir) for name in domains
     }
 
 
-def fdu_mtl_tasks() -> list[Task]:
+def fdu_mtl_tasks(domains: Sequence[str] = DOMAINS) -> list[Task]:
     """The tasks of `fdu_mtl`, named after the domains.
+
+    Args:
+        domains: The names of those that are wanted. Defaults to all.
 
     Example:
         >>> len(fdu_mtl_tasks())
         16
     """
-    return [Task.binary(name) for name in DOMAINS]
+    return [Task.binary(name) for name in domains]

@@ -1,0 +1,85 @@
+"""What the examples share: their options, where data lie, how models are trained and compared."""
+
+import argparse
+import contextlib
+import statistics
+import tempfile
+import time
+
+import keras
+import numpy as np
+import tensorflow_datasets as tfds
+
+import keras_mtl as mtl
+from keras_mtl import data
+
+
+def parser(description, **defaults):
+    """The usual options, with the defaults of one example."""
+    kind = argparse.RawDescriptionHelpFormatter
+    options = argparse.ArgumentParser(description=description, formatter_class=kind)
+    options.add_argument("--data-dir", help="folder of the real files; by default, made-up ones")
+    options.add_argument("--epochs", type=int)
+    options.add_argument("--batch-size", type=int)
+    options.add_argument("--learning-rate", type=float)
+    options.add_argument("--seeds", type=int, help="runs, whose mean and deviation are printed")
+    options.add_argument("--seed", type=int, default=0, help="of the first run")
+    options.add_argument("--networks", type=int, nargs="+", help="rows of the table: 0 1 ...")
+    options.set_defaults(**{"batch_size": 64, "learning_rate": 1e-3, "seeds": 1} | defaults)
+    return options
+
+
+@contextlib.contextmanager
+def files(options, write):
+    """The folder of a set's files, written here if need be, and one to prepare them in."""
+    tfds.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.data_dir is None:
+            write(folder)
+        yield {"manual_dir": options.data_dir or folder, "data_dir": folder}
+
+
+def shuffled(batches, options):
+    """Training data in memory, in a new order each epoch, of known cardinality."""
+    rows = data.known_cardinality(batches.unbatch().cache())
+    return rows.shuffle(100_000).batch(options.batch_size).prefetch(4)
+
+
+def arrays(batches):
+    """All of a test part: NumPy arrays in the structure of the dataset."""
+    parts = [keras.tree.map_structure(np.asarray, each) for each in batches]
+    return keras.tree.map_structure(lambda *each: np.concatenate(each), *parts)
+
+
+def fit(network, tasks, train, options, balancer=None):
+    """Trains a network as it is, or balanced; door 1 and door 2 of the package."""
+    steps = options.epochs * int(train.cardinality())
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)
+    )
+    if balancer is None:
+        model, losses = network, mtl.compile_args(tasks)
+    else:
+        model, losses = mtl.BalancedModel(network, tasks, balancer), {}
+    model.compile(optimizer, **losses)
+    model.fit(data.select_tasks(train, tasks), epochs=options.epochs, verbose=0)
+    return model
+
+
+def table(variants, options):
+    """Runs variants with each seed; prints mean and standard deviation of their figures."""
+    rows, names = {}, list(variants)
+    for name in [names[place] for place in options.networks or range(len(names))]:
+        started, runs = time.perf_counter(), []
+        for seed in range(options.seed, options.seed + options.seeds):
+            keras.utils.set_random_seed(seed)
+            runs.append(variants[name]())
+        seconds = (time.perf_counter() - started) / options.seeds
+        figures = {key: [each[key] for each in runs] for key in runs[0]}
+        if not rows:
+            print("| network | " + " | ".join(figures) + " | s |")
+            print("|---" * (len(figures) + 2) + "|")
+        cells = [f"{statistics.mean(e):.4f} ± {statistics.pstdev(e):.4f}" for e in figures.values()]
+        print(f"| {name} | " + " | ".join(cells) + f" | {seconds:.0f} |", flush=True)
+        rows[name] = figures
+    return rows

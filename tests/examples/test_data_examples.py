@@ -1,0 +1,116 @@
+"""The examples on data, each run on its small built-in files for a few steps."""
+
+import importlib
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+sys.path.append(str(pathlib.Path(__file__).parents[2] / "examples"))
+
+import comparison
+import scores
+
+EXAMPLES = {
+    "sentiment_and_topic": ["sentiment accuracy", "topic accuracy"],
+    "pos_and_ner": ["POS accuracy", "entity F1"],
+    "intent_and_slots": ["intent accuracy", "slot F1"],
+    "multi_digit": ["left accuracy", "right accuracy"],
+    "toxicity": ["mean AUC of 12"],
+    "classification_and_regression": ["species accuracy", "mass R²"],
+    "review_domains": ["mean accuracy"],
+}
+DEFAULTS = {"split": "test", "validate": False, "clothes": False, "set": "tox21"}
+DEFAULTS["domains"] = ["books", "MR", "baby"]
+NETWORKS = {"review_domains": 1, "pos_and_ner": 1}  # the row of the table; else the last
+
+
+def run(name, *arguments, **changes):
+    example = importlib.import_module(name)
+    defaults = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, **DEFAULTS} | changes
+    return example.main(comparison.parser(example.__doc__, **defaults).parse_args(arguments))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_prints_the_figures_of_a_network_on_its_built_in_data(name, capsys):
+    ((network, figures),) = run(name, "--networks", str(NETWORKS.get(name, 2))).items()
+    assert list(figures) == EXAMPLES[name]
+    assert all(len(values) == 1 and np.isfinite(values).all() for values in figures.values())
+    printed = capsys.readouterr().out.splitlines()
+    head = next(place for place, line in enumerate(printed) if line.startswith("| network |"))
+    assert printed[head].split(" | ")[1:-1] == EXAMPLES[name]
+    first = figures[EXAMPLES[name][0]][0]
+    assert printed[head + 2].startswith(f"| {network} | {first:.4f} ± 0.0000 | ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_all_networks_of_an_example_learn_its_built_in_data(name):
+    rows = run(name, epochs=30)
+    assert len(rows) == (2 if name == "review_domains" else 3)
+    for figures in rows.values():
+        assert list(figures) == EXAMPLES[name]
+        assert all(values[0] > 0.6 for values in figures.values()), figures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "changes"), [("multi_digit", {"clothes": True}), ("toxicity", {"set": "toxcast"})]
+)
+def test_the_other_set_of_an_example_runs(name, changes):
+    assert len(run(name, **changes)) == 3
+
+
+def test_means_and_deviations_of_several_seeds_are_printed(capsys):
+    draws = iter([0.5, 0.7, 1.0])
+    options = comparison.parser("").parse_args(["--seeds", "2", "--networks", "1"])
+    variants = {"first": dict, "second": lambda: {"score": next(draws)}}
+    assert comparison.table(variants, options) == {"second": {"score": [0.5, 0.7]}}
+    assert "| second | 0.6000 ± 0.1000 | 0 |" in capsys.readouterr().out
+
+
+def test_areas_under_the_curve_count_pairs():
+    rng = np.random.default_rng(0)
+    labels, guesses = rng.integers(0, 2, 40), rng.integers(0, 9, 40) / 8
+    above, below = guesses[labels == 1][:, None], guesses[labels == 0]
+    wins = (above > below).mean() + (above == below).mean() / 2
+    assert scores.auc(labels, guesses) == pytest.approx(wins, abs=1e-12)
+
+
+def test_missing_labels_and_columns_of_one_class_do_not_count():
+    labels = np.array([[1.0, np.nan, 1], [0, 0, 1], [np.nan, 1, 1]])
+    guesses = np.array([[0.9, 0.1, 0.2], [0.1, 0.7, 0.3], [0.0, 0.2, 0.4]])
+    assert scores.mean_auc(labels, guesses) == 0.5  # 1 and 0
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("B-PER I-PER O B-LOC", {("PER", 0, 2), ("LOC", 3, 4)}),
+        ("B-PER B-PER I-LOC I-LOC O", {("PER", 0, 1), ("PER", 1, 2), ("LOC", 2, 4)}),
+        ("O I-ORG I-ORG B-ORG", {("ORG", 1, 3), ("ORG", 3, 4)}),
+        ("O O", set()),
+        ("", set()),
+    ],
+)
+def test_entities_begin_and_end_as_conlleval_has_it(tags, expected):
+    assert scores.spans(tags.split()) == expected
+
+
+def test_entities_are_right_where_kind_and_both_ends_are():
+    names = ["O", "B-PER", "I-PER", "B-LOC"]
+    labels = np.array([[1, 2, 0, 3, 0], [3, 0, 0, 0, 0]])
+    guesses = np.array([[1, 2, 0, 1, 1], [3, 1, 0, 0, 3]])
+    weights = np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]])  # the rest is padding
+    # Of 3 entities 2 are found, of 4 that are claimed 2 are right.
+    found = scores.span_f1(names, labels, np.eye(4)[guesses], weights)
+    assert found == pytest.approx(2 * 2 / (3 + 4))
+
+
+def test_accuracies_are_those_of_labels_with_weight():
+    probabilities = np.eye(3)[[0, 2, 1]]
+    assert scores.accuracy(np.array([0, 1, 1]), probabilities) == pytest.approx(2 / 3)
+    assert scores.accuracy(np.array([0, 1, 1]), probabilities, [1, 1, 0]) == 0.5
+    assert scores.accuracy(np.array([1, 0]), np.array([[0.7], [0.6]])) == 0.5
+    assert scores.r_squared(np.array([0.0, 2, 9]), np.array([0.5, 2, 1]), [1, 1, 0]) == 0.875
