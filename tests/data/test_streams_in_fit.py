@@ -14,7 +14,10 @@ from keras_mtl.data import mixture
 TASKS = [Task.regression("price", metrics=()), Task.binary("liked", metrics=())]
 RNG = np.random.default_rng(0)
 ARRAYS = {
-    "prices": (RNG.normal(size=(12, 3)).astype("float32"), {"price": RNG.normal(size=12)}),
+    "prices": (
+        RNG.normal(size=(12, 3)).astype("float32"),
+        {"price": RNG.normal(size=12).astype("float32")},
+    ),
     "likes": (RNG.normal(size=(8, 3)).astype("float32"), {"liked": RNG.integers(0, 2, 8)}),
 }
 SETS = {name: tf.data.Dataset.from_tensor_slices(each).batch(4) for name, each in ARRAYS.items()}
@@ -71,6 +74,48 @@ def test_a_schedule_says_which_task_is_trained_when():
     compiled(network).fit(mixture(SETS, TASKS, sampling=rates, until=5), verbose=0)
     for got, wanted in zip(network.get_weights(), step_by_step(order), strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+class Witness(balancers.GramianBalancer):
+    """Keeps what a balancer is given."""
+
+    def build(self, num_tasks):
+        super().build(num_tasks)
+        self.gramian = self.add_state("gramian", (num_tasks, num_tasks), task_axes=2)
+        self.seen = self.add_state("seen", (num_tasks,))
+
+    def weigh(self, gramian, losses):
+        self.gramian.assign(gramian)
+        self.seen.assign(losses)
+        return keras.ops.ones_like(losses)
+
+
+def own_loss_and_gradient(network, task, x, y):
+    """Of one task on its examples alone, with respect to the shared layer."""
+    shared = [each.value for each in network.get_layer("shared_body_0").trainable_variables]
+    with tf.GradientTape() as tape:
+        loss = task.make_loss()(y, network(x)[task.name])
+    return loss, np.concatenate([np.ravel(each) for each in tape.gradient(loss, shared)])
+
+
+@pytest.mark.parametrize("sampling", ["proportional", "uniform"])
+def test_balancers_see_the_losses_and_gradients_of_each_task_s_own_examples(sampling):
+    sets = {name: tf.data.Dataset.from_tensor_slices(each) for name, each in ARRAYS.items()}
+    mixed = mixture(sets, TASKS, sampling=sampling, batch_size=20, until=1)
+    ((x, y, w),) = mixed
+    network = make_network()
+    expected = []
+    for task in TASKS:
+        there = w[task.name] > 0
+        own = (tf.boolean_mask(each, there) for each in (x, y[task.name]))
+        expected.append(own_loss_and_gradient(network, task, *own))
+    model = BalancedModel(network, TASKS, Witness())
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(mixed, verbose=0)
+    losses, gradients = (np.array(each) for each in zip(*expected, strict=True))
+    np.testing.assert_allclose(model.balancer.seen.variable, losses, rtol=1e-6)
+    gramian = gradients @ gradients.T
+    np.testing.assert_allclose(model.balancer.gramian.variable, gramian, rtol=1e-5, atol=1e-7)
 
 
 REPLICAS = """
