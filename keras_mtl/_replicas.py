@@ -47,6 +47,15 @@ def gather_over_replicas(value: Tensor, axis: int = 0) -> Tensor:
     return value if context is None else context.all_gather(value, axis=axis)
 
 
+def several_workers() -> bool:
+    """Whether the replicas of the current strategy are spread over processes."""
+    if num_replicas() == 1:
+        return False
+    import tensorflow as tf
+
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+
+
 def strategy() -> Tensor:
     """Returns the strategy that uses all accelerators of this machine.
 

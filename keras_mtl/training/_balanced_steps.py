@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._replicas import num_replicas
+from keras_mtl._replicas import num_replicas, several_workers
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, LossBalancer
@@ -17,6 +17,7 @@ from keras_mtl.training._backward import Backward
 from keras_mtl.training._batches import deal_out
 from keras_mtl.training._extra_forward import forward_with, state_before, with_preference
 from keras_mtl.training._frontier import Frontier
+from keras_mtl.training._own_draws import own_draws
 from keras_mtl.training._statistics import add
 from keras_mtl.training._step import Outcome, Step
 from keras_mtl.training._step_at_parameters import ParameterStep
@@ -26,6 +27,7 @@ from keras_mtl.training._step_by_losses import LossStep
 from keras_mtl.training._step_by_samples import SampledStep
 from keras_mtl.training._task_losses import Losses, TaskLosses
 from keras_mtl.training._task_means import TaskMeans
+from keras_mtl.training._updates import as_on_one_device
 
 
 class BalancedSteps(keras.Model):
@@ -67,9 +69,10 @@ class BalancedSteps(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.balancer.needs_preference:
             x = with_preference(self.network, x, self.balancer.draw_preference())
-        before = state_before(self) if self.balancer.needs_losses_after else []
         with tf.GradientTape(persistent=True) as tape:
-            predictions, forward = self(x, training=True, split=True)
+            with own_draws(self.network):
+                before = state_before(self) if self.balancer.needs_losses_after else []
+                predictions, forward = self(x, training=True, split=True)
             # First: summing losses over replicas lets the next replica call the same layers.
             penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
             losses = self._task_losses(y, predictions, sample_weight)
@@ -99,8 +102,7 @@ class BalancedSteps(keras.Model):
             self._look_back(forward_with(self, x, before), y, sample_weight, step.asked())
         self._count(outcome, raw, counts, due)
         self._track_loss(x, raw, outcome.scalar, penalty)
-        logs: dict[str, Tensor] = self.compute_metrics(x, y, predictions, sample_weight)
-        return logs
+        return self._logs(x, y, predictions, sample_weight)
 
     def _needs(self, what: str) -> bool:
         return bool(getattr(self.balancer, what, False))
@@ -145,17 +147,11 @@ class BalancedSteps(keras.Model):
         losses = raw * self._task_losses.weights
         _rules.after_update(self.balancer, losses, asked & tf.math.is_finite(losses))
 
-    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Keras's own, on replicas, which knows neither pairs of batches nor preferences."""
-        if data_batch is not None:
-            pair = isinstance(data_batch[0], tuple)
-            x, y, weights = keras.utils.unpack_x_y_sample_weight(
-                data_batch[0] if pair else data_batch
-            )
-            if self.balancer.needs_preference:
-                x = with_preference(self.network, x, self.even_preference)
-            data_batch = (x, y, weights)
-        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds nothing: `compile` has made all variables.
+
+        Keras's own knows neither pairs of batches nor preferences, and fails over workers.
+        """
 
     @property
     def even_preference(self) -> Tensor:
@@ -177,9 +173,14 @@ class BalancedSteps(keras.Model):
                 scalar = self.balancer.scalarise(raw * self._task_losses.weights)
         self._means.update_state(raw, counts, tf.zeros_like(raw), tf.zeros_like(raw, tf.bool))
         self._track_loss(x, raw, scalar, penalty)
-        logs = self.compute_metrics(x, y, predictions, sample_weight)
+        logs = self._logs(x, y, predictions, sample_weight)
         weights = {f"{task.name}_weight" for task in self._tasks}
         return {name: value for name, value in logs.items() if name not in weights}
+
+    def _logs(self, *batch: Any) -> dict[str, Tensor]:
+        logs: dict[str, Tensor] = self.compute_metrics(*batch)
+        # Keras averages the logs of workers along an axis that scalars do not have.
+        return {k: v[None] for k, v in logs.items()} if several_workers() else logs
 
     def _loss_scale(self) -> Tensor | None:
         one = tf.ones(())
@@ -198,6 +199,7 @@ class BalancedSteps(keras.Model):
         if goal is not None:
             extra = tape.gradient(goal, [variable.value for variable in variables])
             gradients = [add(g, more) for g, more in zip(gradients, extra, strict=True)]
+        gradients = as_on_one_device(self.optimizer, gradients, self._loss_scale())
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
     def _count(self, outcome: Outcome, raw: Tensor, counts: Tensor, due: Tensor | None) -> None:

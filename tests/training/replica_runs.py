@@ -5,6 +5,8 @@ and two strategies in one process clash.
 """
 
 import argparse
+import json
+import os
 
 import every_balancer
 import keras
@@ -60,20 +62,31 @@ def train(case):
     return values | {f"log_{key}": value[-1] for key, value in history.items()}
 
 
+def make_strategy(arguments):
+    if arguments.ports:
+        workers = [f"127.0.0.1:{port}" for port in arguments.ports.split(",")]
+        task = {"type": "worker", "index": arguments.worker}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if arguments.replicas == 1:
+        return tf.distribute.get_strategy()
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * arguments.replicas
+    tf.config.set_logical_device_configuration(cpu, devices)
+    names = [device.name for device in tf.config.list_logical_devices("CPU")]
+    return tf.distribute.MirroredStrategy(names)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--replicas", type=int, required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--names", help="only the cases of these balancers")
+    parser.add_argument("--ports", help="a process a port: those of all workers")
+    parser.add_argument("--worker", type=int, default=0, help="which of the workers this one is")
     arguments = parser.parse_args()
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    devices = [tf.config.LogicalDeviceConfiguration()] * arguments.replicas
-    tf.config.set_logical_device_configuration(cpu, devices)
-    strategy = tf.distribute.get_strategy()
-    if arguments.replicas > 1:
-        names = [device.name for device in tf.config.list_logical_devices("CPU")]
-        strategy = tf.distribute.MirroredStrategy(names)
+    strategy = make_strategy(arguments)
     results = {}
     with strategy.scope():
         cases = all_cases() if arguments.all else QUICK

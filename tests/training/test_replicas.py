@@ -1,6 +1,8 @@
 """Two replicas equal one device on the same global batch, in every variable and log."""
 
+import contextlib
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -41,6 +43,47 @@ def one_device(tmp_path_factory):
 
 def test_two_replicas_equal_one_device(one_device, tmp_path):
     check(outcome(tmp_path, 2), one_device)
+
+
+def start_worker(folder, ports, worker, *arguments):
+    out = folder / f"worker_{worker}.npz"
+    command = [sys.executable, str(SCRIPT), "--replicas", "2", "--out", str(out)]
+    of_worker = ["--ports", ",".join(map(str, ports)), "--worker", str(worker)]
+    return subprocess.Popen(
+        [*command, *of_worker, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+
+
+def check_workers(folder, expected, *arguments):
+    ports = free_ports(2)
+    started = [start_worker(folder, ports, worker, *arguments) for worker in range(2)]
+    messages = [process.communicate()[1].decode()[-3000:] for process in started]
+    assert [process.returncode for process in started] == [0, 0], messages
+    for worker in range(2):
+        with np.load(folder / f"worker_{worker}.npz") as values:
+            check(dict(values), expected)
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as open_sockets:
+        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def test_two_processes_equal_one_device(one_device, tmp_path):
+    names = ("PCGrad", "GradDrop")
+    expected = {k: v for k, v in one_device.items() if k.split("/")[0] in names}
+    check_workers(tmp_path, expected, "--names", ",".join(names))
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_device_with_every_balancer(tmp_path):
+    expected = outcome(tmp_path, 1, "--all")
+    names = {k.split("/")[0] for k in expected} - {"plain"}
+    expected = {k: v for k, v in expected.items() if k.split("/")[0] in names}
+    check_workers(tmp_path, expected, "--all", "--names", ",".join(names))
 
 
 @pytest.mark.slow
