@@ -167,6 +167,24 @@ def test_meta_balance_goes_by_the_targets_last_average_while_it_is_absent():
         np.testing.assert_allclose(balancer.merge([[3.0, 4.0]], [1.0]), [0.6, 0.8], rtol=1e-6)
 
 
+def test_averages_are_over_the_steps_of_each_task_by_itself():
+    for make, expected in (
+        (lambda: MetaBalance(relax=1.0), [0.6, 0.8 + 1]),
+        (lambda: DBMTL(beta=0.5, beta_sigma=1.0), [0.5 * 5 * 0.6, 0.5 * 5 * 0.8 + 0.5 * 5]),
+        (lambda: MoCo(beta=1.0, beta_sigma=1.0, gamma=0.0), [0.5 * 3, 0.5 * (4 + 1)]),
+    ):
+        balancer = make()
+        balancer.lay_out([2])
+        balancer.build(2)
+        for _ in range(2):
+            with balancer.on_tasks(tf.constant([0])) as updates:
+                balancer.merge([[0.0, 1.0]], [1.0])
+            for state in balancer.states:
+                state.variable.assign(updates.get(state.variable.path, state.variable))
+        direction = balancer.merge([[0.0, 1.0], [3.0, 4.0]], np.ones(2))
+        np.testing.assert_allclose(direction, expected, rtol=1e-5)
+
+
 def test_meta_balance_leaves_alone_variables_that_its_target_does_not_reach():
     balancer = MetaBalance(relax=1.0)
     balancer.lay_out([1, 1])

@@ -102,6 +102,15 @@ def test_a_gradient_of_zero_takes_no_part_in_alignment():
     np.testing.assert_allclose(AlignedMTL().weigh(np.zeros((4, 4)), np.ones(4)), 0.25)
 
 
+@pytest.mark.parametrize("count", [2, 7, 64])
+def test_a_single_direction_is_factored_in_float64_too(count):
+    jacobian = np.outer(np.random.default_rng(count).normal(size=count), [3.0, 4.0, 12.0])
+    weights = AlignedMTL().weigh(jacobian @ jacobian.T, np.ones(count)).numpy()
+    left, values, right = np.linalg.svd(jacobian, full_matrices=False)
+    expected = values[0] * np.mean(left[:, 0]) * right[0]
+    np.testing.assert_allclose(weights @ jacobian, expected, rtol=1e-6)
+
+
 def test_gramians_that_are_no_gramians_give_finite_weights():
     wrong = np.array([[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]])  # an eigenvalue < 0
     weights = AlignedMTL().weigh(tf.constant(wrong, tf.float32), np.ones(3))

@@ -305,6 +305,19 @@ def test_pcd_drops_demands_that_contradict_each_other():
     np.testing.assert_allclose(weights, [1.0, 0.0, 0.0], atol=1e-6)
 
 
+def test_pcd_averages_over_the_steps_of_each_task_by_itself():
+    balancer, jacobian = PCD(tau=0.5), np.array([[1.0, 0.0], [-3.0, 4.0]])
+    balancer.build(2)
+    with balancer.on_tasks(tf.constant([0])) as updates:
+        balancer.weigh([[1.0]], [1.0])
+    for state in balancer.states:
+        state.variable.assign(updates[state.variable.path])
+    # Both are of length 1 after division by their averages: h_2 = (-0.6, 0.8).
+    direction = balancer.weigh(jacobian @ jacobian.T, np.ones(2)).numpy() @ jacobian
+    expected = np.array([1.0, 0.0]) + (0.5 + 0.6) * np.array([-0.6, 0.8])
+    np.testing.assert_allclose(direction, expected / np.linalg.norm(expected), rtol=1e-5)
+
+
 def test_pcd_moves_nothing_without_its_primary_task():
     gramian = np.array([[1.0, 0.5], [0.5, 1.0]])
     balancer = PCD(primary="c")
