@@ -16,12 +16,15 @@ from keras_mtl.training._checks import (
     check_distribution,
     check_fit_data,
     check_needs,
+    check_normalization,
+    check_optimizer,
     check_outputs,
     with_balance_data,
 )
 from keras_mtl.training._epochs import with_epoch_end
 from keras_mtl.training._frontier import find_frontier, named_outputs, split_forward
 from keras_mtl.training._task_losses import TaskLosses
+from keras_mtl.training._updates import spare_from_decay, synchronize_statistics
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -41,7 +44,10 @@ class BalancedModel(BalancedSteps):
       papers' quantity. Choose it when the trunk is deep and `at="parameters"` is too slow.
 
     `compile`, `fit`, `evaluate`, `predict`, callbacks, `.keras` files and `tf.distribute` work
-    as with any Keras model. What is exported is the network, never the balancer.
+    as with any Keras model. What is exported is the network, never the balancer. On several
+    replicas a step is that of one device on the global batch: gradients are clipped after they
+    are added up, `compile` sets `synchronized` on layers of batch normalisation, and dropout
+    draws other masks on each replica.
 
     The logs hold for each task `<task>_loss` (unweighted, averaged over valid labels; also as
     `<task>_mean_loss`, its name under plain Keras), its metrics and, in training,
@@ -144,14 +150,12 @@ class BalancedModel(BalancedSteps):
                 statistics are those of the unscaled loss.
 
         Raises:
-            ValueError: Under several replicas, for options that Keras applies to each replica
-                apart (gradient clipping) or that fail there.
+            ValueError: For an optimizer that does not fit the balancer; under several replicas,
+                for options that fail there or that Keras applies to each replica apart.
         """
         optimizer = keras.optimizers.get(optimizer)
-        check_distribution(optimizer, jit_compile, steps_per_execution)
+        check_normalization(self.network, self.balancer, self.at, self.every)
         self._find_frontier()  # layers may have been frozen or thawed since
-        if not optimizer.built:
-            optimizer.exclude_from_weight_decay(var_list=self.balancer.trainable_variables)
         prefix = f"{self.output_names[0]}_" if len(self._tasks) == 1 else ""
         super().compile(
             optimizer,
@@ -166,6 +170,11 @@ class BalancedModel(BalancedSteps):
             auto_scale_loss=auto_scale_loss,
         )
         self._make_variables()
+        # Not before: a MultiOptimizer may know its optimizers only now.
+        check_optimizer(optimizer, self.balancer)
+        check_distribution(optimizer, jit_compile, steps_per_execution)
+        spare_from_decay(optimizer, self.trainable_variables, self.balancer.trainable_variables)
+        synchronize_statistics(self.network)
 
     def _make_variables(self) -> None:
         """Makes those of the optimizer and the metrics.

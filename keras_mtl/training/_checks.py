@@ -11,6 +11,7 @@ from keras_mtl._replicas import num_replicas
 from keras_mtl._tasks import Task
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
 from keras_mtl.training._frontier import Frontier, named_outputs
+from keras_mtl.training._updates import CLIPPING, inner_optimizers, normalizations
 
 
 def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...]:
@@ -106,20 +107,36 @@ def check_needs(
         )
 
 
+def check_optimizer(optimizer: keras.optimizers.Optimizer, balancer: Balancer) -> None:
+    """Raises for an optimizer that does not fit what a balancer declares that it needs."""
+    kind = type(balancer).__name__
+    accumulating = [each.gradient_accumulation_steps for each in inner_optimizers(optimizer)]
+    if balancer.needs_losses_after and any(accumulating):
+        raise ValueError(
+            f"{kind} compares the losses before and after each step, and with "
+            f"gradient_accumulation_steps={max(filter(None, accumulating))} most steps change "
+            "nothing. Leave it out, and train on larger batches."
+        )
+    if getattr(balancer, "needs_validation", False) and len(accumulating) != 1:
+        raise ValueError(
+            f"{kind} looks ahead by the learning rate, and {type(optimizer).__name__} has "
+            "several. Use one optimizer for all variables."
+        )
+
+
 def check_distribution(
     optimizer: keras.optimizers.Optimizer, jit_compile: bool | str, steps_per_execution: int
 ) -> None:
-    """Raises for options that this version of Keras gets wrong on several replicas."""
+    """Raises for options that fail, or differ from one device, on several replicas."""
     replicas = num_replicas()
     if replicas == 1:
         return
-    wrong = [
-        f"{name}={getattr(optimizer, name)}"
-        for name in ("clipnorm", "global_clipnorm", "clipvalue", "gradient_accumulation_steps")
-        if getattr(optimizer, name, None)
-    ]
-    if getattr(optimizer, "use_ema", False) and optimizer.ema_overwrite_frequency:
-        wrong.append(f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency}")
+    inner = inner_optimizers(optimizer)
+    wrong = []
+    for each in inner:
+        names = ["gradient_accumulation_steps", *(CLIPPING if len(inner) > 1 else ())]
+        names += ["ema_overwrite_frequency"] if each.use_ema else []
+        wrong += [f"{name}={getattr(each, name)}" for name in names if getattr(each, name)]
     if jit_compile is True:
         wrong.append("jit_compile=True")
     if steps_per_execution > 1:
@@ -127,8 +144,40 @@ def check_distribution(
     if wrong:
         raise ValueError(
             f"on {replicas} replicas {', '.join(wrong)} either fails in Keras or is applied on "
-            "each replica apart, which differs from one device. Leave it out."
+            "each replica apart, which differs from one device. Leave it out"
+            + (", or use one optimizer for all variables." if len(inner) > 1 else ".")
         )
+
+
+def check_normalization(network: keras.Model, balancer: Balancer, at: str, every: int) -> None:
+    """Raises where batch normalisation cannot see the global batch of several replicas."""
+    replicas = num_replicas()
+    found = normalizations(network)
+    if replicas == 1 or not found:
+        return
+    masked = [
+        operation.name
+        for operation in network.operations
+        if isinstance(operation, keras.layers.Layer)
+        and normalizations(operation)
+        and any(_has_mask(tensor) for n in operation._inbound_nodes for tensor in n.input_tensors)
+    ]
+    if masked:
+        raise ValueError(
+            f"on {replicas} replicas the layers {masked} normalise masked inputs by statistics of "
+            "each replica apart, which differs from one device. Use LayerNormalization, or "
+            "train on one device."
+        )
+    if every > 1 and at == "parameters" and not isinstance(balancer, LossBalancer):
+        raise ValueError(
+            f"on {replicas} replicas every={every} passes over gradients in most steps, and "
+            f"those of {found[0].name!r} need all replicas in each. Use every=1, "
+            "at='representation', or LayerNormalization."
+        )
+
+
+def _has_mask(tensor: Any) -> bool:
+    return getattr(tensor, "_keras_mask", None) is not None
 
 
 def check_fit_data(

@@ -197,9 +197,6 @@ def test_a_dataset_of_unknown_length_is_exact_with_steps_per_epoch():
 @pytest.mark.parametrize(
     ("options", "compiling", "named"),
     [
-        ({"clipnorm": 1.0}, {}, "clipnorm=1.0"),
-        ({"global_clipnorm": 1.0}, {}, "global_clipnorm=1.0"),
-        ({"clipvalue": 1.0}, {}, "clipvalue=1.0"),
         ({"gradient_accumulation_steps": 2}, {}, "gradient_accumulation_steps=2"),
         ({"use_ema": True, "ema_overwrite_frequency": 3}, {}, "ema_overwrite_frequency=3"),
         ({}, {"jit_compile": True}, "jit_compile=True"),

@@ -1,0 +1,46 @@
+"""Dropout masks of each replica's own."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from keras_mtl._replicas import num_replicas, replica_index
+
+# Layers that draw for each example. What is drawn once a batch must be the same on all replicas.
+_BY_EXAMPLE = (
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
+_STRIDE = 2**32  # beyond the seeds that a user gives
+
+
+@contextlib.contextmanager
+def own_draws(model: keras.Model) -> Iterator[None]:
+    """Lets dropout draw other numbers on each replica.
+
+    Keras keeps the same seeds on all replicas, so that examples at the same place of each
+    replica's batch would lose the same units. Between steps the seeds are the same again, as
+    they are saved.
+
+    Args:
+        model: Whose layers draw inside of the context.
+    """
+    layers = model._flatten_layers() if num_replicas() > 1 else []
+    states = [
+        layer.seed_generator.state
+        for layer in layers
+        if isinstance(layer, _BY_EXAMPLE) and hasattr(layer, "seed_generator")
+    ]
+    if not states:
+        yield
+        return
+    offset = tf.cast(replica_index(), tf.int64) * tf.constant([_STRIDE, 0], tf.int64)
+    for state in states:
+        state.assign(state.value + offset)
+    yield
+    for state in states:
+        state.assign(state.value - offset)
