@@ -24,7 +24,7 @@ def own_draws(model: keras.Model) -> Iterator[None]:
 
     Keras keeps the same seeds on all replicas, so that examples at the same place of each
     replica's batch would lose the same units. Between steps the seeds are the same again, as
-    they are saved.
+    they are saved. Recurrent layers, and those of users, are left as Keras has them.
 
     Args:
         model: Whose layers draw inside of the context.

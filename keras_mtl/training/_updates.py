@@ -49,7 +49,7 @@ def as_on_one_device(optimizer: Any, gradients: Sequence[Tensor], scale: Tensor 
     return [share * gradient for gradient in _clipped(total, *_limits(clipping[0]))]
 
 
-def _limits(optimizer: Any) -> list[float | None]:
+def _limits(optimizer: Any) -> list[Any]:
     return [getattr(optimizer, name, None) for name in CLIPPING]
 
 
@@ -57,7 +57,7 @@ def _clipped(
     gradients: list[Tensor],
     clipnorm: float | None,
     global_clipnorm: float | None,
-    clipvalue: float | None,
+    clipvalue: float,
 ) -> list[Tensor]:
     """As Keras clips; it takes one of the three."""
     if clipnorm:
