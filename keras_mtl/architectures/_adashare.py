@@ -10,7 +10,7 @@ from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, apply_part, end_towers
-from keras_mtl.architectures._shared_stages import live_stage
+from keras_mtl.architectures._shared_stages import repeated_stage
 from keras_mtl.architectures._stages import Body, Stage, read_stages
 from keras_mtl.layers import Pick, SelectOrSkip, Stack
 
@@ -104,5 +104,5 @@ def _apply(block: Stage, columns: Tensor, activation: Any, i: int) -> Tensor:
         return keras.layers.Dense(block, activation=activation, name=name)(columns)
     count = columns.shape[-2]
     picks = [Pick(k, name=f"{name}_column_{k}")(columns) for k in range(count)]
-    run = live_stage(block, picks[0], name, activation)
+    run = repeated_stage(block, picks[0], name, activation)
     return Stack(name=f"{name}_outputs")([run(pick) for pick in picks])

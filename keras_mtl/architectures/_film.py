@@ -11,7 +11,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, end_towers
 from keras_mtl.architectures._routing import check_count
-from keras_mtl.architectures._shared_stages import live_stage
+from keras_mtl.architectures._shared_stages import repeated_stage
 from keras_mtl.architectures._stages import Body, Stage, read_stages
 from keras_mtl.layers import FiLM, TaskEmbedding
 
@@ -89,7 +89,7 @@ def _stage(
 ) -> dict[str, Tensor]:
     """Puts each task's features through one stage, and modulates what comes out."""
     first = next(iter(columns.values()))
-    apply = live_stage(stage, first, f"shared_body_{i}", None)
+    apply = repeated_stage(stage, first, f"shared_body_{i}", None)
     modulate = FiLM(name=f"shared_film_{i}")
     activate = keras.layers.Activation(activation, name=f"shared_activation_{i}")
     made: dict[int, Tensor] = {}  # the first stage reads the same for all tasks

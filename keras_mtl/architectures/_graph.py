@@ -29,4 +29,9 @@ def roots_of(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 def replay(features: Tensor, output: Tensor, others: Tensor) -> Tensor:
     """Calls the layers that lead from `features` to `output` once more, on `others`."""
-    return keras.Function([features], output)._run_through_graph([others])
+    pairs = [(features, others)]
+    mask = getattr(features, "_keras_mask", None)
+    if mask is not None:  # in the graph a mask is an input of the layers that read it
+        pairs.append((mask, getattr(others, "_keras_mask", None)))
+    inputs, replaced = zip(*pairs, strict=True)
+    return keras.Function(list(inputs), output)._run_through_graph(list(replaced))

@@ -11,7 +11,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, check_features, end_towers
 from keras_mtl.architectures._resolution import resize_like
-from keras_mtl.architectures._shared_stages import live_stage
+from keras_mtl.architectures._shared_stages import repeated_stage
 from keras_mtl.architectures._stages import Body, read_stages
 
 Pair = tuple[Tensor, Tensor]
@@ -102,7 +102,7 @@ def _stages(features: Tensor, body: Body, activation: Any) -> list[Pair]:
     """`u` and `p` of each stage, which are the same."""
     pairs = []
     for j, stage in enumerate(read_stages(body)):
-        features = live_stage(stage, features, f"shared_body_{j}", activation)(features)
+        features = repeated_stage(stage, features, f"shared_body_{j}", activation)(features)
         check_features(features, f"shared_body_{j}")
         pairs.append((features, features))
     return pairs

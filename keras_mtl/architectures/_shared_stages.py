@@ -1,10 +1,12 @@
 """Stages of a body of which one instance serves all tasks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from keras_mtl._types import Tensor
+from keras_mtl.architectures._graph import replay
 from keras_mtl.architectures._parts import apply_part, check_features
 from keras_mtl.architectures._stages import Stage
 
@@ -29,3 +31,24 @@ def live_stage(stage: Stage, features: Tensor, name: str, activation: Any) -> An
         return keras.layers.Dense(stage, activation=activation, name=name)
     inputs = keras.Input(features.shape[1:], dtype=features.dtype, name=f"{name}_features")
     return keras.Model(inputs, apply_part(stage, inputs, name, activation), name=name)
+
+
+def repeated_stage(
+    stage: Stage, features: Tensor, name: str, activation: Any
+) -> Callable[[Tensor], Tensor]:
+    """What puts features through a stage with the same layers at each call.
+
+    The layers of a recipe stay layers of the network, where they read masks; inside a model of
+    their own, Keras would warn that it drops the mask.
+
+    Args:
+        stage: As in `live_stage`.
+        features: What the first call reads.
+        name: As in `live_stage`.
+        activation: Activation of a layer made from units.
+    """
+    if isinstance(stage, int | keras.layers.Layer):
+        layer: Callable[[Tensor], Tensor] = live_stage(stage, features, name, activation)
+        return layer
+    output = apply_part(stage, features, name, activation)
+    return lambda others: output if others is features else replay(features, output, others)
