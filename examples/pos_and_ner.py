@@ -53,7 +53,7 @@ def main(options):
         def cut(*parts):
             return tuple({name: each[:, :LENGTH] for name, each in part.items()} for part in parts)
 
-        train = comparison.shuffled(sets["train"].map(cut), options)
+        train = comparison.shuffled(sets["train"].map(cut), options).map(words.trim)
         x, y, w = comparison.arrays(sets[options.split])
         labels = datasets.EwtPosNer(data_dir=place["data_dir"]).info.features["labels"]
 

@@ -15,7 +15,7 @@ import small_data
 
 from keras_mtl import architectures, data, datasets
 
-LENGTH, TERMS = 600, 50_000
+LENGTH, TERMS = 500, 40_000
 DOMAINS = [task.name for task in datasets.fdu_mtl_tasks()]
 
 
@@ -87,7 +87,7 @@ def main(options):
 
 
 if __name__ == "__main__":
-    parser = comparison.parser(__doc__, epochs=10, learning_rate=5e-3)
+    parser = comparison.parser(__doc__, epochs=6, batch_size=128, learning_rate=5e-3)
     parser.add_argument("--domains", nargs="+", default=DOMAINS)
     parser.add_argument("--validate", action="store_true", help="score 10 %% of the training part")
     main(parser.parse_args())

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import scores
 import small_data
-import tensorflow as tf
 
 import keras_mtl as mtl
 from keras_mtl import architectures, data, datasets
@@ -39,7 +38,7 @@ def body(features):
     """Two layers for all assays; most of the features are left out at each step."""
     x = keras.layers.Dropout(0.5, name="shared_left_out")(features)
     for place in range(2):
-        x = keras.layers.Dense(512, activation="relu", name=f"shared_dense_{place}")(x)
+        x = keras.layers.Dense(256, activation="relu", name=f"shared_dense_{place}")(x)
         x = keras.layers.Dropout(0.5, name=f"shared_dropout_{place}")(x)
     return x
 
@@ -79,8 +78,7 @@ def main(options):
 
 
 if __name__ == "__main__":
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    parser = comparison.parser(__doc__, epochs=20)
+    parser = comparison.parser(__doc__, epochs=20, batch_size=128)
     parser.add_argument("--set", default="tox21", choices=SETS)
     parser.add_argument("--split", default="test", choices=["validation", "test"])
     main(parser.parse_args())

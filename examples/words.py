@@ -25,6 +25,14 @@ def word_encoder(texts, *, length, max_tokens):
     return encode
 
 
+def trim(x, y, w):
+    """Cuts a batch behind its longest sentence: most are far shorter than the longest of all."""
+    longest = tf.reduce_max(tf.math.count_nonzero(x["words"], axis=1))
+    return tf.nest.map_structure(
+        lambda each: each[:, :longest] if each.shape.rank > 1 else each, (x, y, w)
+    )
+
+
 def word_features(*, max_tokens, units=100, letters=30, dropout=0.3):
     """Embeddings of such numbers, side by side: the features that a network begins with."""
     parts = []
