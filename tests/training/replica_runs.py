@@ -20,6 +20,7 @@ import keras_mtl as mtl
 QUICK = (
     "plain/keras",
     "Uncertainty/parameters/2",
+    "RandomWeighting/parameters/1",
     "PCGrad/parameters/1",
     "MGDA/representation/1",
     "MGDA/parameters/2",

@@ -1,0 +1,91 @@
+"""Trains the cases of `optimizer_cases` on several replicas and writes what came out."""
+
+import sys
+
+import keras
+import numpy as np
+import optimizer_cases
+import small_problem as problem
+import tensorflow as tf
+
+import keras_mtl as mtl
+
+
+def masks(units=64):
+    """The kernel after one step of two replicas with an example each: who dropped what."""
+    x = keras.Input((units,))
+    dropped = keras.layers.Dropout(0.5, seed=3)(x)
+    tasks = [mtl.Task.regression(name, metrics=()) for name in ("b", "a")]
+    zeros = {"kernel_initializer": "zeros", "use_bias": False}
+    shared = keras.layers.Dense(1, name="shared", **zeros)(dropped)
+    outputs = {t.name: keras.layers.Identity(name=t.name)(shared) for t in tasks}
+    model = mtl.BalancedModel(keras.Model(x, outputs), tasks, mtl.balancers.MGDA())
+    model.compile(keras.optimizers.SGD(1.0))
+    ones = np.ones((2, 1), "float32")
+    seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+    before = of_replicas(seeds)
+    data = tf.data.Dataset.from_tensors((np.ones((2, units), "float32"), {"a": ones, "b": ones}))
+    model.fit(data, verbose=0)
+    kernel = np.array(model.network.get_layer("shared").kernel)
+    return {"kernel": kernel, "seeds": np.array([before, of_replicas(seeds)])}
+
+
+def of_replicas(variables):
+    local = tf.distribute.get_strategy().experimental_local_results
+    return [np.array(value) for variable in variables for value in local(variable.value)]
+
+
+def half_precision(overflow):
+    """Four steps under loss scaling; one example of the second replica may be too large.
+
+    Its features are, and the tower's kernel is next to nothing: the tower's gradient overflows
+    in half precision and that of the trunk does not.
+    """
+    keras.config.set_dtype_policy("mixed_float16")
+    x = keras.Input((4,))
+    h = keras.layers.Dense(8, activation="tanh", name="shared_0")(x)
+    tasks = [mtl.Task.regression(name, metrics=()) for name in ("b", "a")]
+    outputs = {t.name: t.output(keras.layers.Concatenate()([h, x])) for t in tasks}
+    model = keras.Model(x, outputs)
+    keras.config.set_dtype_policy("float32")
+    for task in tasks:
+        kernel = model.get_layer(f"{task.name}_logits").kernel
+        if overflow:
+            kernel.assign(kernel * np.array([[1.0]] * 8 + [[1e-7]] * 4, "float32"))
+    model = mtl.BalancedModel(model, tasks, mtl.balancers.MGDA())
+    model.compile(keras.optimizers.SGD(0.01, global_clipnorm=0.5))
+    inputs = problem.arrays()[0][: 4 * problem.BATCH].copy()
+    if overflow:
+        inputs[problem.BATCH - 1] = 1e4
+    labels = {task.name: np.ones(len(inputs), "float32") for task in tasks}
+    data = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(problem.BATCH)
+    model.fit(data, verbose=0)
+    values = {v.path: np.array(v) for v in model.network.variables}
+    return values | {"scale": np.array(model.optimizer.dynamic_scale)}
+
+
+def main():
+    replicas, out, *cases = sys.argv[1:]
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * int(replicas)
+    tf.config.set_logical_device_configuration(cpu, devices)
+    names = [device.name for device in tf.config.list_logical_devices("CPU")]
+    strategy = tf.distribute.get_strategy()
+    if len(names) > 1:
+        strategy = tf.distribute.MirroredStrategy(names)
+    others = {
+        "masks": masks,
+        "half precision": lambda: half_precision(False),
+        "overflow": lambda: half_precision(True),
+    }
+    found = {}
+    with strategy.scope():
+        for case in cases:
+            keras.utils.set_random_seed(0)
+            values = others[case]() if case in others else optimizer_cases.train(case)
+            found |= {f"{case}:{path}": value for path, value in values.items()}
+    np.savez(out, **found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Whatever an optimizer or a layer adds to a step, the step is the one worked out by hand."""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import optimizer_cases
+import pytest
+import small_problem as problem
+from keras import layers
+
+import keras_mtl as mtl
+from keras_mtl.training import _checks, _updates
+
+SCRIPT = pathlib.Path(__file__).with_name("optimizer_runs.py")
+EVERYDAY = ("ema overwrites", "clipped accumulation", "clipped towers", "normalised and dropped")
+ON_REPLICAS = [case for case in optimizer_cases.CASES if case not in optimizer_cases.ON_ONE_DEVICE]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if case in EVERYDAY else pytest.param(case, marks=pytest.mark.slow)
+        for case in optimizer_cases.CASES
+    ],
+)
+def test_a_training_on_one_device_is_that_by_hand(case):
+    found = optimizer_cases.train(case, run_eagerly=True)
+    optimizer_cases.check(found, optimizer_cases.variables_by_hand(case))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiling", [{"jit_compile": True}, {"steps_per_execution": 5}])
+@pytest.mark.parametrize("case", optimizer_cases.CASES)
+def test_a_compiled_training_on_one_device_is_that_by_hand(case, compiling):
+    if "dropped" in case and "jit_compile" in compiling:
+        pytest.skip("XLA draws other numbers")
+    found = optimizer_cases.train(case, **compiling)
+    optimizer_cases.check(found, optimizer_cases.variables_by_hand(case))
+
+
+def on_replicas(folder, replicas, *cases):
+    out = folder / f"{replicas}.npz"
+    command = [sys.executable, str(SCRIPT), str(replicas), str(out), *cases]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(out) as values:
+        return {
+            case: {k.split(":")[1]: v for k, v in values.items() if k.split(":")[0] == case}
+            for case in cases
+        }
+
+
+def check_replicas(folder, replicas, *cases):
+    for case, values in on_replicas(folder, replicas, *cases).items():
+        optimizer_cases.check(values, optimizer_cases.variables_by_hand(case))
+
+
+def test_clipping_and_normalisation_on_two_replicas_are_those_by_hand(tmp_path):
+    check_replicas(tmp_path, 2, "normalised")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [2, 3])
+def test_a_training_on_replicas_is_that_by_hand(replicas, tmp_path):
+    check_replicas(tmp_path, replicas, *ON_REPLICAS)
+
+
+@pytest.mark.slow
+def test_each_replica_drops_units_of_its_own(tmp_path):
+    found = on_replicas(tmp_path, 2, "masks")["masks"]
+    kernel, (before, after) = found["kernel"][:, 0], found["seeds"]
+    # Each example that keeps a unit adds the same to its entry: none, one or both do.
+    shares = [np.mean(np.isclose(kernel, n * kernel.max() / 2)) for n in range(3)]
+    assert sum(shares) == 1 and all(share > 0.1 for share in shares)
+    np.testing.assert_array_equal(after - before, [[0, 1], [0, 1]])  # as on one device
+
+
+@pytest.mark.slow
+def test_replicas_agree_under_loss_scaling_and_see_each_others_overflow(tmp_path):
+    cases = ("half precision", "overflow")
+    one, two = (on_replicas(tmp_path, replicas, *cases) for replicas in (1, 2))
+    for case in cases:
+        optimizer_cases.check(two[case], one[case], 2e-3)
+    assert one["half precision"]["scale"] == 2.0**15 > one["overflow"]["scale"]
+
+
+def test_an_accumulated_step_leaves_nothing_to_look_back_at():
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    with pytest.raises(ValueError, match=r"FAMO compares .* gradient_accumulation_steps=2"):
+        problem.balanced(mtl.balancers.FAMO(), optimizer=optimizer)
+
+
+def test_there_is_no_looking_ahead_by_several_learning_rates():
+    optimizer = optimizer_cases.of_towers(keras.optimizers.SGD(), keras.optimizers.SGD())
+    with pytest.raises(ValueError, match=r"MOML looks ahead .* MultiOptimizer"):
+        problem.balanced(mtl.balancers.MOML(), optimizer=optimizer)
+
+
+@pytest.mark.parametrize("wrap", [lambda each: each, keras.optimizers.LossScaleOptimizer])
+def test_what_a_balancer_learns_does_not_decay_nor_what_the_user_excludes(wrap):
+    decaying = keras.optimizers.AdamW(1e-9, weight_decay=1e8)
+    decaying.exclude_from_weight_decay(var_names=["bias"])
+    rule = mtl.balancers.Uncertainty()
+    model = problem.balanced(rule, optimizer=wrap(decaying))
+    rule.log_variance.variable.assign([1.0, 2.0, 3.0])
+    for variable in model.network.trainable_variables:
+        variable.assign(keras.ops.ones_like(variable))
+    model.train_on_batch(*problem.batch())
+    np.testing.assert_allclose(rule.log_variance.variable, [1.0, 2.0, 3.0], atol=1e-6)
+    for variable in model.network.trainable_variables:
+        expected = 1.0 if "bias" in variable.path else 0.9
+        np.testing.assert_allclose(variable, expected, atol=1e-5, err_msg=variable.path)
+
+
+def test_rows_of_an_embedding_that_come_twice_are_clipped_by_their_sum():
+    x = keras.Input((2,), dtype="int32")
+    embed = layers.Embedding(3, 2, embeddings_initializer="zeros", name="b_embedding")
+    tower = layers.Flatten()(embed(x))
+    other = layers.Flatten()(layers.Embedding(3, 2, name="a_embedding")(x))
+    tasks = [mtl.Task.regression(name, metrics=()) for name in ("b", "a")]
+    ones = {"kernel_initializer": "ones", "use_bias": False}
+    outputs = {
+        task.name: layers.Dense(1, name=task.name, **ones)(h)
+        for task, h in zip(tasks, (tower, other), strict=True)
+    }
+    network = keras.Model(x, outputs)
+    network.get_layer("b").trainable = network.get_layer("a").trainable = False
+    model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal())
+    model.compile(keras.optimizers.SGD(1.0, clipnorm=0.5), run_eagerly=True)
+    label = np.ones((1, 1), "float32")
+    model.train_on_batch(np.ones((1, 2), "int32"), {"b": label, "a": label})
+    # The prediction is 0, so that each of the row's two numbers gets -2 from either token.
+    moved = np.array(network.get_layer("b_embedding").embeddings)
+    np.testing.assert_allclose(moved, [[0, 0], [0.5 / np.sqrt(2)] * 2, [0, 0]], atol=1e-6)
+
+
+def masked_network():
+    tokens = keras.Input((5,), dtype="int32")
+    h = layers.Embedding(9, 4, mask_zero=True)(tokens)
+    h = layers.BatchNormalization(name="normal")(h)
+    tasks = [mtl.Task.tagging("z", 3), mtl.Task.tagging("a", 2)]
+    return keras.Model(tokens, {t.name: t.output(h) for t in tasks}), tasks
+
+
+def test_statistics_that_replicas_cannot_share_are_refused(monkeypatch):
+    model = mtl.BalancedModel(*masked_network(), mtl.balancers.MGDA())
+    often = mtl.BalancedModel(
+        optimizer_cases.network("normalised"), problem.tasks(), mtl.balancers.MGDA(), every=2
+    )
+    for each in (model, often):
+        each.compile("sgd")
+    for module in (_checks, _updates):
+        monkeypatch.setattr(module, "num_replicas", lambda: 2)
+    with pytest.raises(ValueError, match=r"on 2 replicas the layers \['normal'\] normalise masked"):
+        model.compile("sgd")
+    with pytest.raises(ValueError, match=r"on 2 replicas every=2 .* 'shared_normal'"):
+        often.compile("sgd")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"clipnorm": 1.0}, "clipnorm=1.0"),
+        ({"global_clipnorm": 1.0}, "global_clipnorm=1.0"),
+        ({"clipvalue": 1.0}, "clipvalue=1.0"),
+        ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps=2"),
+    ],
+)
+def test_an_optimizer_inside_of_another_is_looked_at_too(options, named, monkeypatch):
+    model = problem.balanced(mtl.balancers.MGDA())
+    monkeypatch.setattr(_checks, "num_replicas", lambda: 2)
+    inside = optimizer_cases.of_towers(keras.optimizers.SGD(**options), keras.optimizers.SGD())
+    with pytest.raises(ValueError, match=f"on 2 replicas {named}"):
+        model.compile(keras.optimizers.LossScaleOptimizer(inside))
