@@ -203,7 +203,7 @@ class BalancedSteps(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
     def _count(self, outcome: Outcome, raw: Tensor, counts: Tensor, due: Tensor | None) -> None:
-        took_part = (counts > 0.0) & ~outcome.left_out
+        took_part = (counts > 0.0) & ~outcome.broken
         fresh = took_part if due is None else took_part & due
         self._last_weights.assign(tf.where(fresh, outcome.weights, self._last_weights))
         self._left_out.assign_add(tf.cast(outcome.left_out, tf.int32))

@@ -24,12 +24,15 @@ class Outcome:
             those of all replicas.
         weights: The task weights `[K]`.
         scalar: What a loss balancer minimises; `None` for other kinds.
-        left_out: Tasks whose loss or gradient is not finite, bool `[K]`.
+        broken: Tasks whose loss or gradient is not finite, bool `[K]`.
+        left_out: Those of them to tell the user of. Loss scaling makes gradients overflow now
+            and then, by design; there it is the tasks whose loss is not finite.
     """
 
     gradients: dict[int, Tensor]
     weights: Tensor
     scalar: Tensor | None
+    broken: Tensor
     left_out: Tensor
 
 
@@ -84,14 +87,16 @@ class Step(abc.ABC):
                     raise ValueError(unreached(variable))
                 gradients[id(variable)] = gradient
         took_part = self.present & finite
+        broken = left_out = self.labelled & ~took_part
         if self.backward.scale is not None:
             # An overflow must reach the loss-scaling optimizer, which lowers its scale then; a
             # loss that is not finite is none.
             overflow = tf.reduce_any(self.present & ~finite)
             poison = tf.where(overflow, float("nan"), 1.0)
             gradients = {key: times(poison, g) for key, g in gradients.items()}
+            left_out = self.labelled & ~self.present  # the optimizer sees to an overflow
         weights = tf.where(took_part, weights, tf.zeros_like(weights))
-        return Outcome(gradients, weights, scalar, self.labelled & ~took_part)
+        return Outcome(gradients, weights, scalar, broken, left_out)
 
     def asked(self) -> Tensor:
         """The tasks that the rule is asked about; none in a step that reuses weights."""

@@ -262,6 +262,7 @@ def test_an_overflow_skips_the_step_and_lowers_the_scale(name):
     model.train_on_batch(*problem.batch())
     assert identical(before, problem.values(model.network.variables))
     assert float(optimizer.dynamic_scale) == 2.0**29
+    assert set(model.left_out.values()) == {0}  # nothing that a user should mend
 
 
 def test_a_label_that_is_nan_does_not_lower_the_scale():
