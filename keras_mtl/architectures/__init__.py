@@ -1,5 +1,6 @@
 """Builders of multi-task networks: functions from inputs and tasks to a plain Keras model."""
 
+from keras_mtl.architectures._adapters import adapters
 from keras_mtl.architectures._adashare import adashare
 from keras_mtl.architectures._aitm import aitm
 from keras_mtl.architectures._cascade import cascade
@@ -16,6 +17,8 @@ from keras_mtl.architectures._hierarchical import hierarchical
 from keras_mtl.architectures._home import home
 from keras_mtl.architectures._joint_network import joint_network
 from keras_mtl.architectures._knowledge_propagation import knowledge_propagation
+from keras_mtl.architectures._lora import lora
+from keras_mtl.architectures._low_rank import low_rank
 from keras_mtl.architectures._ltb import ltb
 from keras_mtl.architectures._ml_mmoe import ml_mmoe
 from keras_mtl.architectures._mmoe import mmoe
@@ -32,9 +35,12 @@ from keras_mtl.architectures._single_task import single_task
 from keras_mtl.architectures._sluice import sluice
 from keras_mtl.architectures._snr import snr
 from keras_mtl.architectures._soft_sharing import soft_sharing
+from keras_mtl.architectures._sparse import sparse
 from keras_mtl.architectures._stem import stem
+from keras_mtl.architectures._tensor_factorised import tensor_factorised
 
 __all__ = [
+    "adapters",
     "adashare",
     "aitm",
     "cascade",
@@ -51,6 +57,8 @@ __all__ = [
     "home",
     "joint_network",
     "knowledge_propagation",
+    "lora",
+    "low_rank",
     "ltb",
     "ml_mmoe",
     "mmoe",
@@ -67,5 +75,7 @@ __all__ = [
     "sluice",
     "snr",
     "soft_sharing",
+    "sparse",
     "stem",
+    "tensor_factorised",
 ]

@@ -10,12 +10,13 @@ from keras_mtl._types import Tensor
 from keras_mtl.architectures._graph import roots_of
 
 
-def read_inputs(inputs: Any, tasks: Iterable[Task]) -> tuple[Any, Tensor]:
+def read_inputs(inputs: Any, tasks: Iterable[Task], *, join: bool = True) -> tuple[Any, Any]:
     """What a network is fed with, and the features that it begins with.
 
     Args:
         inputs: A `keras.Input`, a dict of them, or the output of a preprocessing model.
         tasks: The tasks, whose names no input may bear.
+        join: Whether a dict of inputs is joined to features; else they are the dict.
 
     Returns:
         The inputs of the model to be made (a tensor, or a dict by name where there are
@@ -45,7 +46,7 @@ def read_inputs(inputs: Any, tasks: Iterable[Task]) -> tuple[Any, Tensor]:
                 f"inputs[{key!r}] is an input named {tensor.name!r}; "
                 f"write keras.Input(..., name={key!r})."
             )
-    return roots, _concatenate(inputs)
+    return roots, (_concatenate(inputs) if join else dict(inputs))
 
 
 def _flat(features: Tensor, name: str = "shared_features") -> Tensor:

@@ -1,6 +1,7 @@
 """From a trained network to what a server loads: the balancer never gets this far."""
 
 from keras_mtl.export._harden import harden
+from keras_mtl.export._merge import merge
 from keras_mtl.export._saved_model import saved_model
 
-__all__ = ["harden", "saved_model"]
+__all__ = ["harden", "merge", "saved_model"]

@@ -1,5 +1,6 @@
 """Keras layers that the architectures use, and that stand alone as well."""
 
+from keras_mtl.layers._adapter import Adapter
 from keras_mtl.layers._attentive_messages import AttentiveMessages
 from keras_mtl.layers._branching import Branching
 from keras_mtl.layers._counterfactual_risk import CounterfactualRisk
@@ -8,13 +9,18 @@ from keras_mtl.layers._dselect_k import DSelectKGate
 from keras_mtl.layers._expectation_calibrator import ExpectationCalibrator
 from keras_mtl.layers._expert_normalization import ExpertNormalization
 from keras_mtl.layers._experts import Experts
+from keras_mtl.layers._factorised_dense import FactorisedDense
 from keras_mtl.layers._feature_gate import FeatureGate
 from keras_mtl.layers._feature_propagation import FeaturePropagation
 from keras_mtl.layers._film import FiLM, TaskEmbedding
+from keras_mtl.layers._frozen import Frozen
 from keras_mtl.layers._gate_nu import GateNU
+from keras_mtl.layers._group_sparsity import GroupSparsity
 from keras_mtl.layers._information_transfer import InformationTransfer
 from keras_mtl.layers._joint_logit import JointLogit
 from keras_mtl.layers._layer_stitch import LayerStitch
+from keras_mtl.layers._low_rank_body import LowRankBody
+from keras_mtl.layers._low_rank_factors import LowRankFactors
 from keras_mtl.layers._masked_gate import MaskedGate
 from keras_mtl.layers._mixture import Mixture
 from keras_mtl.layers._nddr import NDDR
@@ -31,6 +37,7 @@ from keras_mtl.layers._weight_ties import WeightTies
 
 __all__ = [
     "NDDR",
+    "Adapter",
     "AttentiveMessages",
     "Branching",
     "CounterfactualRisk",
@@ -39,13 +46,18 @@ __all__ = [
     "ExpectationCalibrator",
     "ExpertNormalization",
     "Experts",
+    "FactorisedDense",
     "FeatureGate",
     "FeaturePropagation",
     "FiLM",
+    "Frozen",
     "GateNU",
+    "GroupSparsity",
     "InformationTransfer",
     "JointLogit",
     "LayerStitch",
+    "LowRankBody",
+    "LowRankFactors",
     "MaskedGate",
     "Mixture",
     "ParallelDense",

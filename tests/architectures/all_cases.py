@@ -6,13 +6,15 @@ import base_cases
 import chain_cases
 import expert_cases
 import keras
+import low_rank_cases
 import sharing_cases
 
 from keras_mtl import architectures
 
 # Small networks; a builder that is not here is built with its defaults.
 CASES = base_cases.CASES | sharing_cases.CASES | expert_cases.CASES | chain_cases.CASES
-WORLDS = sharing_cases.WORLDS | chain_cases.WORLDS
+CASES |= low_rank_cases.CASES
+WORLDS = sharing_cases.WORLDS | chain_cases.WORLDS | low_rank_cases.WORLDS
 
 
 def world(name):

@@ -1,0 +1,98 @@
+"""A frozen body with a low-rank update for each task (Hu et al., 2021)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_mtl._compile import check_tasks
+from keras_mtl._tasks import Task
+from keras_mtl.architectures._bodies import read_body
+from keras_mtl.architectures._parts import Part, end_towers
+from keras_mtl.architectures._routing import check_count
+from keras_mtl.layers import LowRankBody, LowRankFactors
+from keras_mtl.layers._frozen import freeze
+
+
+def lora(
+    inputs: Any,
+    tasks: Sequence[Task],
+    *,
+    body: Part | keras.layers.Layer = (128, 64),
+    rank: int = 8,
+    alpha: float | None = None,
+    targets: Sequence[str] | None = None,
+    tower: Part = (),
+    activation: Any = "relu",
+    name: str | None = "lora",
+) -> keras.Model:
+    """Adapts a frozen, pretrained body to each task by low-rank updates of its kernels.
+
+    A kernel is `W_0 + (alpha / r) B_k A_k` for task k, with `W_0` frozen; `B_k` starts at zero,
+    so that training starts from the body as it is. Choose it for a large pretrained body and
+    tasks with few labels each: tasks cannot harm each other, and a task is a few numbers
+    (`network.get_layer("<task>_lora").get_weights()`) beside one body. Choose `hard_sharing`
+    where tasks should learn from each other: here nothing trained is shared, and a balancer of
+    gradients has nothing to do. `export.merge` adds the updates to the kernels for serving.
+
+    Args:
+        inputs: What the body takes, such as `backbone.input`: a `keras.Input`, a dict of them
+            by name, or the output of a preprocessing model, whose own inputs the network then
+            takes.
+        tasks: The tasks, at least one.
+        body: A Keras layer or model, which then is part of the network and is frozen
+            (`trainable = False`). It returns one tensor: pick one with
+            `keras.Model(backbone.input, backbone.output["sequence_output"])`. Units or a recipe
+            make a body of random, frozen weights: a baseline. Defaults to `(128, 64)`.
+        rank: `r`. Defaults to `8`.
+        alpha: Scale of the updates, times `r`. Defaults to `rank`.
+        targets: The names of layers whose kernels are updated, or of layers that hold them,
+            such as `["query", "value"]`. By default all dense, convolutional (but depthwise),
+            recurrent and attention layers.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call.
+            Defaults to `()`.
+        activation: Activation of the layers made from units. Defaults to `"relu"`.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model` from the inputs to a dict of predictions by task name.
+
+    Raises:
+        ValueError: If tasks share a name, the body has no such layer or returns several
+            tensors, `rank` is less than 1, or a tower ends in a shape that does not fit its
+            task.
+        TypeError: If an argument is of another kind.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.multiclass("breed", 120), mtl.Task.binary("puppy")]
+        >>> backbone = keras.applications.MobileNetV2(
+        ...     (32, 32, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
+        ... )
+        >>> network = mtl.architectures.lora(
+        ...     backbone.input, tasks, body=backbone, rank=4, targets=["Conv_1"]
+        ... )
+        >>> [factor.shape for factor in network.get_layer("breed_lora").get_weights()]
+        [(112, 4), (4, 1280)]
+
+    Reference:
+        Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022,
+        arXiv:2106.09685. There `A (r, in)` is Gaussian, here too, with variance `2 / in`, and
+        attention is updated, here every kernel unless `targets` are given. Kernels in Keras are
+        transposed: `a = A^T`, `b = B^T`, and `W + (alpha / r) a b`.
+    """
+    tasks = check_tasks(tasks)
+    check_count(rank, "rank")
+    inputs, features, layer = read_body(inputs, tasks, body, activation)
+
+    freeze(layer)
+    scale = 1.0 if alpha is None else alpha / rank
+    shared = LowRankBody(layer, targets, scale, name="shared_body")
+    shared.build()
+    columns = {}
+    for task in tasks:
+        factors = LowRankFactors(shared.shapes, rank, name=f"{task.name}_lora")
+        columns[task.name] = shared(features, factors(features))
+
+    outputs = end_towers(tower, columns, tasks, activation)
+    return keras.Model(inputs, outputs, name=name)

@@ -1,0 +1,123 @@
+"""Tasks that agree on which features to use (Obozinski et al., 2010)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_mtl._compile import check_tasks
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+from keras_mtl.architectures._graph import new_nodes
+from keras_mtl.architectures._inputs import read_inputs
+from keras_mtl.architectures._parts import Part, apply_part, check_features, end_towers
+from keras_mtl.layers import GroupSparsity
+
+_READERS = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+)
+
+
+def sparse(
+    inputs: Any,
+    tasks: Sequence[Task],
+    *,
+    shared: Part | keras.layers.Layer = (),
+    tower: Part = (32,),
+    strength: float = 1e-3,
+    activation: Any = "relu",
+    name: str | None = "sparse",
+) -> keras.Model:
+    """Gives each task a tower, and makes all towers use the same few features.
+
+    The loss gets `strength * sum_i |W^i|`, with `W^i` the weights with which the first layers
+    of all tasks' towers read feature i (the l2,1 norm): a feature pays once for all tasks.
+    Choose it where few of many columns matter, the same ones for related tasks, and where one
+    wants to know which: after training, `network.get_layer("shared_selection").pattern()` tells
+    `(num_tasks, features)`. Choose another where most features matter.
+
+    The logs hold the penalty as `shared_selection_penalty`; it is part of `loss`.
+
+    Args:
+        inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
+            joined to `(batch, in)` in its order; or the output of a preprocessing model, whose
+            own inputs the network then takes. Features of equal scale are chosen fairly.
+        tasks: The tasks, at least one.
+        shared: Units of a body in front of the choice, or a recipe, or a Keras model or layer:
+            then learned features are chosen. Defaults to `()`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call; it
+            begins with a dense or convolutional layer, or else the task's head does, with
+            layers without weights between at most. Defaults to `(32,)`.
+        strength: Not negative. Defaults to `1e-3`.
+        activation: Activation of the layers made from units. Defaults to `"relu"`.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model` from the inputs to a dict of predictions by task name.
+
+    Raises:
+        ValueError: If tasks share a name, inputs cannot be joined, a task reads the features
+            through another kind of layer, `strength` is negative, or a tower ends in a shape
+            that does not fit its task.
+        TypeError: If an argument is of another kind.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("income"), mtl.Task.binary("married")]
+        >>> network = mtl.architectures.sparse(keras.Input((8,)), tasks, strength=0.01)
+        >>> network.get_layer("shared_selection").pattern().shape
+        (2, 8)
+
+    Reference:
+        Obozinski, Taskar and Jordan, Joint Covariate Selection and Joint Subspace Selection for
+        Multiple Classification Problems, Statistics and Computing 20, 2010,
+        doi:10.1007/s11222-008-9111-x, of linear models there. Gradient steps bring a feature
+        that is left out near zero, their solver to zero: `pattern` takes a tolerance.
+    """
+    tasks = check_tasks(tasks)
+    inputs, features = read_inputs(inputs, tasks)
+
+    features = apply_part(shared, features, "shared_body", activation, shared=True)
+    check_features(features, "shared_selection")
+    selection = GroupSparsity([()] * len(tasks), strength, name="shared_selection")
+    selected = selection(features)
+
+    outputs = end_towers(tower, {task.name: selected for task in tasks}, tasks, activation)
+    readers = _readers(selection)
+    selection.branches = [_of_task(task, outputs[task.name], selected, readers) for task in tasks]
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _readers(selection: GroupSparsity) -> dict[str, Any]:
+    """The layers with weights that read the features, with none between, by name."""
+    found: dict[str, Any] = {}
+    pending: list[Any] = [selection]
+    while pending:
+        for node in pending.pop()._outbound_nodes:
+            if getattr(node.operation, "weights", ()):
+                found[node.operation.name] = node.operation
+            else:
+                pending.append(node.operation)
+    return found
+
+
+def _of_task(task: Task, output: Tensor, features: Tensor, readers: dict[str, Any]) -> list[str]:
+    """The names of those readers that one task has."""
+    visited: set[int] = set()
+    for _ in new_nodes([features], visited):
+        pass
+    own = {node.operation.name for node in new_nodes([output], visited)}
+    names = [name for name in readers if name in own]
+    size = features.shape[-1]
+    for name in names:
+        layer = readers[name]
+        if not isinstance(layer, _READERS) or layer.kernel.shape[-2] != size:
+            raise ValueError(
+                f"task {task.name!r}: its tower reads the {size} features through {name!r}, a "
+                f"{type(layer).__name__}; begin it with a Dense or Conv layer, whose weights can "
+                "be grouped by feature."
+            )
+    return names

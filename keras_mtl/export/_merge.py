@@ -1,0 +1,80 @@
+"""A network with low-rank updates as the plain network that it amounts to."""
+
+from typing import Any
+
+import keras
+
+from keras_mtl.architectures._stages import call_copy
+from keras_mtl.layers import LowRankBody, LowRankFactors
+
+
+def merge(network: keras.Model) -> keras.Model:
+    """Returns the plain network that a `lora` or `low_rank` network amounts to.
+
+    Each task gets a copy of the body, with its updates added to the kernels. A network of one
+    task, `keras.Model(network.input, {"task": network.output["task"]})`, so becomes as small
+    and fast as the body alone. With several tasks the body is there several times: keep the
+    network as it is where memory counts.
+
+    Args:
+        network: A functional network with `keras_mtl.layers.LowRankBody`.
+
+    Returns:
+        A functional `keras.Model` with the same inputs, outputs and predictions, without layers
+        of this package as far as the rest has none. Its weights are copies.
+
+    Raises:
+        ValueError: If the network has no such layer.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("income"), mtl.Task.binary("married")]
+        >>> network = mtl.architectures.lora(keras.Input((8,)), tasks, body=(16,), rank=2)
+        >>> income = keras.Model(network.input, {"income": network.output["income"]})
+        >>> plain = merge(income)
+        >>> income.count_params(), plain.count_params()
+        (209, 161)
+    """
+    if not any(isinstance(layer, LowRankBody) for layer in network.layers):
+        raise ValueError(
+            f"the network {network.name!r} has no low-rank updates (layers LowRankBody): there "
+            "is nothing to merge."
+        )
+
+    def copy(operation: Any) -> Any:
+        if isinstance(operation, keras.layers.Layer) and not isinstance(operation, LowRankBody):
+            return type(operation).from_config(operation.get_config())
+        return operation
+
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(operation, LowRankBody):
+            return _call_merged(network, operation, *args, **kwargs)
+        return operation(*args, **kwargs)
+
+    plain = keras.models.clone_model(network, _copy_inputs(network), copy, call)
+    merged = {layer.name for layer in network.layers if isinstance(layer, LowRankFactors)}
+    for layer in plain.layers:
+        if layer.weights and layer.name not in merged:
+            layer.set_weights(network.get_layer(layer.name).get_weights())
+    return plain
+
+
+def _copy_inputs(network: keras.Model) -> Any:
+    return keras.tree.map_structure(
+        lambda tensor: keras.Input(
+            batch_shape=tensor.shape,
+            dtype=tensor.dtype,
+            name=tensor._keras_history.operation.name,
+        ),
+        network.input,
+    )
+
+
+def _call_merged(network: keras.Model, shared: LowRankBody, inputs: Any, factors: Any) -> Any:
+    """Calls a copy of the body with one task's updates in its kernels."""
+    owner = network.get_layer(factors[0]._keras_history.operation.name)
+    output = call_copy(shared.layer, inputs, owner.name)
+    updated = shared.updated(owner.call(None))
+    copy = output._keras_history.operation
+    copy.set_weights([updated.get(id(each), each) for each in shared.layer.weights])
+    return output

@@ -1,0 +1,141 @@
+"""A dense layer for each task, in a tensor of low rank (Yang and Hospedales, 2017)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl._types import Tensor
+
+_FORMS = ("laf", "tucker", "tt")
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FactorisedDense(keras.layers.Layer):
+    """A dense layer whose kernel is made from a task's factor and factors of all tasks.
+
+    The kernels of T tasks are a tensor `W (in, units, T)`, of which this layer holds what is
+    shared, and a task its row `u (k,)` of the factor on the axis of tasks:
+
+    - `"laf"`: `W = sum_c L_c u_c`, mixtures of k whole kernels `L (in, units, k)`
+    - `"tucker"`: `W = U_1 (sum_c S_c u_c) U_2^T`, of a core `S (r, r, k)`, `U_1 (in, r)` and
+      `U_2 (units, r)`
+    - `"tt"`: `W = U_1 (sum_c U_2c u_c)`, of `U_1 (in, r)` and `U_2 (r, units, k)`
+
+    A bias is the weight of one more feature, which is 1. With a factor of variance `1 / k` a
+    kernel starts with the variance of `glorot_uniform`.
+
+    Args:
+        units: Size of the output.
+        form: One of the above. Defaults to `"tucker"`.
+        rank: `r`, or `in + 1` or `units` where they are less. Defaults to `16`.
+        activation: Activation. Defaults to none.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: `[features, factor]`: floats `(batch, ..., in)`, whose mask is passed on, and
+            the task's factor `(1, k)`, as `TaskEmbedding` makes it.
+
+    Returns:
+        Features `(batch, ..., units)`.
+
+    Raises:
+        ValueError: If the form is unknown, or `units` or `rank` is no positive integer.
+
+    Example:
+        >>> layer = FactorisedDense(8, "tt", rank=3)
+        >>> layer([keras.Input((5,)), keras.Input((2,))]).shape
+        (None, 8)
+        >>> [tuple(factor.shape) for factor in layer.factors]
+        [(6, 3), (3, 8, 2)]
+    """
+
+    def __init__(
+        self,
+        units: int,
+        form: str = "tucker",
+        rank: int = 16,
+        activation: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if form not in _FORMS:
+            raise ValueError(f"{self.name}: form must be one of {[*_FORMS]}; received {form!r}.")
+        if any(type(size) is not int or size < 1 for size in (units, rank)):
+            raise ValueError(
+                f"{self.name}: units and rank must be positive integers; received {units!r} and "
+                f"{rank!r}."
+            )
+        self.supports_masking = True
+        self.units = units
+        self.form = form
+        self.rank = rank
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the factors that tasks share."""
+        size, count = input_shape[0][-1], input_shape[1][-1]
+        deviation = (2 / (size + self.units)) ** 0.5
+        rows, columns = min(self.rank, size + 1), min(self.rank, self.units)
+        shapes = {
+            "laf": [(size + 1, self.units, count)],
+            "tucker": [(size + 1, rows), (rows, columns, count), (self.units, columns)],
+            "tt": [(size + 1, rows), (rows, self.units, count)],
+        }[self.form]
+        self.factors = []
+        for i, shape in enumerate(shapes):
+            draw = keras.initializers.RandomNormal(
+                stddev=deviation if len(shape) == 3 else shape[1] ** -0.5
+            )
+            draw = _without_bias(draw) if i == 0 else draw
+            self.factors.append(self.add_weight(shape, draw, name=f"factor_{i}"))
+
+    def kernel(self, factor: Tensor) -> Tensor:
+        """The kernel of one task, `(in + 1, units)`, whose last row is the bias."""
+        middle = self.factors[0 if self.form == "laf" else 1]
+        mixed = ops.squeeze(ops.matmul(middle, ops.transpose(factor)), -1)
+        if self.form == "laf":
+            return mixed
+        mixed = ops.matmul(self.factors[0], mixed)
+        if self.form == "tt":
+            return mixed
+        return ops.matmul(mixed, ops.transpose(self.factors[2]))
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Maps `[features, factor]`."""
+        features, factor = inputs
+        kernel = self.kernel(factor)
+        return self.activation(ops.matmul(features, kernel[:-1]) + kernel[-1])
+
+    def compute_output_shape(
+        self, input_shape: Sequence[tuple[int | None, ...]]
+    ) -> tuple[int | None, ...]:
+        """`(batch, ..., units)`."""
+        return (*input_shape[0][:-1], self.units)
+
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None
+    ) -> Tensor | None:
+        """The features' mask."""
+        return previous_mask[0] if previous_mask else None
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal layer."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "form": self.form,
+            "rank": self.rank,
+            "activation": keras.activations.serialize(self.activation),
+        }
+
+
+def _without_bias(draw: Any) -> Any:
+    """An initializer whose last row, that of the bias, is zero."""
+
+    def initialize(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+        rows = draw((shape[0] - 1, *shape[1:]), dtype=dtype)
+        return ops.concatenate([rows, ops.zeros((1, *shape[1:]), dtype)])
+
+    return initialize

@@ -1,0 +1,82 @@
+"""The kernels of a body, each read as a matrix from what it reads to what it makes."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+
+import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A kernel of a layer, and the matrix that it is when its axes are joined.
+
+    Attributes:
+        variable: The kernel.
+        rows: The size of its input axes together.
+        columns: The size of its output axes together.
+    """
+
+    variable: keras.Variable
+    rows: int
+    columns: int
+
+
+def find_kernels(
+    body: keras.layers.Layer, targets: Sequence[str] | None = None
+) -> dict[str, Kernel]:
+    """The kernels of the layers of a body, by name, in the order of its variables.
+
+    Kernels are those of dense, convolutional, recurrent and attention layers, at any depth, but
+    not of depthwise convolutions, which have nothing to factorise, nor embeddings.
+
+    Args:
+        body: A built layer or model.
+        targets: The names of layers, or of layers that hold them; by default all.
+    """
+    wanted = None if targets is None else {*targets}
+    owners = _owners(body)
+    names: dict[str, Kernel] = {}
+    for variable in body.weights:
+        layer = owners.get(id(variable))
+        if layer is None or not _is_kernel(variable, layer):
+            continue
+        if wanted is None or wanted & {layer.name, *variable.path.split("/")}:
+            name = variable.path.removeprefix(f"{body.name}/").removesuffix("/kernel")
+            name = name.replace("/", "_")
+            # Paths of nested models need not be unique.
+            name = f"{name}_{len(names)}" if name in names else name
+            names[name] = _as_matrix(layer, variable)
+    return names
+
+
+def _owners(body: keras.layers.Layer) -> dict[int, keras.layers.Layer]:
+    """The innermost layer that has a variable, by the identity of the variable."""
+    owners: dict[int, keras.layers.Layer] = {}
+    for layer in body._flatten_layers():
+        inner = layer._flatten_layers(include_self=False)
+        others = {id(variable) for each in inner for variable in each.weights}
+        owners |= {id(each): layer for each in layer.weights if id(each) not in others}
+    return owners
+
+
+def _is_kernel(variable: keras.Variable, layer: keras.layers.Layer) -> bool:
+    depthwise = keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D
+    return (
+        variable.name in ("kernel", "recurrent_kernel")
+        and len(variable.shape) > 1
+        and keras.backend.is_float_dtype(variable.dtype)
+        and not isinstance(layer, depthwise)
+    )
+
+
+def _as_matrix(layer: keras.layers.Layer, variable: keras.Variable) -> Kernel:
+    inputs = len(variable.shape) - 1
+    if isinstance(layer, keras.layers.EinsumDense):
+        _, kernel, output = re.split(",|->", layer.equation.replace("...", ""))
+        is_input = [axis not in output for axis in kernel]
+        if is_input == sorted(is_input, reverse=True) and 0 < sum(is_input) < len(kernel):
+            inputs = sum(is_input)  # heads of an attention layer may be on either side
+    shape = variable.shape
+    return Kernel(variable, math.prod(shape[:inputs]), math.prod(shape[inputs:]))

@@ -1,0 +1,35 @@
+"""Bodies as they come with Keras and KerasHub, with random weights and small."""
+
+import keras
+import numpy as np
+import pytest
+
+
+def mobile_net():
+    return keras.applications.MobileNet(
+        (32, 32, 3), alpha=0.25, include_top=False, weights=None, pooling="avg"
+    )
+
+
+def images(count=3):
+    return np.random.default_rng(0).normal(size=(count, 32, 32, 3)).astype("float32")
+
+
+def bert(output="sequence_output"):
+    keras_hub = pytest.importorskip("keras_hub")
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=20,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        max_sequence_length=12,
+    )
+    return keras.Model(backbone.input, backbone.output[output])
+
+
+def sentences(padding=0):
+    """Two sentences, the second one padded by whatever token."""
+    tokens = np.array([[3, 1, 4, 1], [5, 9, padding, padding]], "int32")
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], "int32")
+    return {"token_ids": tokens, "padding_mask": mask, "segment_ids": 0 * tokens}
