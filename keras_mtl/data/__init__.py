@@ -3,6 +3,7 @@
 from keras_mtl.data._align_tokens import align_tokens
 from keras_mtl.data._augment import augment
 from keras_mtl.data._balance import balanced_class_weights, weigh_tasks
+from keras_mtl.data._branch import Branch
 from keras_mtl.data._cardinality import known_cardinality
 from keras_mtl.data._check import check_dataset
 from keras_mtl.data._class_weights import class_weights
@@ -20,6 +21,7 @@ from keras_mtl.data._tfds import from_tfds
 
 __all__ = [
     "Annealed",
+    "Branch",
     "DecodeImages",
     "LabelSummary",
     "Temperature",

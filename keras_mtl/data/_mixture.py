@@ -49,7 +49,7 @@ def mixture(
 
     Shuffle each set before (with a seed, for several workers): a mixture takes the examples of
     a set in their order. Sets whose inputs differ yield dicts of inputs; what a set lacks is
-    zero there too.
+    zero there too, and `data.Branch` keeps it from the part of the network that would read it.
 
     Args:
         datasets: By name, sets of `(x, y)` or `(x, y, w)`. `y` is a dict with the labels of at
