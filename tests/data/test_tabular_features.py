@@ -176,35 +176,3 @@ def test_a_network_on_other_features_is_refused(train):
     network = architectures.hard_sharing(keras.Input((4,)), TASKS)
     with pytest.raises(ValueError, match=r"the network takes .*\(None, 4\).* but"):
         with_preprocessing(tabular_encoder(train), network)
-
-
-def test_a_feature_space_with_buckets_hashes_and_crosses_is_served_with_a_network(train, tmp_path):
-    kinds = keras.utils.FeatureSpace
-    space = kinds(
-        features={
-            "town": kinds.string_hashed(num_bins=8),
-            "sex": kinds.string_categorical(),
-            "age": kinds.float_discretized(num_bins=3),
-            "gain": kinds.float_normalized(),
-        },
-        crosses=[kinds.cross(("town", "sex"), crossing_dim=16)],
-        output_mode="concat",
-    )
-    names = ["age", "gain", "sex", "town"]
-    space.adapt(train.map(lambda x, y: {name: x[name] for name in names}).unbatch())
-    encoder = keras.Model(space.get_inputs(), space.get_encoded_features())
-    network = architectures.hard_sharing(
-        keras.Input(encoder.output.shape[1:]), TASKS, shared=(3,), tower=(2,)
-    )
-    served = with_preprocessing(encoder, network)
-    columns = {name: tf.constant(COLUMNS[name])[:, tf.newaxis] for name in names}
-    columns["age"] = tf.cast(columns["age"], tf.float32)
-    expected = network(space({name: each[:, 0] for name, each in columns.items()}))
-    served.export(tmp_path / "served", verbose=False)
-    loaded = tf.saved_model.load(tmp_path / "served")
-    found = loaded.serve(columns)
-    for name, prediction in expected.items():
-        np.testing.assert_allclose(found[name], prediction, atol=1e-5)
-    # A crossed column tells rows apart that differ in the pair alone.
-    one = {**columns, "sex": tf.constant([["f"]] * 7)}
-    assert np.any(np.asarray(encoder(one)) != np.asarray(encoder(columns)))
