@@ -33,8 +33,11 @@ def mean_embedding(name):
     """A part of a network: the mean of embeddings of terms."""
 
     def part(terms):
-        embed = keras.layers.Embedding(TERMS, 64, mask_zero=True, name=f"{name}_terms")
-        mean = keras.layers.GlobalAveragePooling1D(name=f"{name}_mean")(embed(terms))
+        embed = keras.layers.Embedding(TERMS, 64, name=f"{name}_terms")
+        there = keras.ops.expand_dims(keras.ops.cast(terms != 0, "float32"), -1)
+        # Some reviews are empty: their mean is 0, where average pooling would divide by 0.
+        count = keras.ops.maximum(keras.ops.sum(there, axis=1), 1.0)
+        mean = keras.ops.sum(embed(terms) * there, axis=1) / count
         return keras.layers.Dropout(0.3, name=f"{name}_dropout")(mean)
 
     return part

@@ -103,6 +103,7 @@ def write_reviews(folder, domains, rows=20):
     for domain in domains:
         for split in ("train", "test"):
             lines = [f"{k % 2}\t{_review(rng, domain, k % 2)}" for k in range(rows)]
+            lines.append("1\t")  # as in the real files, some have no text
             _write(pathlib.Path(folder, "fdu_mtl", f"{domain}.task.{split}"), "\n".join(lines))
 
 
