@@ -97,7 +97,7 @@ def test_the_quickstart_reaches_on_two_replicas_what_it_reaches_on_one(tmp_path)
 def test_the_benchmark_of_steps_prints_ratios_to_stock_keras(tmp_path):
     few = ["--tasks", 2, "--networks", "tower", "--balancers", "Equal", "--turns", 1]
     output = run("benchmarks/step_cost.py", *few, folder=tmp_path)
-    assert re.search(r"tower-bound network, K = 2: stock step \d+\.\d ms", output)
+    assert re.search(r"tower-bound network, K = 2: stock Keras: first step \d+\.\d s", output)
     rows = [line.split() for line in output.splitlines() if line.startswith("Equal")]
     assert [row[1:3] for row in rows] == [["losses", "1"], ["losses", "10"]]
-    assert all(0.1 < float(row[3]) < 10 and row[4] == "1.05" for row in rows)
+    assert all(0.1 < float(row[4]) < 10 and row[5] == "1.05" for row in rows)
