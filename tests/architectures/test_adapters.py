@@ -44,7 +44,7 @@ def test_adapters_start_near_the_identity_and_apart():
     assert 0 < np.abs(changes).max() < 0.1
     assert np.abs(value(first.down_kernel) - value(second.down_kernel)).max() > 0.01
     down, up = value(first.down_kernel), value(first.up_kernel)
-    assert np.abs(down.T - up).max() > 0.01
+    assert np.abs(down.ravel() - up.ravel()).max() > 0.01
     np.testing.assert_allclose([down.std(), np.abs(down).max()], [0.01, 0.02], rtol=0.2)
 
 
@@ -72,10 +72,10 @@ def test_only_adapters_towers_and_heads_are_trained():
 
 def test_an_application_is_shared_adapted_and_left_as_it_was(tmp_path):
     body = mobile_net()
-    places = ["conv_pw_6_relu", "conv_pw_13_relu"]
+    places = ["conv_pw_2_relu", "conv_pw_4_relu"]
     network = architectures.adapters(body.input, TASKS, body=body, bottleneck=4, after=places)
-    own = sum(2 * 4 * size + size + 4 for size in (128, 256))
-    assert network.count_params() == body.count_params() + 2 * own + 256 + 1 + 3 * 256 + 3
+    own = sum(2 * 4 * size + size + 4 for size in (32, 64))
+    assert network.count_params() == body.count_params() + 2 * own + 64 + 1 + 3 * 64 + 3
     frozen = body.get_weights()
     network.compile(keras.optimizers.SGD(0.1), **mtl.compile_args(TASKS), run_eagerly=True)
     start = np.asarray(network(images())["zeta"])
