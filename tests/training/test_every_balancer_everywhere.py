@@ -30,7 +30,7 @@ def trained(name, optimizer=None, **options):
 def test_the_ways_to_run_a_step_agree(name):
     plain = trained(name)
     ways = [{"run_eagerly": True}, {"steps_per_execution": 4}]
-    if not DRAWN & every_balancer.CASES[name].laws:  # XLA draws other numbers
+    if not {"random signs", *DRAWN} & every_balancer.CASES[name].laws:  # XLA draws other numbers
         ways.append({"jit_compile": True})
     for way in ways:
         model = trained(name, **way)
