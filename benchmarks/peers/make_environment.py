@@ -1,7 +1,7 @@
 """Makes an environment in which TorchJD and a CPU build of PyTorch live, apart from this one.
 
 python benchmarks/peers/make_environment.py                 # in .peers, which git ignores
-python benchmarks/peers/make_environment.py --folder /tmp/peers
+python benchmarks/peers/make_environment.py --folder FOLDER
 """
 
 import argparse
