@@ -72,6 +72,7 @@ def free_ports(count):
         return [each.getsockname()[1] for each in sockets]
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_device(one_device, tmp_path):
     names = ("PCGrad", "GradDrop")
     expected = {k: v for k, v in one_device.items() if k.split("/")[0] in names}
