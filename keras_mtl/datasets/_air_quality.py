@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
-from keras_mtl.datasets._manual import find_file, load, numbered, read_text
+from keras_mtl.datasets._manual import find_file, load, read_text
 
 POLLUTANTS = ("co", "nmhc", "c6h6", "nox", "no2")
 _LABELS = (2, 4, 5, 7, 9)  # places in the published table
@@ -85,7 +85,7 @@ class AirQuality(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, table: npt.NDArray[np.float32]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for key, row in numbered(table):
+        for key, row in enumerate(table):
             labels = dict(zip(POLLUTANTS, row[list(_LABELS)], strict=True))
             yield key, {"inputs": row[list(_INPUTS)], "labels": labels}
 

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
 from keras_mtl.datasets._columns import Columns
-from keras_mtl.datasets._manual import find_file, load, numbered, read_csv, read_text
+from keras_mtl.datasets._manual import find_file, load, read_csv, read_text
 
 _CODES = {
     "season": 4,
@@ -92,7 +92,7 @@ class BikeSharing(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, rows: list[dict[str, str]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for key, row in numbered(rows):
+        for key, row in enumerate(rows):
             inputs: dict[str, Any] = {name: float(row[name]) for name in _NUMBERS}
             inputs |= {name: row[name] for name in _CODES}
             labels = {name: float(row[name]) for name in ("casual", "registered")}

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
-from keras_mtl.datasets._manual import find_file, load, numbered, read_members
+from keras_mtl.datasets._manual import find_file, load, read_members
 
 POS = (
     "ADJ",
@@ -100,7 +100,7 @@ class EwtPosNer(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         sentences = (each.split("\n") for each in text.strip("\n").split("\n\n"))
-        for key, lines in numbered(sentences):
+        for key, lines in enumerate(sentences):
             words, pos, ner = zip(*(line.split("\t") for line in lines), strict=True)
             yield key, {"inputs": words, "labels": {"pos": pos, "ner": ner}}
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
-from keras_mtl.datasets._manual import find_file, load, numbered, read_members
+from keras_mtl.datasets._manual import find_file, load, read_members
 
 DOMAINS = (
     "apparel",
@@ -87,7 +87,7 @@ class FduMtl(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(texts[name]) for split, name in names.items()}
 
     def _generate_examples(self, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        for key, line in numbered(text.strip("\n").split("\n")):
+        for key, line in enumerate(text.strip("\n").split("\n")):
             label, _, review = line.partition("\t")
             labels = {self.builder_config.name: int(label)}
             yield key, {"inputs": review.strip(), "labels": labels}

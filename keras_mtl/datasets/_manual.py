@@ -5,7 +5,7 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,6 @@ def random_splits(rows: int, seed: int = 0) -> dict[str, list[int]]:
         name: sorted(part.tolist())
         for name, part in zip(("train", "validation", "test"), parts, strict=True)
     }
-
-
-def numbered(examples: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-    """What tfds wants of a generator: examples with keys."""
-    yield from enumerate(examples)
 
 
 def load(

@@ -9,7 +9,6 @@ import tensorflow_datasets as tfds
 from keras_mtl.datasets._manual import (
     find_file,
     maybe,
-    numbered,
     random_splits,
     read_csv,
     read_text,
@@ -77,6 +76,6 @@ class Molecules:
     def _generate_examples(
         self, rows: list[dict[str, str]], names: list[str]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for key, row in numbered(rows):
+        for key, row in enumerate(rows):
             outcomes = np.array([maybe(row[name]) for name in names], np.float32)
             yield key, {"inputs": row["smiles"], "labels": {"toxicity": outcomes}}

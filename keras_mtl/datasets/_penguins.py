@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
 from keras_mtl.datasets._columns import Columns
-from keras_mtl.datasets._manual import load, maybe, numbered, read_csv, read_text
+from keras_mtl.datasets._manual import load, maybe, read_csv, read_text
 from keras_mtl.datasets._packed import FILES
 
 _SIZES = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm")
@@ -82,7 +82,7 @@ class PalmerPenguins(tfds.core.GeneratorBasedBuilder):
         return {"train": self._generate_examples(train), "test": self._generate_examples(test)}
 
     def _generate_examples(self, examples: list[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-        return numbered(examples)
+        return enumerate(examples)
 
     @staticmethod
     def _example(row: dict[str, str], means: dict[str, float]) -> dict[str, Any]:

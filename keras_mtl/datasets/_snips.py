@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
-from keras_mtl.datasets._manual import find_file, load, numbered, read_members
+from keras_mtl.datasets._manual import find_file, load, read_members
 
 INTENTS = (
     "AddToPlaylist",
@@ -144,7 +144,7 @@ class Snips(tfds.core.GeneratorBasedBuilder):
         self, words: str, slots: str, intents: str
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         columns = (each.rstrip("\n").split("\n") for each in (words, slots, intents))
-        for key, (sentence, tags, intent) in numbered(zip(*columns, strict=True)):
+        for key, (sentence, tags, intent) in enumerate(zip(*columns, strict=True)):
             labels = {"intent": intent.strip(), "slots": tags.split()}
             if len(sentence.split()) != len(labels["slots"]):
                 raise ValueError(f"snips: line {key + 1} has other numbers of words and slots.")
