@@ -66,6 +66,11 @@ def fit(network, tasks, train, options, balancer=None):
     return model
 
 
+def mean_and_deviation(values):
+    deviation = statistics.stdev(values) if len(values) > 1 else 0
+    return f"{statistics.mean(values):.4f} ± {deviation:.4f}"
+
+
 def table(variants, options):
     """Runs variants with each seed; prints mean and standard deviation of their figures."""
     rows, names = {}, list(variants)
@@ -79,7 +84,7 @@ def table(variants, options):
         if not rows:
             print("| network | " + " | ".join(figures) + " | s |")
             print("|---" * (len(figures) + 2) + "|")
-        cells = [f"{statistics.mean(e):.4f} ± {statistics.pstdev(e):.4f}" for e in figures.values()]
-        print(f"| {name} | " + " | ".join(cells) + f" | {seconds:.0f} |", flush=True)
+        cells = " | ".join(mean_and_deviation(values) for values in figures.values())
+        print(f"| {name} | {cells} | {seconds:.0f} |", flush=True)
         rows[name] = figures
     return rows

@@ -1,5 +1,6 @@
 """Metrics of a task: found by name, rebuilt for each model, counted over valid labels only."""
 
+import functools
 from typing import Any, Literal
 
 import keras
@@ -37,13 +38,33 @@ def get_metric(identifier: Any, aliases: dict[str, str]) -> keras.metrics.Metric
             f"a metric is a name or a keras.metrics.Metric; received {identifier!r} of type "
             f"{type(identifier).__name__}"
         )
-    found = keras.metrics.get(aliases.get(identifier, identifier))
+    found = _from_keras(aliases.get(identifier, identifier))
+    found.name = identifier
+    return found
+
+
+def metric_name(identifier: Any, aliases: dict[str, str]) -> str:
+    """The name of what `get_metric` gives, with the same errors."""
+    if not isinstance(identifier, str):
+        name: str = get_metric(identifier, aliases).name
+        return name
+    _check_known(aliases.get(identifier, identifier))
+    return identifier
+
+
+def _from_keras(name: str) -> keras.metrics.Metric:
+    found = keras.metrics.get(name)
     if isinstance(found, type):
         found = found()
     if not isinstance(found, keras.metrics.Metric):
         found = keras.metrics.MeanMetricWrapper(found)
-    found.name = identifier
     return found
+
+
+@functools.lru_cache
+def _check_known(name: str) -> None:
+    """Raises where Keras does not know the name; once, since metrics make variables."""
+    _from_keras(name)
 
 
 def metric_mode(metric: keras.metrics.Metric) -> Mode | None:

@@ -10,7 +10,7 @@ import keras
 from keras_mtl._columns import column_metrics
 from keras_mtl._heads import Head, attach_head
 from keras_mtl._losses import TaskLoss, get_loss
-from keras_mtl._metrics import MeanLoss, Mode, TaskMetric, get_metric, metric_mode
+from keras_mtl._metrics import MeanLoss, Mode, TaskMetric, get_metric, metric_mode, metric_name
 from keras_mtl._names import check_name
 from keras_mtl._types import Recipe, Tensor
 
@@ -131,7 +131,9 @@ class Task:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """The names of the metrics, without the task's."""
-        return tuple(metric.name for metric in self.make_metrics()[:-1])
+        if self.columns:
+            return tuple(metric.name for metric in self.make_metrics()[:-1])
+        return tuple(metric_name(metric, self._aliases) for metric in self.metrics)
 
     def output(self, features: Tensor) -> Tensor:
         """Ends a tower: maps `features` to the task's named float32 prediction."""
@@ -159,8 +161,11 @@ class Task:
         return modes[metric] if metric in modes else modes[metric.rpartition("_")[0]]
 
     def _metrics(self) -> list[keras.metrics.Metric]:
-        aliases = _METRIC_ALIASES | _ACCURACY.get(type(get_loss(self.loss)), {})
-        return [get_metric(metric, aliases) for metric in self.metrics]
+        return [get_metric(metric, self._aliases) for metric in self.metrics]
+
+    @property
+    def _aliases(self) -> dict[str, str]:
+        return _METRIC_ALIASES | _ACCURACY.get(type(get_loss(self.loss)), {})
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal task."""

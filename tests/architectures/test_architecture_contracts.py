@@ -135,10 +135,17 @@ def test_every_variable_gets_a_gradient_from_some_loss(name, tasks):
         assert np.abs(gradient).max() > 0, variable.path
 
 
+# Tracing takes seconds a network, and what is traced is the eager step.
+TRACED = [("hard_sharing", "graph"), ("mmoe", "jit")]
+
+
 @pytest.mark.parametrize(
     ("name", "tasks", "mode"),
     [
-        everyday(name, count, mode, short=mode == "eager")
+        pytest.param(
+            *(name, count, mode),
+            marks=() if mode == "eager" or (name, mode) in TRACED else pytest.mark.slow,
+        )
         for name in NAMES
         for usual in [world(name).usual_count]
         for count, mode in [

@@ -23,7 +23,11 @@ EXAMPLES = {
 }
 DEFAULTS = {"split": "test", "validate": False, "clothes": False, "set": "tox21"}
 DEFAULTS["domains"] = ["books", "MR", "baby"]
-NETWORKS = {"review_domains": 1, "pos_and_ner": 1}  # the row of the table; else the last
+NETWORKS = {
+    "review_domains": 1,
+    "pos_and_ner": 1,
+    "intent_and_slots": 1,
+}  # the row of the table; else the last
 
 
 def run(name, *arguments, **changes):
@@ -67,7 +71,7 @@ def test_means_and_deviations_of_several_seeds_are_printed(capsys):
     options = comparison.parser("").parse_args(["--seeds", "2", "--networks", "1"])
     variants = {"first": dict, "second": lambda: {"score": next(draws)}}
     assert comparison.table(variants, options) == {"second": {"score": [0.5, 0.7]}}
-    assert "| second | 0.6000 ± 0.1000 | 0 |" in capsys.readouterr().out
+    assert "| second | 0.6000 ± 0.1414 | 0 |" in capsys.readouterr().out
 
 
 def test_areas_under_the_curve_count_pairs():

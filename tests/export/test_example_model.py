@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 FOLDER = pathlib.Path(__file__).parents[2] / "saved_models"
@@ -31,6 +32,7 @@ def test_the_model_in_git_gives_the_recorded_predictions():
         assert np.ptp(expected) > 0.1
 
 
+@pytest.mark.slow
 def test_the_script_recreates_the_model_in_git(tmp_path):
     script = FOLDER / "make_example.py"
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, capture_output=True)

@@ -21,9 +21,8 @@ QUICK = (
     "plain/keras",
     "Uncertainty/parameters/2",
     "RandomWeighting/parameters/1",
-    "PCGrad/parameters/1",
+    "PCGrad/parameters/2",
     "MGDA/representation/1",
-    "MGDA/parameters/2",
     "GradDrop/representation/1",
     "GradDrop/parameters/1/adam",
 )

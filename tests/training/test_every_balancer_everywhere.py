@@ -1,4 +1,7 @@
-"""Every balancer in every way in which Keras runs a step; all of it but a sample is slow."""
+"""Every balancer in every way in which Keras runs a step; all of it but a sample is slow.
+
+Everyday, test_keras_behaviours.py runs one balancer in each way.
+"""
 
 import every_balancer
 import keras
@@ -11,10 +14,7 @@ import keras_mtl as mtl
 # The rule that is most sensitive to the scale of its gradients.
 SAMPLE = ("NashMTL",)
 DRAWN = {"random", "random order", "drawn", "drawn for all"}
-names = [
-    name if name in SAMPLE else pytest.param(name, marks=pytest.mark.slow)
-    for name in every_balancer.names()
-]
+names = every_balancer.names()
 
 
 def trained(name, optimizer=None, **options):
@@ -26,6 +26,7 @@ def trained(name, optimizer=None, **options):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names)
 def test_the_ways_to_run_a_step_agree(name):
     plain = trained(name)
@@ -38,7 +39,9 @@ def test_the_ways_to_run_a_step_agree(name):
             np.testing.assert_allclose(one, same, rtol=1e-4, atol=1e-5, err_msg=f"{way}")
 
 
-@pytest.mark.parametrize("name", names)
+@pytest.mark.parametrize(
+    "name", [n if n in SAMPLE else pytest.param(n, marks=pytest.mark.slow) for n in names]
+)
 def test_half_precision_sees_unscaled_gradients(name):
     keras.config.set_dtype_policy("mixed_float16")
     # At its own 2^15 a gradient of few examples overflows, and that step is skipped.
