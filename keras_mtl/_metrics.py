@@ -11,17 +11,23 @@ from keras_mtl._types import Tensor
 
 Mode = Literal["min", "max"]
 
+_ALIASES = {"auc": "AUC", "rmse": "RootMeanSquaredError", "r2": "R2Score"}
+_ACCURACY = {
+    keras.losses.BinaryCrossentropy: "BinaryAccuracy",
+    keras.losses.BinaryFocalCrossentropy: "BinaryAccuracy",
+    keras.losses.CategoricalCrossentropy: "CategoricalAccuracy",
+    keras.losses.SparseCategoricalCrossentropy: "SparseCategoricalAccuracy",
+}
 _BETTER: dict[str | None, Mode] = {"up": "max", "down": "min"}
 
 
-def get_metric(identifier: Any, aliases: dict[str, str]) -> keras.metrics.Metric:
+def get_metric(identifier: Any, loss: keras.losses.Loss) -> keras.metrics.Metric:
     """A fresh metric for a name or for a metric object.
 
     Args:
-        identifier: A name that Keras knows (`"mae"`), one of `aliases`, or a
-            `keras.metrics.Metric`, of which an equal copy without state is made.
-        aliases: What a short name means for the kind of task (`accuracy` is
-            `BinaryAccuracy` for a binary one).
+        identifier: A name that Keras knows (`"mae"`), a short name of this package (`"auc"`),
+            or a `keras.metrics.Metric`, of which an equal copy without state is made.
+        loss: Tells the kind of task: `accuracy` is `BinaryAccuracy` for a binary one.
 
     Raises:
         ValueError: If the name is unknown.
@@ -38,18 +44,24 @@ def get_metric(identifier: Any, aliases: dict[str, str]) -> keras.metrics.Metric
             f"a metric is a name or a keras.metrics.Metric; received {identifier!r} of type "
             f"{type(identifier).__name__}"
         )
-    found = _from_keras(aliases.get(identifier, identifier))
+    found = _from_keras(_spell_out(identifier, loss))
     found.name = identifier
     return found
 
 
-def metric_name(identifier: Any, aliases: dict[str, str]) -> str:
+def metric_name(identifier: Any, loss: keras.losses.Loss) -> str:
     """The name of what `get_metric` gives, with the same errors."""
     if not isinstance(identifier, str):
-        name: str = get_metric(identifier, aliases).name
+        name: str = get_metric(identifier, loss).name
         return name
-    _check_known(aliases.get(identifier, identifier))
+    _check_known(_spell_out(identifier, loss))
     return identifier
+
+
+def _spell_out(name: str, loss: keras.losses.Loss) -> str:
+    if name == "accuracy":
+        return _ACCURACY.get(type(loss), name)
+    return _ALIASES.get(name, name)
 
 
 def _from_keras(name: str) -> keras.metrics.Metric:

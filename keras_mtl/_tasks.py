@@ -14,14 +14,6 @@ from keras_mtl._metrics import MeanLoss, Mode, TaskMetric, get_metric, metric_mo
 from keras_mtl._names import check_name
 from keras_mtl._types import Recipe, Tensor
 
-_METRIC_ALIASES = {"auc": "AUC", "rmse": "RootMeanSquaredError", "r2": "R2Score"}
-_ACCURACY = {
-    keras.losses.BinaryCrossentropy: {"accuracy": "BinaryAccuracy"},
-    keras.losses.BinaryFocalCrossentropy: {"accuracy": "BinaryAccuracy"},
-    keras.losses.CategoricalCrossentropy: {"accuracy": "CategoricalAccuracy"},
-    keras.losses.SparseCategoricalCrossentropy: {"accuracy": "SparseCategoricalAccuracy"},
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
@@ -133,7 +125,7 @@ class Task:
         """The names of the metrics, without the task's."""
         if self.columns:
             return tuple(metric.name for metric in self.make_metrics()[:-1])
-        return tuple(metric_name(metric, self._aliases) for metric in self.metrics)
+        return tuple(metric_name(metric, get_loss(self.loss)) for metric in self.metrics)
 
     def output(self, features: Tensor) -> Tensor:
         """Ends a tower: maps `features` to the task's named float32 prediction."""
@@ -161,11 +153,7 @@ class Task:
         return modes[metric] if metric in modes else modes[metric.rpartition("_")[0]]
 
     def _metrics(self) -> list[keras.metrics.Metric]:
-        return [get_metric(metric, self._aliases) for metric in self.metrics]
-
-    @property
-    def _aliases(self) -> dict[str, str]:
-        return _METRIC_ALIASES | _ACCURACY.get(type(get_loss(self.loss)), {})
+        return [get_metric(metric, get_loss(self.loss)) for metric in self.metrics]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal task."""

@@ -94,6 +94,7 @@ def test_the_quickstart_reaches_on_two_replicas_what_it_reaches_on_one(tmp_path)
         np.testing.assert_allclose(two[name][:3], row[:3], atol=1e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_steps_prints_ratios_to_stock_keras(tmp_path):
     few = ["--tasks", 2, "--networks", "tower", "--balancers", "Equal", "--turns", 1]
     output = run("benchmarks/step_cost.py", *few, folder=tmp_path)

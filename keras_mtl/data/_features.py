@@ -115,7 +115,9 @@ def with_preprocessing(preprocessing: keras.Model, network: keras.Model) -> kera
     """Puts a preprocessing model before a network: the model to be saved and served.
 
     Args:
-        preprocessing: Maps raw inputs to one tensor, such as `tabular_encoder` makes.
+        preprocessing: Maps raw inputs to one tensor, such as `tabular_encoder` makes. Of an
+            adapted `keras.utils.FeatureSpace` with crosses, hashes or buckets,
+            `keras.Model(dict(space.get_inputs()), space.get_encoded_features())` is one.
         network: A network with one input, that was trained on this tensor.
 
     Returns:
@@ -143,7 +145,10 @@ def with_preprocessing(preprocessing: keras.Model, network: keras.Model) -> kera
             f"the network takes {[tensor.shape for tensor in network.inputs]}, but the "
             f"preprocessing gives one tensor of shape {given.shape}."
         )
-    return keras.Model(preprocessing.input, network(given), name=f"{network.name}_served")
+    inputs = preprocessing.input
+    if isinstance(inputs, Mapping):
+        inputs = dict(inputs)  # the kind that a user calls it with: Keras warns of another one
+    return keras.Model(inputs, network(given), name=f"{network.name}_served")
 
 
 def _standardise(

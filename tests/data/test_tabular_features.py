@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_mtl import Task, architectures, compile_args
 from keras_mtl.data import embed_columns, tabular_encoder, with_preprocessing
+from keras_mtl.export import saved_model
 
 TASKS = [Task.binary("won"), Task.binary("lost")]
 RNG = np.random.default_rng(0)
@@ -176,3 +177,29 @@ def test_a_network_on_other_features_is_refused(train):
     network = architectures.hard_sharing(keras.Input((4,)), TASKS)
     with pytest.raises(ValueError, match=r"the network takes .*\(None, 4\).* but"):
         with_preprocessing(tabular_encoder(train), network)
+
+
+def test_a_feature_space_with_crosses_hashes_and_buckets_is_served(tmp_path):
+    kind = keras.utils.FeatureSpace
+    features = {
+        "age": kind.float_discretized(num_bins=3),
+        "town": kind.string_categorical(),
+        "sex": kind.string_hashed(num_bins=4),
+    }
+    space = kind(features, crosses=[kind.cross(("town", "sex"), 8)], output_mode="concat")
+    columns = {name: COLUMNS[name] for name in features} | {"age": np.arange(7, dtype="float32")}
+    space.adapt(tf.data.Dataset.from_tensor_slices(columns))
+    encoder = keras.Model(dict(space.get_inputs()), space.get_encoded_features())
+    network = architectures.hard_sharing(keras.Input(encoder.output.shape[1:]), TASKS)
+    network.compile("sgd", **compile_args(TASKS))
+    batches = tf.data.Dataset.from_tensor_slices((columns, LABELS)).batch(3)
+    network.fit(batches.map(lambda x, y: (encoder(x), y)), verbose=0)
+    given = {name: tf.constant(column[:2, None]) for name, column in columns.items()}
+    served = with_preprocessing(encoder, network)(given)
+    expected = network(space({name: column[:, 0] for name, column in given.items()}))
+    for task in ("won", "lost"):
+        assert served[task].shape == (2, 1)
+        np.testing.assert_allclose(served[task], expected[task], atol=1e-6)
+    path = saved_model(with_preprocessing(encoder, network), TASKS, tmp_path / "1")
+    answers = tf.saved_model.load(path).signatures["serving_default"](**given)
+    np.testing.assert_allclose(answers["won"], expected["won"], atol=1e-6)

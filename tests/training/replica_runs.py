@@ -23,7 +23,6 @@ QUICK = (
     "RandomWeighting/parameters/1",
     "PCGrad/parameters/2",
     "MGDA/representation/1",
-    "GradDrop/representation/1",
     "GradDrop/parameters/1/adam",
 )
 

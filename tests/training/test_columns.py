@@ -73,7 +73,7 @@ def by_column(values):
         (balancers.GradDrop, {"at": "representation"}),
     ],
 )
-@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("missing", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_columns_are_trained_as_named_tasks_are(make, options, missing):
     model = one_tensor(make(), **options)
     other = named(make(), model, **options)

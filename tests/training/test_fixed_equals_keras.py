@@ -46,7 +46,9 @@ def plain():
     return network, train(network)
 
 
-@pytest.mark.parametrize("at", ["parameters", "representation"])
+@pytest.mark.parametrize(
+    "at", ["parameters", pytest.param("representation", marks=pytest.mark.slow)]
+)
 def test_fixed_weights_equal_loss_weights_of_keras(plain, at):
     model = mtl.BalancedModel(rich_network(), tasks(False), mtl.balancers.Fixed(WEIGHTS), at=at)
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)

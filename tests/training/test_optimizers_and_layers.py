@@ -58,6 +58,7 @@ def check_replicas(folder, replicas, *cases):
         optimizer_cases.check(values, optimizer_cases.variables_by_hand(case))
 
 
+@pytest.mark.slow
 def test_clipping_and_normalisation_on_two_replicas_are_those_by_hand(tmp_path):
     check_replicas(tmp_path, 2, "normalised")
 
