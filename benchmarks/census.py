@@ -145,12 +145,12 @@ def aucs(network, part):
     return {name: roc_auc_score(labels[name], found[name].ravel()) for name in found}
 
 
-def train(name, tasks, encoder, parts, seed, rate, options):
+def train(name, tasks, encoder, parts, seed, rate, width, options):
     """One network of one seed: its best validation score, its test AUCs, its parameters."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     inputs = embed(encoder, parts["train"][0])
-    network = build(name, inputs, tasks, fitted_width(name, inputs, tasks, options.budget))
+    network = build(name, inputs, tasks, width)
     plain = [dataclasses.replace(task, metrics=()) for task in tasks]
     network.compile(keras.optimizers.Adam(rate), **compile_args(plain))
     codes, labels = parts["train"]
@@ -175,10 +175,14 @@ def pick(labels, tasks):
 
 def run(name, tasks, encoder, parts, options):
     """Chooses the rate on the first seed, and takes the same rate for the others."""
-    tried = {rate: train(name, tasks, encoder, parts, 0, rate, options) for rate in options.rates}
+    width = fitted_width(name, embed(encoder, parts["train"][0]), tasks, options.budget)
+
+    def once(seed, rate):
+        return train(name, tasks, encoder, parts, seed, rate, width, options)
+
+    tried = {rate: once(0, rate) for rate in options.rates}
     rate = max(tried, key=lambda each: tried[each][0])
-    rest = [train(name, tasks, encoder, parts, k, rate, options) for k in range(1, options.seeds)]
-    runs = [tried[rate], *rest]
+    runs = [tried[rate], *(once(seed, rate) for seed in range(1, options.seeds))]
     return {task.name: [test[task.name] for _, test, _ in runs] for task in tasks}, rate, runs[0][2]
 
 

@@ -220,7 +220,7 @@ def test_some_of_the_tasks_are_balanced_as_if_they_were_all(name):
     np.testing.assert_allclose(some, alone, rtol=1e-6, atol=1e-7)
 
 
-@every_case
+@every_class
 def test_the_state_of_absent_tasks_stands_still(name):
     balancer, indices = VARIANTS[name].make(range(4)), [0, 2]
     result_of(balancer, random_jacobian(4), np.arange(1.0, 5.0))
@@ -237,7 +237,7 @@ def test_the_state_of_absent_tasks_stands_still(name):
         assert np.asarray(updates[balancer.previous.variable.path]).tolist() == [7, 2, 8, 4]
 
 
-@every_case
+@every_class
 def test_a_balancer_is_rebuilt_from_its_configuration(name):
     balancer = VARIANTS[name].make(range(3))
     balancer.bind(["c", "a", "b"])
@@ -260,7 +260,7 @@ class Holder(keras.Model):
         self.built = True
 
 
-@every_case
+@every_class
 def test_a_restored_balancer_goes_on_as_the_first_would_have(name, tmp_path):
     case, path = VARIANTS[name], str(tmp_path / "state.weights.h5")
     losses = np.random.default_rng(4).uniform(1, 2, size=(4, 3))
