@@ -204,14 +204,14 @@ def boosted(tasks, parts, seeds):
 def report(name, found, baseline, parameters, rate, seconds):
     cells = "".join(f"{np.mean(v):9.4f} +-{np.std(v, ddof=1):7.4f}" for v in found.values())
     gain = np.mean([np.mean(v) / np.mean(baseline[k]) - 1 for k, v in found.items()])
-    print(f"{name:18}{cells}{gain:+9.2%}{parameters:>11}{rate:>8}{seconds:7.0f}", flush=True)
+    print(f"{name:18}{cells}{gain:+9.2%}{parameters:>11}{rate:>13}{seconds:7.0f}", flush=True)
 
 
 def main(options):
     with tempfile.TemporaryDirectory() as scratch:
         encoder, tasks, parts = load(options.data_dir or scratch)
     head = "".join(f"{task.name:>19}" for task in tasks)
-    print(f"{'test AUC':18}{head}{'gain':>9}{'parameters':>11}{'rate':>8}{'s':>7}", flush=True)
+    print(f"{'test AUC':18}{head}{'gain':>9}{'parameters':>11}{'rate':>13}{'s':>7}", flush=True)
     baseline, count, rates, start = {}, 0, [], time.perf_counter()
     for task in tasks:
         alone, rate, size = run("single_task", [task], encoder, parts, options)

@@ -70,9 +70,7 @@ def main(options):
         variants = {
             "no shared layer": lambda: run(()),
             "hard sharing": lambda: run(body),
-            "hard sharing, UncertaintySoftmax": lambda: run(
-                body, mtl.balancers.UncertaintySoftmax()
-            ),
+            "hard sharing, Uncertainty": lambda: run(body, mtl.balancers.Uncertainty()),
         }
         return comparison.table(variants, options)
 

@@ -32,7 +32,8 @@ class BalancedModel(BalancedSteps):
     """Trains a network whose task weights a balancer finds at each step, inside `fit`.
 
     Wraps any functional model with named outputs, also one that was built without this
-    package. Which variables the tasks share is read off the graph: nobody declares it. One
+    package. Which variables the tasks share is read off the graph: nobody declares it. (The
+    columns of one task share what lies below the last layer with variables.) One
     forward pass and one backward pass through the towers give every task's gradient at the
     shared representation; what comes below depends on the balancer:
 
@@ -128,7 +129,9 @@ class BalancedModel(BalancedSteps):
         return self._tasks
 
     def _find_frontier(self) -> None:
-        self._parts = find_frontier(self.network, tuple(task.name for task in self._tasks))
+        names = tuple(task.name for task in self._tasks)
+        lone_columns = len(names) == 1 and self._tasks[0].columns is not None
+        self._parts = find_frontier(self.network, names, lone_columns=lone_columns)
 
     def compile(
         self,

@@ -127,18 +127,23 @@ def named_outputs(network: keras.Model) -> dict[str, Tensor]:
     return dict(zip(names, flat, strict=True))
 
 
-def find_frontier(network: keras.Model, names: tuple[str, ...]) -> Frontier:
+def find_frontier(
+    network: keras.Model, names: tuple[str, ...], *, lone_columns: bool = False
+) -> Frontier:
     """Finds the frontier between what several tasks use and what one task uses.
 
     A node of the graph belongs to the trunk if two or more outputs depend on it, and to a
-    task's tower if only that task's does.
+    task's tower if only that task's does. Columns of one task share all of its nodes: where
+    there is no other task, their tower is the last layer with variables and what follows it.
 
     Args:
         network: A functional model.
         names: The outputs that are tasks.
+        lone_columns: Whether the one task has columns.
     """
     outputs = {name: named_outputs(network)[name] for name in names}
-    users = _users(outputs)
+    below = _below_last_layer(outputs[names[0]]) if lone_columns else []
+    users = _users(outputs | {str(place): tensor for place, tensor in enumerate(below)})
     tensors: dict[int, Tensor] = {}
     reads: dict[str, tuple[int, ...]] = {}
     for name, output in outputs.items():
@@ -176,6 +181,14 @@ def _stops_gradient(operation: Any) -> bool:
 def _node(tensor: Tensor) -> Any:
     operation, node_index, _ = tensor._keras_history
     return operation._inbound_nodes[node_index]
+
+
+def _below_last_layer(output: Tensor) -> list[Tensor]:
+    """What the last layer with trainable variables on the way to an output reads."""
+    node = _node(output)
+    while not node.is_input and not _trainable([node]):
+        node = _node(node.input_tensors[0])
+    return list(node.input_tensors)
 
 
 def _users(outputs: dict[str, Tensor]) -> dict[int, tuple[Any, set[str]]]:

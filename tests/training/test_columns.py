@@ -26,7 +26,7 @@ def with_columns(names=COLUMNS, **options):
 def body(units=8):
     keras.utils.set_random_seed(0)
     x = keras.Input((4,))
-    return x, keras.layers.Dense(units, activation="tanh")(x)
+    return x, keras.layers.Dense(units, activation="tanh", name="body")(x)
 
 
 def network_of(tasks):
@@ -39,22 +39,33 @@ def one_tensor(balancer, **options):
     return problem.balanced(balancer, lambda: network_of(tasks), lambda: tasks, **options)
 
 
-def named(balancer, model, **options):
+def named(balancer, model, build=network_of, **options):
     """The same network with a named task for each column."""
-    tasks = [mtl.Task.binary(name, metrics=()) for name in [*COLUMNS, "z"]]
-    network = network_of(tasks)
-    kernel, bias = model.network.get_layer("assays_logits").get_weights()
-    for k, name in enumerate(COLUMNS):
-        layer = network.get_layer(f"{name}_logits")
-        layer.set_weights([kernel[:, k : k + 1], bias[k : k + 1]])
-    for layer in (network.layers[1], network.get_layer("z_logits")):
-        same = (
-            model.network.layers[1]
-            if layer is network.layers[1]
-            else model.network.get_layer("z_logits")
-        )
-        layer.set_weights(same.get_weights())
+    names = [*COLUMNS, *(task.name for task in model.tasks if task.columns is None)]
+    tasks = [mtl.Task.binary(name, metrics=()) for name in names]
+    network = build(tasks)
+    for layer in model.network.layers:
+        if layer.name == "assays_logits":
+            kernel, bias = layer.get_weights()
+            for k, name in enumerate(COLUMNS):
+                own = [kernel[:, k : k + 1], bias[k : k + 1]]
+                network.get_layer(f"{name}_logits").set_weights(own)
+        elif layer.weights:
+            network.get_layer(layer.name).set_weights(layer.get_weights())
     return problem.balanced(balancer, lambda: network, lambda: tasks, **options)
+
+
+def check_same(model, other):
+    for layer in model.network.layers:
+        if layer.name == "assays_logits":
+            heads = [other.network.get_layer(f"{name}_logits").get_weights() for name in COLUMNS]
+            same = [np.concatenate(parts, axis=-1) for parts in zip(*heads, strict=True)]
+        else:
+            same = other.network.get_layer(layer.name).get_weights() if layer.weights else []
+        for one, another in zip(layer.get_weights(), same, strict=True):
+            np.testing.assert_allclose(one, another, atol=1e-6, err_msg=layer.name)
+    expected = [*other.task_weights.values()]
+    np.testing.assert_allclose([*model.task_weights.values()], expected, atol=1e-5)
 
 
 def by_column(values):
@@ -85,17 +96,34 @@ def test_columns_are_trained_as_named_tasks_are(make, options, missing):
         ones = {"z": np.ones(len(x))}
         model.train_on_batch(x, {"assays": y, **z}, {"assays": w, **ones})
         other.train_on_batch(x, by_column(y) | z, by_column(w) | ones)
-    for one, same in zip(
-        model.network.layers[1].weights, other.network.layers[1].weights, strict=True
-    ):
-        np.testing.assert_allclose(one, same, atol=1e-6)
-    kernel = model.network.get_layer("assays_logits").get_weights()[0]
-    for k, name in enumerate(COLUMNS):
-        expected = other.network.get_layer(f"{name}_logits").get_weights()[0]
-        np.testing.assert_allclose(kernel[:, k : k + 1], expected, atol=1e-6)
+    check_same(model, other)
     assert list(model.task_weights) == [*(f"assays/{name}" for name in COLUMNS), "z"]
-    expected = [*other.task_weights.values()]
-    np.testing.assert_allclose([*model.task_weights.values()], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (balancers.MGDA, {}),
+        (balancers.PCGrad, {"at": "representation"}),
+        (balancers.GradDrop, {"every": 2}),
+    ],
+)
+def test_columns_of_a_lone_task_are_balanced_over_all_below_their_head(make, options):
+    def build(tasks):
+        x, features = body()
+        features = keras.layers.Dense(6, activation="tanh", name="above")(features)
+        return keras.Model(x, {task.name: task.output(features) for task in tasks})
+
+    lone = [with_columns(metrics=())]
+    model = problem.balanced(make(), lambda: build(lone), lambda: lone, **options)
+    before = model.network.get_layer("body").get_weights()
+    other = named(make(), model, build, **options)
+    x, y, w = arrays()
+    for _ in range(2):
+        model.train_on_batch(x, {"assays": y}, {"assays": w})
+        other.train_on_batch(x, by_column(y), by_column(w))
+    check_same(model, other)
+    assert np.abs(model.network.get_layer("body").get_weights()[0] - before[0]).max() > 1e-4
 
 
 def test_plain_keras_sums_the_means_of_columns():
