@@ -35,7 +35,7 @@ BUILDERS = {
     "soft_sharing": lambda w: {"body": (2 * w, w)},
     "hierarchical": lambda w: {"body": (2 * w, w), "levels": LEVELS},
     "cross_stitch": lambda w: {"body": (2 * w, w)},
-    "sluice": lambda w: {"body": (2 * w, w)},
+    "sluice": lambda w: {"body": (2 * w, 2 * w)},
     "nddr": lambda w: {"body": (2 * w, w)},
     "moe": lambda w: {"expert": (2 * w, w)},
     "mmoe": lambda w: {"expert": (2 * w, w)},
@@ -55,7 +55,7 @@ BUILDERS = {
     "aitm": lambda w: {"shared": (2 * w,), "tower": (w, 16)},
     "low_rank": lambda w: {"body": (2 * w, w)},
     "tensor_factorised": lambda w: {"body": (2 * w, w)},
-    "sparse": lambda w: {"body": (2 * w, w)},
+    "sparse": lambda w: {"tower": (2 * w, w, *TOWER)},
 }
 
 

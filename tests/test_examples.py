@@ -1,13 +1,17 @@
 """The examples and the benchmark, run as a user would run them, but for a few steps."""
 
+import importlib
 import pathlib
 import re
 import subprocess
 import sys
 
+import keras
 import matplotlib.image
 import numpy as np
 import pytest
+
+from keras_mtl import Task
 
 ROOT = pathlib.Path(__file__).parents[1]
 TASKS = ["income", "never_married", "college"]
@@ -102,3 +106,14 @@ def test_the_benchmark_of_steps_prints_ratios_to_stock_keras(tmp_path):
     rows = [line.split() for line in output.splitlines() if line.startswith("Equal")]
     assert [row[1:3] for row in rows] == [["losses", "1"], ["losses", "10"]]
     assert all(0.1 < float(row[4]) < 10 and row[5] == "1.05" for row in rows)
+
+
+@pytest.mark.slow
+def test_the_census_benchmark_builds_every_network_at_any_width(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    census = importlib.import_module("census")
+    tasks = [Task.binary("income", metrics=()), Task.binary("never_married", metrics=())]
+    for name in ["single_task", *census.BUILDERS]:
+        networks = [census.build(name, keras.Input((9,)), tasks, width) for width in (4, 5)]
+        sizes = [network.count_params() for network in networks]
+        assert sizes[0] < sizes[1], name
