@@ -82,7 +82,7 @@ def adashare(
     inputs, features = read_inputs(inputs, tasks)
 
     features = apply_part(stem, features, "shared_stem", activation, shared=True)
-    columns = Stack(name="shared_columns")([features] * len(tasks))
+    columns = Stack(name="shared_tasks")([features] * len(tasks))
     blocks = read_stages(body)
     for i, block in enumerate(blocks):
         policy = SelectOrSkip(
