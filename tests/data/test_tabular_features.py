@@ -203,3 +203,10 @@ def test_a_feature_space_with_crosses_hashes_and_buckets_is_served(tmp_path):
     path = saved_model(with_preprocessing(encoder, network), TASKS, tmp_path / "1")
     answers = tf.saved_model.load(path).signatures["serving_default"](**given)
     np.testing.assert_allclose(answers["won"], expected["won"], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["hard_sharing", "mmoe", "ple", "adashare", "ltb", "nddr"])
+def test_architectures_stand_on_embedded_columns(train, name):
+    features = embed_columns(tabular_encoder(train))
+    network = getattr(architectures, name)(features, TASKS)
+    assert set(network.output) == {"won", "lost"}
