@@ -195,7 +195,8 @@ def test_a_feature_space_with_crosses_hashes_and_buckets_is_served(tmp_path):
     batches = tf.data.Dataset.from_tensor_slices((columns, LABELS)).batch(3)
     network.fit(batches.map(lambda x, y: (encoder(x), y)), verbose=0)
     given = {name: tf.constant(column[:2, None]) for name, column in columns.items()}
-    served = with_preprocessing(encoder, network)(given)
+    as_it_comes = keras.Model(space.get_inputs(), space.get_encoded_features())
+    served = with_preprocessing(as_it_comes, network)(given)
     expected = network(space({name: column[:, 0] for name, column in given.items()}))
     for task in ("won", "lost"):
         assert served[task].shape == (2, 1)

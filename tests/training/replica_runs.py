@@ -16,7 +16,8 @@ import tensorflow as tf
 
 import keras_mtl as mtl
 
-# Every branch of the engine once; "all" runs every balancer in every way.
+# Each kind of balancer, at either place, also where weights are reused; "all" runs every balancer
+# in every way.
 QUICK = (
     "plain/keras",
     "Uncertainty/parameters/2",
