@@ -75,10 +75,9 @@ def pipelines(sets, features, batch_size):
 
 
 def read(dataset):
-    """Reads it once; microseconds an example."""
+    """Reads it once, without Python, as `fit` does; microseconds an example."""
     start = time.perf_counter()
-    for _ in dataset:
-        pass
+    dataset.reduce(0, lambda count, *_: count + 1)
     return (time.perf_counter() - start) / EXAMPLES * 1e6
 
 

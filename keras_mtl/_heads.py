@@ -34,7 +34,10 @@ class Head:
 
     def __call__(self, features: Tensor, name: str = "head") -> Tensor:
         """Maps `features` to a prediction with new layers whose names begin with `name`."""
-        logits = keras.layers.Dense(self.units, name=f"{name}_logits")(features)
+        return self.activate(keras.layers.Dense(self.units, name=f"{name}_logits")(features), name)
+
+    def activate(self, logits: Tensor, name: str = "head") -> Tensor:
+        """Maps logits `(batch, ..., units)` to a prediction."""
         activation = keras.layers.Activation(
             self.activation, dtype="float32", name=f"{name}_{self.activation}"
         )
@@ -53,4 +56,13 @@ class Head:
 def attach_head(head: Head | Recipe, features: Tensor, name: str) -> Tensor:
     """Ends a tower: the task's head, then a float32 `Identity` that carries the task's name."""
     prediction = head(features, name) if isinstance(head, Head) else head(features)
+    return _named(prediction, name)
+
+
+def attach_activation(head: Head, logits: Tensor, name: str) -> Tensor:
+    """As `attach_head`, from logits that were made already."""
+    return _named(head.activate(logits, name), name)
+
+
+def _named(prediction: Tensor, name: str) -> Tensor:
     return keras.layers.Identity(dtype="float32", name=name)(prediction)

@@ -9,6 +9,7 @@ from keras_mtl._heads import Head
 from keras_mtl._tasks import Task
 from keras_mtl._types import Recipe, Tensor
 from keras_mtl.architectures._graph import new_nodes
+from keras_mtl.architectures._side_by_side import side_by_side
 
 Part: TypeAlias = Sequence[int] | Recipe
 """Units, or a recipe `features -> features` that makes new layers at each call."""
@@ -117,12 +118,16 @@ def end_towers(
         Predictions by the name of the task: the outputs of the network.
     """
     outputs = {}
+    if is_units(tower):  # many that are alike are computed together
+        outputs = side_by_side(check_units(tower, "tower"), features, tasks, activation)
     for task in tasks:
-        top = apply_part(tower, features[task.name], f"{task.name}_tower", activation)
-        if isinstance(task.head, Head):
-            check_features(top, f"{task.name}_head")
-        outputs[task.name] = task.output(top)
+        if task.name not in outputs:
+            top = apply_part(tower, features[task.name], f"{task.name}_tower", activation)
+            if isinstance(task.head, Head):
+                check_features(top, f"{task.name}_head")
+            outputs[task.name] = task.output(top)
         check_rank(task, outputs[task.name])
+    outputs = {task.name: outputs[task.name] for task in tasks}
     check_own_weights(outputs, features.values())
     return outputs
 

@@ -12,6 +12,7 @@ from keras_mtl.data._plan import Ids
 
 _CHUNK = 512  # examples that are filled in at once: calling a function costs more than its work
 _CHUNK_BYTES = 2**22
+_BATCHES = 8
 
 
 def choose_elements(
@@ -51,9 +52,14 @@ def choose_batches(
         pack = _pack(groups, filler(name, layout, tasks))
         chunks = _map(dataset.batch(_chunk(layout)), pack)
         parts.append(chunks.rebatch(lengths.get(place, [1])))
-    batches = choose(parts, order).rebatch(batch_size, drop_remainder=drop_remainder)
-    shuffled = np.random.default_rng(seed).permutation(batch_size)
-    return _map(batches, _unpack(groups, [task.name for task in tasks], shuffled))
+    # Several batches are finished at once, for the same reason as examples are filled in so.
+    together = max(1, min(_BATCHES, _CHUNK_BYTES // (max(layout.bytes, 1) * batch_size)))
+    ranks = _strewn(batch_size, together, seed)
+    finish = _unpack(groups, [task.name for task in tasks], ranks)
+    finished = _map(choose(parts, order).rebatch(batch_size * together), finish)
+    if together > 1 or drop_remainder:
+        finished = finished.rebatch(batch_size, drop_remainder=drop_remainder)
+    return finished
 
 
 def _map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
@@ -106,14 +112,21 @@ def _pack(groups: Sequence[Sequence[str]], fill: Callable[..., Any]) -> Callable
     return pack
 
 
+def _strewn(batch_size: int, batches: int, seed: int) -> Ids:
+    """A rank for each row of some batches: the rows of a batch in random order, then the next."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.permutation(batch_size) - i * batch_size for i in range(batches)])
+
+
 def _unpack(
-    groups: Sequence[Sequence[str]], tasks: Sequence[str], order: Ids
+    groups: Sequence[Sequence[str]], tasks: Sequence[str], ranks: Ids
 ) -> Callable[..., Any]:
     """Undoes `_pack`, and strews the rows of each set over the batch, for replicas' sake."""
 
     def unpack(x: Any, *stacks: Any) -> Any:
         rows = tf.shape(tf.nest.flatten(x)[0])[0]
-        places = tf.boolean_mask(order, order < tf.cast(rows, tf.int64))
+        ordered = tf.constant(ranks, tf.int32)[:rows]
+        places = tf.math.top_k(ordered, rows).indices  # the highest rank first
         x, stacks = tf.nest.map_structure(lambda rows: tf.gather(rows, places), (x, stacks))
         parts = []
         for stack in stacks:

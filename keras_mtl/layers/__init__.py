@@ -33,6 +33,7 @@ from keras_mtl.layers._sub_network_routing import SubNetworkRouting
 from keras_mtl.layers._subspace_orthogonality import SubspaceOrthogonality
 from keras_mtl.layers._task_relations import TaskRelations
 from keras_mtl.layers._total_logit import TotalLogit
+from keras_mtl.layers._towers import Towers
 from keras_mtl.layers._weight_ties import WeightTies
 
 __all__ = [
@@ -71,5 +72,6 @@ __all__ = [
     "TaskEmbedding",
     "TaskRelations",
     "TotalLogit",
+    "Towers",
     "WeightTies",
 ]

@@ -28,14 +28,18 @@ def spread(initializer: Any, count: int) -> list[Draw]:
     return [type(initializer).from_config({**config, "seed": each}) for each in seeds]
 
 
-def stacked(initializers: Sequence[Draw]) -> Draw:
+def stacked(initializers: Sequence[Draw], axis: int = 1) -> Draw:
     """An initializer of `(in, count, units)` that sees one `(in, units)` at a time.
+
+    Args:
+        initializers: One for each of the kernels.
+        axis: Where the axis of the kernels stands: 0 for `(count, in, units)`.
 
     `VarianceScaling` reads a rank-3 kernel as a convolution, and its fan-in as in x count.
     """
 
     def initialize(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
-        own = (shape[0], shape[2])
-        return ops.stack([draw(own, dtype=dtype) for draw in initializers], axis=1)
+        own = (*shape[:axis], *shape[axis + 1 :])
+        return ops.stack([draw(own, dtype=dtype) for draw in initializers], axis=axis)
 
     return initialize

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier import Forward, Frontier
+from keras_mtl.training._slices import Entry, Slice, gradients_of, wholes
 from keras_mtl.training._statistics import Row, present, sum_of_finite
 
 
@@ -47,17 +48,26 @@ class Backward:
         if not parts.entangled:
             return
         # The graph's nodes do not tell whose a variable is, but its gradients do.
-        variables = list({id(v): v for group in [self.shared, *self.own] for v in group}.values())
+        groups = [self.shared, *parts.own.values()]
+        variables = list(
+            {id(v): v for group in groups for v in group if not isinstance(v, Slice)}.values()
+        )
         reached = [self._gradient([loss], variables) for loss in self._losses]
+        # A bundle is one operation, through which each loss reaches all that lies below it.
         users = [
-            [k for k, row in enumerate(reached) if row[i] is not None]
-            for i in range(len(variables))
+            [
+                k
+                for k, (name, row) in enumerate(zip(parts.own, reached, strict=True))
+                if row[i] is not None and name in parts.users[id(variable)]
+            ]
+            for i, variable in enumerate(variables)
         ]
         pairs = list(zip(variables, users, strict=True))
         self.shared = [variable for variable, tasks in pairs if len(tasks) > 1]
         own = [
             [variable for variable, tasks in pairs if tasks == [k]]
-            for k in range(len(self._losses))
+            + [each for each in mine if isinstance(each, Slice)]  # whose it is, is known
+            for k, mine in enumerate(parts.own.values())
         ]
         self.own = self._by_loss(own, [])
 
@@ -72,11 +82,12 @@ class Backward:
         return [of_losses[start] for start in starts]
 
     def _gradient(self, targets: list[Tensor], sources: list[Any], seeds: Any = None) -> Row:
-        plain = [getattr(source, "value", source) for source in sources]
-        if not targets or not plain:
-            return [None] * len(plain)
-        gradients: Row = self._tape.gradient(targets, plain, output_gradients=seeds)
-        return gradients
+        if not targets or not sources:
+            return [None] * len(sources)
+        given = wholes(sources)
+        plain = [getattr(source, "value", source) for source in given]
+        found = self._tape.gradient(targets, plain, output_gradients=seeds)
+        return gradients_of(sources, given, found)
 
     def _seeds(self, weights: Tensor) -> list[Tensor]:
         if self.scale is not None:
@@ -98,8 +109,10 @@ class Backward:
         """
         if self._parts.entangled:
             rows = [
-                self._gradient([loss], [*present(copies), *own], [seed])
+                # Each loss has its own gradient of what a bundle's variable holds of all.
+                [each.tensor if isinstance(each, Entry) else each for each in row]
                 for loss, copies, own, seed in self._tasks(weights)
+                for row in [self._gradient([loss], [*present(copies), *own], [seed])]
             ]
         else:
             sources = [[*present(copies), *own] for _, copies, own, _ in self._tasks(weights)]

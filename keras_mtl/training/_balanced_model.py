@@ -160,11 +160,12 @@ class BalancedModel(BalancedSteps):
         check_normalization(self.network, self.balancer, self.at, self.every)
         self._find_frontier()  # layers may have been frozen or thawed since
         prefix = f"{self.output_names[0]}_" if len(self._tasks) == 1 else ""
+        grouped = {name for group in self._metric_groups for name in group.tasks}
         super().compile(
             optimizer,
             weighted_metrics={
                 # The mean loss is known already; Keras would compute it again.
-                task.name: task.make_metrics(prefix=prefix)[:-1]
+                task.name: [] if task.name in grouped else task.make_metrics(prefix=prefix)[:-1]
                 for task in self._tasks
             },
             run_eagerly=run_eagerly,

@@ -16,7 +16,8 @@ from keras_mtl.training import _rules
 from keras_mtl.training._backward import Backward
 from keras_mtl.training._batches import deal_out
 from keras_mtl.training._extra_forward import forward_with, state_before, with_preference
-from keras_mtl.training._frontier import Frontier
+from keras_mtl.training._frontier import Frontier, named_outputs
+from keras_mtl.training._metric_groups import MetricGroup, group_metrics
 from keras_mtl.training._own_draws import own_draws
 from keras_mtl.training._statistics import add
 from keras_mtl.training._step import Outcome, Step
@@ -41,6 +42,7 @@ class BalancedSteps(keras.Model):
     _tasks: tuple[Task, ...]
     _task_losses: TaskLosses
     _parts: Frontier
+    _metric_groups: list[MetricGroup]
     _evaluating: bool
 
     def _make_state(self) -> None:
@@ -61,6 +63,7 @@ class BalancedSteps(keras.Model):
             name="left_out", shape=(len(names),), dtype="int32", initializer="zeros", **same
         )
         self._means = TaskMeans({t.name: len(t.loss_names) for t in self._tasks})
+        self._metric_groups = group_metrics(self._tasks, named_outputs(self.network))
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """One balanced step; Keras calls it on each replica."""
@@ -178,6 +181,8 @@ class BalancedSteps(keras.Model):
         return {name: value for name, value in logs.items() if name not in weights}
 
     def _logs(self, *batch: Any) -> dict[str, Tensor]:
+        for group in self._metric_groups:
+            group.update_state(*batch[1:])
         logs: dict[str, Tensor] = self.compute_metrics(*batch)
         # Keras averages the logs of workers along an axis that scalars do not have.
         return {k: v[None] for k, v in logs.items()} if several_workers() else logs

@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._types import Tensor
+from keras_mtl.training._bundle import Bundle, find_bundles
+from keras_mtl.training._slices import Slice
 from keras_mtl.training._statistics import Row
 
 
@@ -34,12 +36,16 @@ class Frontier:
 
     Attributes:
         trunk: Maps the network's inputs to the tensors of the frontier, a list.
-        towers: Maps, for each task, what it reads of the frontier to its prediction.
+        towers: Maps, for each task, what it reads of the frontier to its prediction, or to what
+            a bundle reads for it.
+        bundles: Layers that compute the towers of several tasks together.
+        exits: Maps, for the tasks of bundles, what these make for them to their prediction.
         reads: The positions in the frontier that each task reads.
         differentiable: For each tensor of the frontier, whether trainable variables lie
             behind it: only those carry a gradient into the trunk.
         shared: Trainable variables of the trunk.
-        own: Trainable variables of each task's tower.
+        own: Trainable variables of each task's tower; slices of those of bundles.
+        users: The tasks that a variable leads to in the graph, by its identity; not of bundles.
         tied: Whether one variable is used in several of these places (a layer that two towers
             call), so that the parts do not tell whose it is.
         branched: Whether an operation of the trunk has several outputs (a nested model with
@@ -49,10 +55,13 @@ class Frontier:
 
     trunk: keras.Model
     towers: dict[str, Tower]
+    bundles: list[Bundle]
+    exits: dict[str, Tower]
     reads: dict[str, tuple[int, ...]]
     differentiable: tuple[bool, ...]
     shared: list[keras.Variable]
-    own: dict[str, list[keras.Variable]]
+    own: dict[str, list[keras.Variable | Slice]]
+    users: dict[int, set[str]]
     tied: bool
     branched: bool
     walled: bool
@@ -87,6 +96,10 @@ def split_forward(
         mine = {i: _copy(tensors[i]) if i in positions else tensors[i] for i in reads}
         predictions[name] = parts.towers[name].run([mine[i] for i in reads], training)
         copies.append([mine.get(i) for i in positions])
+    for bundle in parts.bundles:
+        made = bundle.run([predictions[name] for name in bundle.tasks], training)
+        for name, tensor in zip(bundle.tasks, made, strict=True):
+            predictions[name] = parts.exits[name].run([tensor], training)
     return predictions, Forward([tensors[i] for i in positions], copies)
 
 
@@ -143,19 +156,27 @@ def find_frontier(
     """
     outputs = {name: named_outputs(network)[name] for name in names}
     below = _below_last_layer(outputs[names[0]]) if lone_columns else []
-    users = _users(outputs | {str(place): tensor for place, tensor in enumerate(below)})
+    roots = outputs | {str(place): tensor for place, tensor in enumerate(below)}
+    bundles = find_bundles(outputs, _users(roots, {}))
+    bundled = {name: bundle for bundle in bundles.values() for name in bundle.tasks}
+    users = _users(roots, bundles)
     tensors: dict[int, Tensor] = {}
     reads: dict[str, tuple[int, ...]] = {}
     for name, output in outputs.items():
-        edge = _edge(output, name, users)
+        edge = _edge(output, name, users, bundles)
         tensors.update(edge)
         order = list(tensors)
         reads[name] = tuple(sorted(order.index(key) for key in edge))
     frontier = list(tensors.values())
-    towers = {name: Tower([frontier[i] for i in reads[name]], outputs[name]) for name in names}
+    ends = {name: bundled[name].begin(name) if name in bundled else outputs[name] for name in names}
+    towers = {name: Tower([frontier[i] for i in reads[name]], ends[name]) for name in names}
+    exits = {name: Tower([bundle.end(name)], outputs[name]) for name, bundle in bundled.items()}
     trunk_nodes = [node for node, tasks in users.values() if len(tasks) > 1]
-    own = {
-        name: _trainable([node for node, tasks in users.values() if tasks == {name}])
+    own: dict[str, list[keras.Variable | Slice]] = {
+        name: [
+            *_trainable([node for node, tasks in users.values() if tasks == {name}]),
+            *(bundled[name].slices(name) if name in bundled else []),
+        ]
         for name in names
     }
     shared = _trainable(trunk_nodes)
@@ -163,10 +184,13 @@ def find_frontier(
     return Frontier(
         trunk=keras.Model(network._inputs_struct, frontier),
         towers=towers,
+        bundles=list(bundles.values()),
+        exits=exits,
         reads=reads,
         differentiable=tuple(_differentiable(tensor) for tensor in frontier),
         shared=shared,
         own=own,
+        users=_users_of_variables(users),
         tied=sum(map(len, groups)) > len({id(v) for group in groups for v in group}),
         branched=any(len(node.output_tensors) > 1 for node in trunk_nodes if not node.is_input),
         walled=any(_stops_gradient(node.operation) for node, _ in users.values()),
@@ -191,26 +215,42 @@ def _below_last_layer(output: Tensor) -> list[Tensor]:
     return list(node.input_tensors)
 
 
-def _users(outputs: dict[str, Tensor]) -> dict[int, tuple[Any, set[str]]]:
-    """Every node of the graph, by identity, with the tasks that depend on it."""
+def _users(
+    outputs: dict[str, Tensor], bundles: dict[int, Bundle]
+) -> dict[int, tuple[Any, set[str]]]:
+    """Every node of the graph, by identity, with the tasks that depend on it; not bundles."""
     users: dict[int, tuple[Any, set[str]]] = {}
     for name, output in outputs.items():
-        todo = [_node(output)]
+        todo = [output]
         while todo:
-            node = todo.pop()
+            tensor = _above_bundle(todo.pop(), bundles)
+            node = _node(tensor)
             _, tasks = users.setdefault(id(node), (node, set()))
             if name not in tasks:
                 tasks.add(name)
-                todo.extend(_node(tensor) for tensor in node.input_tensors)
+                todo.extend(node.input_tensors)
     return users
 
 
-def _edge(output: Tensor, name: str, users: dict[int, tuple[Any, set[str]]]) -> dict[int, Tensor]:
+def _above_bundle(tensor: Tensor, bundles: dict[int, Bundle]) -> Tensor:
+    """What a bundle makes this tensor of; the tensor itself where no bundle has made it."""
+    bundle = bundles.get(id(_node(tensor)))
+    if bundle is None:
+        return tensor
+    return bundle.begin(bundle.tasks[tensor._keras_history[2]])
+
+
+def _edge(
+    output: Tensor,
+    name: str,
+    users: dict[int, tuple[Any, set[str]]],
+    bundles: dict[int, Bundle],
+) -> dict[int, Tensor]:
     """The tensors at which one task's tower begins: made by the trunk, or inputs."""
     edge: dict[int, Tensor] = {}
     todo, seen = [output], set()
     while todo:
-        tensor = todo.pop()
+        tensor = _above_bundle(todo.pop(), bundles)
         node = _node(tensor)
         if node.is_input or users[id(node)][1] != {name}:
             edge[id(tensor)] = tensor
@@ -229,8 +269,16 @@ def _trainable(nodes: list[Any]) -> list[keras.Variable]:
     return list(variables.values())
 
 
+def _users_of_variables(users: dict[int, tuple[Any, set[str]]]) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {}
+    for node, tasks in users.values():
+        for variable in _trainable([node]):
+            found.setdefault(id(variable), set()).update(tasks)
+    return found
+
+
 def _differentiable(tensor: Tensor) -> bool:
     if not keras.backend.is_float_dtype(tensor.dtype):
         return False
-    nodes = [node for node, _ in _users({"": tensor}).values()]
+    nodes = [node for node, _ in _users({"": tensor}, {}).values()]
     return bool(_trainable(nodes))

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
+from keras_mtl.training._slices import Entry, change_rows
 
 Row: TypeAlias = list[Tensor | None]
 """One task's gradients, a tensor for each thing; `None` where the task does not reach it."""
@@ -22,6 +23,8 @@ def present(row: Row) -> list[Tensor]:
 
 def values(gradient: Tensor) -> Tensor:
     """The numbers of a gradient, which for an embedding is a sparse one."""
+    if isinstance(gradient, Entry):
+        return gradient.tensor
     return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
@@ -41,6 +44,8 @@ def add(gradient: Tensor, more: Tensor | None) -> Tensor:
 
 def dense(gradient: Tensor) -> Tensor:
     """A gradient as one float32 tensor; entries of a sparse one with the same row add up."""
+    if isinstance(gradient, Entry):
+        gradient = gradient.tensor
     if isinstance(gradient, tf.IndexedSlices):
         shape = tf.cast(gradient.dense_shape, tf.int64)
         indices = tf.cast(gradient.indices, tf.int64)[:, None]
@@ -68,15 +73,31 @@ def keep_finite(finite: Tensor, stacked: Stack, rows: list[Row]) -> tuple[Stack,
 
 def zero_rows(which: Tensor, rows: list[Row]) -> list[Row]:
     """Makes the gradients of some tasks, bool `[K]`, zero."""
-    return [
-        [
-            None
-            if g is None
-            else _with_values(g, tf.where(which[k], tf.zeros_like(values(g)), values(g)))
-            for g in row
-        ]
-        for k, row in enumerate(rows)
-    ]
+    flags = tf.unstack(which)
+
+    def without(flag: Tensor, gradient: Tensor) -> Tensor:
+        numbers = values(gradient)
+        return _with_values(gradient, tf.where(flag, tf.zeros_like(numbers), numbers))
+
+    return change_rows(
+        rows,
+        lambda k, gradient: without(flags[k], gradient),
+        lambda places, whole: without(_along_first(tf.gather(which, places), whole), whole),
+    )
+
+
+def scale_rows(weights: Tensor, rows: list[Row]) -> list[Row]:
+    """The gradients of each task times its weight."""
+
+    def scaled(places: list[int], whole: Tensor) -> Tensor:
+        return whole * tf.cast(_along_first(tf.gather(weights, places), whole), whole.dtype)
+
+    return change_rows(rows, lambda k, gradient: times(weights[k], gradient), scaled)
+
+
+def _along_first(numbers: Tensor, like: Tensor) -> Tensor:
+    """A number for each entry of the first axis, to be broadcast over the others."""
+    return tf.reshape(numbers, [-1] + [1] * (like.shape.rank - 1))
 
 
 def branch(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
@@ -89,12 +110,26 @@ def branch(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], A
     def flat(make: Callable[[], Any]) -> list[Tensor]:
         nest = make()
         like.append(nest)
-        return [values(g) for g in tf.nest.flatten(nest) if g is not None]
+        leaves = [g for g in tf.nest.flatten(nest) if g is not None]
+        alone = [values(g) for g in leaves if not isinstance(g, Entry)]
+        return [*alone, *_wholes(leaves).values()]
 
     chosen = iter(tf.cond(condition, lambda: flat(then), lambda: flat(otherwise)))
-    return tf.nest.map_structure(
-        lambda g: None if g is None else _with_values(g, next(chosen)), like[0]
-    )
+    leaves = tf.nest.flatten(like[0])
+    plain = [
+        None if g is None or isinstance(g, Entry) else _with_values(g, next(chosen)) for g in leaves
+    ]
+    new = dict(zip(_wholes(leaves), chosen, strict=True))
+    leaves = [
+        Entry(new[id(g.whole)], g.index) if isinstance(g, Entry) else each
+        for g, each in zip(leaves, plain, strict=True)
+    ]
+    return tf.nest.pack_sequence_as(like[0], leaves)
+
+
+def _wholes(leaves: list[Any]) -> dict[int, Tensor]:
+    """What entries are of, each once, by identity."""
+    return {id(g.whole): g.whole for g in leaves if isinstance(g, Entry)}
 
 
 def _with_values(gradient: Tensor, new: Tensor) -> Tensor:

@@ -12,7 +12,16 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer
 from keras_mtl.training import _rules
 from keras_mtl.training._backward import Backward
-from keras_mtl.training._statistics import Row, Stack, nearest_weights, of_tasks, stack, times
+from keras_mtl.training._slices import joined
+from keras_mtl.training._statistics import (
+    Row,
+    Stack,
+    nearest_weights,
+    of_tasks,
+    scale_rows,
+    stack,
+    times,
+)
 
 
 @dataclasses.dataclass
@@ -78,14 +87,15 @@ class Step(abc.ABC):
     ) -> Outcome:
         """The outcome, from weights `[K]` and gradients without those of tasks not finite."""
         if self.scale_towers and scalar is None:  # a scalar has weighted them already
-            towers = [[times(weights[k], g) for g in row] for k, row in enumerate(towers)]
+            towers = scale_rows(weights, towers)
         groups = [self.backward.shared, *self.backward.own]
-        gradients = {}
+        pairs = []
         for variables, row in zip(groups, [shared, *towers], strict=True):
             for variable, gradient in zip(variables, row, strict=True):
                 if gradient is None:
                     raise ValueError(unreached(variable))
-                gradients[id(variable)] = gradient
+                pairs.append((variable, gradient))
+        gradients = {id(variable): gradient for variable, gradient in joined(pairs)}
         took_part = self.present & finite
         broken = left_out = self.labelled & ~took_part
         if self.backward.scale is not None:

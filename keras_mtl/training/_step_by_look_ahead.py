@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
+from keras_mtl.training._slices import joined
 from keras_mtl.training._statistics import Row, Stack, combine, dense, gramian, keep_finite
 from keras_mtl.training._step import Outcome, finite_part
 from keras_mtl.training._step_at_parameters import ParameterStep
@@ -67,7 +68,7 @@ class LookAheadStep(ParameterStep):
         ]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([value for _, value in pairs])
-            parts, raw, counts = self.losses_at(pairs)
+            parts, raw, counts = self.losses_at(joined(pairs))
         usable = (counts > 0.0) & tf.math.is_finite(raw)
         shared_rows, own_rows = [], []
         for part, mine in zip(parts, moved[1:], strict=True):

@@ -48,19 +48,24 @@ class TaskMeans(keras.metrics.Metric):
         sums, counts = self.sums[0::2], self.sums[1::2]
         losses, weights = ops.unstack(ops.divide_no_nan(sums, counts), axis=0)
         means: dict[str, Tensor] = {}
+        each_loss, each_weight = (ops.unstack(values) for values in (losses, weights))
         first = 0
         for name, size in self.sizes.items():
             mine = slice(first, first + size)
             first += size
+            if size == 1:
+                loss = each_loss[mine.start]
+                means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss}
+                means[f"{name}_weight"] = each_weight[mine.start]
+                continue
             known = counts[0, mine] > 0
             loss = _mean(losses[mine], known)
             # Under plain Keras the mean over labels has the second name.
             means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss}
             means[f"{name}_weight"] = _mean(weights[mine], counts[1, mine] > 0)
-            if size > 1:
-                means[f"{name}_worst_loss"] = ops.max(ops.where(known, losses[mine], 0.0))
-                least = ops.min(ops.where(known, losses[mine], float("inf")))
-                means[f"{name}_best_loss"] = ops.where(ops.any(known), least, 0.0)
+            means[f"{name}_worst_loss"] = ops.max(ops.where(known, losses[mine], 0.0))
+            least = ops.min(ops.where(known, losses[mine], float("inf")))
+            means[f"{name}_best_loss"] = ops.where(ops.any(known), least, 0.0)
         return means
 
 

@@ -1,0 +1,207 @@
+"""Towers that one layer computes are trained as towers of separate layers are."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_mtl as mtl
+from keras_mtl import architectures, balancers, layers
+
+TASKS = [
+    mtl.Task.binary("z"),
+    mtl.Task.regression("r", weight=0.5),
+    mtl.Task.multiclass("m", 3),  # has a tower of its own
+    mtl.Task.binary("a"),
+]
+SIDE_BY_SIDE = ["z", "r", "a"]
+
+
+def body(wall=False):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,))
+    features = keras.layers.Dense(8, activation="tanh", name="shared_0")(x)
+    features = keras.layers.Dense(8, activation="tanh", name="shared_1")(features)
+    gates = {
+        t.name: keras.layers.Dense(8, activation="sigmoid", name=f"{t.name}_gate") for t in TASKS
+    }
+    # The last feature of z is gated by what no gradient passes: only gradients tell who shares.
+    source = layers.StopGradient()(features) if wall else x
+    return x, {name: features * gate(source) for name, gate in gates.items()}
+
+
+def own_tower(task, features):
+    features = keras.layers.Dense(5, activation="tanh", name=f"{task.name}_tower")(features)
+    return task.output(features)
+
+
+def separate(wall=False):
+    x, features = body(wall)
+    return keras.Model(x, {task.name: own_tower(task, features[task.name]) for task in TASKS})
+
+
+def together(wall=False):
+    """The same network, with the same weights."""
+    x, features = body(wall)
+    towers = layers.Towers((5, 1), "tanh", name="towers")
+    made = dict(zip(SIDE_BY_SIDE, towers([features[n] for n in SIDE_BY_SIDE]), strict=True))
+    outputs = {}
+    for task in TASKS:
+        if task.name in made:
+            prediction = task.head.activate(made[task.name], task.name)
+            outputs[task.name] = keras.layers.Identity(name=task.name)(prediction)
+        else:
+            outputs[task.name] = own_tower(task, features[task.name])
+    network = keras.Model(x, outputs)
+    of = separate(wall)
+    for variable in network.trainable_variables:
+        if "towers" not in variable.path:
+            layer, name = variable.path.split("/")
+            variable.assign(getattr(of.get_layer(layer), name))
+    towers.set_weights(towers_of(of))
+    return network
+
+
+def towers_of(network):
+    """The weights of separate towers, as `Towers` has them."""
+    parts = [(part, kind) for part in ("tower", "logits") for kind in ("kernel", "bias")]
+    return [
+        np.stack([np.array(getattr(network.get_layer(f"{n}_{part}"), k)) for n in SIDE_BY_SIDE])
+        for part, k in parts
+    ]
+
+
+def data(batches=3):
+    """Most labels of r are missing; z has none in the second batch."""
+    rng = np.random.default_rng(1)
+    for i in range(batches):
+        x = rng.normal(size=(16, 4)).astype("float32")
+        y = {
+            "z": (x[:, :1] > 0).astype("float32"),
+            "r": x[:, 1:2] - x[:, 2:3],
+            "m": rng.integers(0, 3, 16),
+            "a": (x[:, 3:] > x[:, :1]).astype("float32"),
+        }
+        w = {name: np.ones(16, "float32") for name in y}
+        w["r"][i + 2 :] = 0.0
+        w["z"][:] = float(i != 1)
+        yield x, y, w
+
+
+def train(network, balancer, broken=None, **options):
+    model = mtl.BalancedModel(network, TASKS, balancer, **options)
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    for i, (x, y, w) in enumerate(data()):
+        if broken is not None and i == 1:
+            y["a"][3] = broken
+        model.train_on_batch(x, y, w)
+    return model
+
+
+def check_equal(one, other, tolerance=2e-5):
+    """The variables of a network with separate towers and of one that has them together."""
+    for variable in one.trainable_variables:
+        layer = variable.path.split("/")[0]
+        if layer.endswith("_gate") or not any(layer.startswith(f"{n}_") for n in SIDE_BY_SIDE):
+            same = getattr(other.get_layer(layer), variable.name)
+            np.testing.assert_allclose(same, variable, atol=tolerance, err_msg=variable.path)
+    found = other.get_layer("towers").get_weights()
+    for mine, theirs in zip(found, towers_of(one), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=tolerance)
+
+
+CASES = {
+    "Equal": (balancers.Equal, {}),
+    "MGDA": (balancers.MGDA, {}),
+    "PCGrad, representation": (balancers.PCGrad, {"at": "representation", "every": 2}),
+    "CAGrad, scaled": (balancers.CAGrad, {"scale_towers": True, "every": 2}),
+    "GradDrop": (balancers.GradDrop, {}),
+    "SDMGrad": (balancers.SDMGrad, {}),
+    "DWA": (balancers.DWA, {}),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "wall"),
+    [*((case, False) for case in CASES), ("MGDA", True), ("GradDrop", True), ("DWA", True)],
+)
+def test_they_are_balanced_as_separate_towers(case, wall):
+    kind, options = CASES[case]
+    models = [train(make(wall), kind(), **options) for make in (separate, together)]
+    check_equal(*(model.network for model in models))
+    weights = [list(model.task_weights.values()) for model in models]
+    np.testing.assert_allclose(*weights, rtol=1e-4)
+    assert {v.path for v in models[0]._parts.shared} == {v.path for v in models[1]._parts.shared}
+
+
+@pytest.mark.parametrize("at", ["parameters", "representation"])
+def test_a_task_that_is_not_finite_leaves_the_other_towers_alone(at):
+    models = [train(make(), balancers.MGDA(), np.inf, at=at) for make in (separate, together)]
+    assert [model.left_out["a"] for model in models] == [1, 1]
+    check_equal(*(model.network for model in models))
+
+
+def test_the_step_that_is_looked_ahead_to_moves_all_towers():
+    parts = keras.tree.map_structure(lambda *each: np.concatenate(each), *data())
+    batches = tf.data.Dataset.from_tensor_slices(parts).batch(16)
+    models = []
+    for make in (separate, together):
+        model = mtl.BalancedModel(make(), TASKS, balancers.MOML())
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        model.fit(batches, balance_data=batches, verbose=0)
+        models.append(model.network)
+    check_equal(*models)
+
+
+def test_what_leads_to_several_tasks_is_no_tower():
+    """A tower whose output another task reads as well is shared, and so is the layer."""
+    x, features = body()
+    z, r, a = layers.Towers((1,), name="towers")([features[n] for n in SIDE_BY_SIDE])
+    outputs = {"z": z, "r": r + a, "a": a}
+    heads = {n: keras.layers.Identity(name=n)(each) for n, each in outputs.items()}
+    tasks = [mtl.Task.regression(name) for name in outputs]
+    model = mtl.BalancedModel(keras.Model(x, heads), tasks, balancers.MGDA())
+    assert not model._parts.bundles
+    assert "towers/kernel_0" in {variable.path for variable in model._parts.shared}
+
+
+MANY = [mtl.Task.binary(f"task_{7 * i % 10}") for i in range(10)]
+
+
+@pytest.mark.parametrize("builder", ["hard_sharing", "mmoe", "ple"])
+def test_many_towers_alike_are_computed_together(builder):
+    network = getattr(architectures, builder)(keras.Input((4,)), MANY, tower=(6,))
+    kernels = [kernel.shape[0] for kernel in network.get_layer("towers_0").kernels]
+    assert kernels == [10, 10]
+    model = mtl.BalancedModel(network, MANY, balancers.MGDA())
+    assert [bundle.tasks for bundle in model._parts.bundles] == [tuple(t.name for t in MANY)]
+    assert not any("towers" in variable.path for variable in model._parts.shared)
+
+
+def test_each_output_comes_from_its_own_tower():
+    network = architectures.hard_sharing(keras.Input((4,)), MANY, tower=(6,))
+    x = np.ones((2, 4), "float32")
+    before = network.predict(x, verbose=0)
+    bias = network.get_layer("towers_0").biases[-1]
+    for i, task in enumerate(MANY):
+        start = np.array(bias)
+        bias.assign(start + np.eye(10, dtype="float32")[i][:, None])
+        after = network.predict(x, verbose=0)
+        bias.assign(start)
+        assert {name for name in after if np.any(after[name] != before[name])} == {task.name}
+
+
+def test_towers_of_other_kinds_stay_apart():
+    kinds = [*MANY[:7], *(mtl.Task.multiclass(f"class_{i}", 3) for i in range(8))]
+    network = architectures.hard_sharing(keras.Input((4,)), kinds, tower=(6,))
+    towers = [layer for layer in network.layers if isinstance(layer, layers.Towers)]
+    assert [(t.units, t.kernels[0].shape[0]) for t in towers] == [((6, 3), 8)]
+    assert all(network.get_layer(f"{task.name}_tower_0") for task in MANY[:7])
+
+
+def test_a_recipe_gives_each_of_many_tasks_layers_of_its_own():
+    def tower(features):
+        return keras.layers.Dense(6)(features)
+
+    network = architectures.hard_sharing(keras.Input((4,)), MANY, tower=tower)
+    assert not any(isinstance(layer, layers.Towers) for layer in network.layers)
