@@ -1,0 +1,157 @@
+"""What many tasks cost until training begins: fifty named ones, a thousand columns.
+
+    python benchmarks/many_tasks.py                          # every table
+    python benchmarks/many_tasks.py --tasks 8 50 --columns   # named tasks alone
+
+Each figure is that of a process of its own, which begins anew; kinds take turns, and the median
+of `--runs` counts. `first` is from the first line that builds the network to the end of the first
+step, in seconds of wall time; `step` is the median of 30 further steps in milliseconds.
+
+Named tasks: binary, on a trunk of 64 units, each with a tower of 32 units and an AUC. `stock` is
+plain Keras with a tower of its own layers for each; `apart` is the same network in `BalancedModel`,
+`together` the one that the builder makes of units. Columns: binary, on a trunk of 2 x 256 units,
+each with a tower of 32 units, two stacked einsum layers in all cases. `stock` has one plain Keras
+loss and one AUC, the others the loss of each column and its AUC.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_mtl as mtl
+
+BATCH, FEATURES, STEPS = 256, 64, 31
+
+
+class FirstStep(keras.callbacks.Callback):
+    """Notes when each step ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.ends = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ends.append(time.perf_counter())
+
+
+def batches(labels):
+    x = np.random.default_rng(0).normal(size=(BATCH, FEATURES)).astype("float32")
+    dataset = tf.data.Dataset.from_tensors((x, labels((x[:, :1] > 0).astype("float32"))))
+    return dataset.repeat(STEPS).apply(tf.data.experimental.assert_cardinality(STEPS)).cache()
+
+
+def own_layers(features):
+    return keras.layers.Dense(32, activation="relu")(features)
+
+
+def named(kind, count):
+    """A compiled model of that many named tasks."""
+    tasks = [mtl.Task.binary(f"task_{i}") for i in range(count)]
+    tower = (32,) if kind == "together" else own_layers
+    inputs = keras.Input((FEATURES,))
+    network = mtl.architectures.hard_sharing(inputs, tasks, shared=(64,), tower=tower)
+    if kind == "stock":
+        names = [task.name for task in tasks]
+        metrics = {name: [keras.metrics.AUC(name="auc")] for name in names}
+        network.compile("adam", dict.fromkeys(names, "binary_crossentropy"), metrics=metrics)
+        return network
+    model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal())
+    model.compile("adam")
+    return model
+
+
+def stacked_towers(count):
+    """The logits of all columns: each has a tower of 32 units."""
+
+    def part(features):
+        hidden = keras.layers.EinsumDense("bi,iku->bku", (count, 32), "relu", bias_axes="ku")
+        out = keras.layers.EinsumDense("bku,ku->bk", (count,), "sigmoid", bias_axes="k")
+        return out(hidden(features))
+
+    return part
+
+
+def columns(kind, count):
+    """A compiled model of that many columns; `kind` is a balancer, or `stock`."""
+    names = tuple(f"column_{i}" for i in range(count))
+    loss = keras.losses.BinaryCrossentropy()
+    head = stacked_towers(count)
+    task = mtl.Task("assays", head=head, loss=loss, metrics=["auc"], columns=names)
+    inputs = keras.Input((FEATURES,))
+    network = mtl.architectures.hard_sharing(inputs, [task], shared=(256, 256), tower=())
+    if kind == "stock":
+        network.compile("adam", loss, metrics=[keras.metrics.AUC(name="auc")])
+        return network
+    balancer, _, at = kind.partition(" at ")
+    options = {"at": at} if at else {}
+    model = mtl.BalancedModel(network, [task], getattr(mtl.balancers, balancer)(), **options)
+    model.compile("adam")
+    return model
+
+
+def measure(what, kind, count):
+    """Runs in a process of its own; prints its figures."""
+    if what == "named":
+        dataset = batches(lambda y: {f"task_{i}": y for i in range(count)})
+    else:
+        dataset = batches(lambda y: {"assays": np.repeat(y, count, axis=1)})
+    start, steps = time.perf_counter(), FirstStep()
+    model = (named if what == "named" else columns)(kind, count)
+    model.fit(dataset, verbose=0, callbacks=[steps])
+    times = np.diff(steps.ends)
+    first = steps.ends[0] - start
+    print(json.dumps({"first": first, "step": 1e3 * statistics.median(times)}))
+
+
+def table(what, kinds, count, runs):
+    """Prints a row for each kind; ratios are to the first."""
+    found = {kind: [] for kind in kinds}
+    for _ in range(runs):
+        for kind in kinds:
+            command = [sys.executable, __file__, "--child", what, kind, str(count)]
+            lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found[kind].append(json.loads(lines.splitlines()[-1]))
+    medians = {
+        kind: {key: statistics.median(run[key] for run in all_runs) for key in ("first", "step")}
+        for kind, all_runs in found.items()
+    }
+    base = medians[kinds[0]]
+    for kind, each in medians.items():
+        ratios = [each[key] / base[key] for key in ("first", "step")]
+        print(
+            f"| {count:,} {what} | {kind} | {each['first']:.1f} | {ratios[0]:.2f} | "
+            f"{each['step']:.1f} | {ratios[1]:.2f} |",
+            flush=True,
+        )
+
+
+def main():
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
+    parser.add_argument("--tasks", type=int, nargs="*", default=[4, 8, 16, 50])
+    parser.add_argument("--columns", type=int, nargs="*", default=[1000])
+    parser.add_argument("--balancers", nargs="+", default=["Equal", "Uncertainty", "DWA"])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        what, which, count = options.child
+        measure(what, which, int(count))
+        return
+    print("| tasks | kind | first, s | of stock | step, ms | of stock |")
+    print("|---|---|---|---|---|---|")
+    for count in options.tasks:
+        table("named", ["stock", "apart", "together"], count, options.runs)
+    for count in options.columns:
+        table("columns", ["stock", *options.balancers], count, options.runs)
+
+
+if __name__ == "__main__":
+    main()
