@@ -119,7 +119,8 @@ def end_towers(
     """
     outputs = {}
     if is_units(tower):  # many that are alike are computed together
-        outputs = side_by_side(check_units(tower, "tower"), features, tasks, activation)
+        units = check_units(tower, f"{tasks[0].name}_tower")
+        outputs = side_by_side(units, features, tasks, activation)
     for task in tasks:
         if task.name not in outputs:
             top = apply_part(tower, features[task.name], f"{task.name}_tower", activation)

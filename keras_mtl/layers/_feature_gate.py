@@ -66,8 +66,13 @@ class FeatureGate(keras.layers.Layer):
 
     def call(self, features: Tensor) -> Tensor:
         """Scales features `(batch, ..., in)`."""
-        down = ops.einsum("...i,ilr->...lr", features, self.down_kernel)
-        views = 2 * ops.sigmoid(ops.einsum("...lr,rli->...li", down, self.up_kernel))
+        size, count, rank = self.down_kernel.shape
+        # Positions as rows: along an ellipsis einsum multiplies them one by one.
+        rows = ops.reshape(features, (-1, size))
+        down = ops.matmul(rows, ops.reshape(self.down_kernel, (size, count * rank)))
+        down = ops.reshape(down, (-1, count, rank))
+        views = 2 * ops.sigmoid(ops.einsum("nlr,rli->nli", down, self.up_kernel))
+        views = ops.reshape(views, (*ops.shape(features)[:-1], count, size))
         if self.num_views == 1:
             return features * views[..., 0, :]
         gate = ops.softmax(ops.matmul(features, self.gate_kernel))

@@ -15,10 +15,11 @@ class Towers(keras.layers.Layer):
     """Runs a perceptron for each of several tasks, all of the same shape, side by side.
 
     `Experts` read the same features and stay together; towers read features of their own, and
-    each ends in an output of its own. One batched matrix product a layer serves all of them, and
-    one variable holds the kernels of all, so that fifty tasks are built, traced and updated at
-    the cost of a few. `BalancedModel` knows that a tower's part of each variable is its task's
-    alone. Choose separate dense layers where tasks are few or their towers differ.
+    each ends in an output of its own. One layer makes all of them, and one variable holds the
+    kernels of all, so that fifty tasks are built, traced and updated at the cost of a few.
+    `BalancedModel` knows that a tower's part of each variable is its task's alone. Choose
+    separate dense layers where tasks are few, their towers differ, or one task alone is to be
+    served: what serves one output computes all towers.
 
     Args:
         units: Sizes of a tower's layers, at least one.
@@ -96,14 +97,18 @@ class Towers(keras.layers.Layer):
 
     def call(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Maps each of the features `(batch, ..., in)` by its own tower."""
-        leading = ops.shape(features[0])[:-1]
-        size = features[0].shape[-1]
-        x = ops.stack([ops.reshape(each, (-1, size)) for each in features])
+        # A product for each tower: one batched product would first copy all features together,
+        # and took a seventh longer on a CPU for 8, 16 and 50 towers.
+        kernels = [ops.unstack(kernel) for kernel in self.kernels]
+        biases = [ops.unstack(bias) for bias in self.biases]
         last = len(self.units) - 1
-        for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
-            x = ops.matmul(x, kernel) + ops.expand_dims(bias, 1)  # towers, positions, units
-            x = (self.activation if i < last else self.last_activation)(x)
-        return [ops.reshape(each, (*leading, self.units[-1])) for each in ops.unstack(x)]
+        outputs = []
+        for tower, x in enumerate(features):
+            for i in range(last + 1):
+                x = ops.matmul(x, kernels[i][tower]) + biases[i][tower]
+                x = (self.activation if i < last else self.last_activation)(x)
+            outputs.append(x)
+        return outputs
 
     def compute_output_shape(
         self, input_shape: Sequence[tuple[int | None, ...]]

@@ -205,3 +205,17 @@ def test_a_recipe_gives_each_of_many_tasks_layers_of_its_own():
 
     network = architectures.hard_sharing(keras.Input((4,)), MANY, tower=tower)
     assert not any(isinstance(layer, layers.Towers) for layer in network.layers)
+
+
+def test_a_network_of_many_towers_is_saved_and_served(tmp_path):
+    network = architectures.mmoe(keras.Input((4,)), MANY, num_experts=2, expert=(6,), tower=(6,))
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    before = network.predict(x, verbose=0)
+    network.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras").predict(x, verbose=0)
+    network.export(tmp_path / "1", verbose=False)
+    served = tf.saved_model.load(tmp_path / "1")
+    outputs = served.signatures["serving_default"](tf.constant(x))
+    for task in MANY:
+        np.testing.assert_array_equal(again[task.name], before[task.name])
+        np.testing.assert_allclose(outputs[task.name], before[task.name], atol=1e-6)
