@@ -1,7 +1,7 @@
 """Toxicity of molecules from SMILES strings: many assays, most of which were never made.
 
     python examples/toxicity.py                                        # made-up molecules
-    python examples/toxicity.py --data-dir FOLDER --set tox21          # 12 assays, 15 % missing
+    python examples/toxicity.py --data-dir FOLDER --set tox21          # 12 assays, 17 % missing
     python examples/toxicity.py --data-dir FOLDER --set toxcast        # 617 assays, 71 % missing
 
 All assays are one task of many columns. The features are counts of runs of one to six characters,

@@ -94,7 +94,7 @@ class BikeSharing(tfds.core.GeneratorBasedBuilder):
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for key, row in enumerate(rows):
             inputs: dict[str, Any] = {name: float(row[name]) for name in _NUMBERS}
-            inputs |= {name: row[name] for name in _CODES}
+            inputs |= {name: row[name].strip() for name in _CODES}  # copies of the file pad them
             labels = {name: float(row[name]) for name in ("casual", "registered")}
             yield key, {"inputs": inputs, "labels": labels}
 

@@ -180,7 +180,8 @@ def test_days_up_to_the_19th_are_for_training(tmp_path):
     titles = "instant,dteday,season,yr,mnth,hr,holiday,weekday,workingday,weathersit,temp,atemp,hum"
     lines = [titles + ",windspeed,casual,registered,cnt"]
     for day in (1, 19, 20, 31):
-        lines.append(f"{day},2011-01-{day:02},1,0,1,23,0,6,0,4,0.24,0.28,0.81,0,{day},13,16")
+        hour = {1: 23, 19: "0 "}.get(day, 23)  # copies of the file pad hours
+        lines.append(f"{day},2011-01-{day:02},1,0,1,{hour},0,6,0,4,0.24,0.28,0.81,0,{day},13,16")
     (tmp_path / "hour.csv").write_text("\n".join(lines))
     days = {}
     for split in ("train", "test"):
