@@ -121,9 +121,16 @@ CASES = {
 }
 
 
+EVERYDAY = [("MGDA", False), ("CAGrad, scaled", False), ("DWA", False), ("MGDA", True)]
+LONG = [*((case, False) for case in CASES), ("GradDrop", True), ("DWA", True)]
+
+
 @pytest.mark.parametrize(
     ("case", "wall"),
-    [*((case, False) for case in CASES), ("MGDA", True), ("GradDrop", True), ("DWA", True)],
+    [
+        *EVERYDAY,
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in LONG if each not in EVERYDAY),
+    ],
 )
 def test_they_are_balanced_as_separate_towers(case, wall):
     kind, options = CASES[case]
@@ -134,7 +141,9 @@ def test_they_are_balanced_as_separate_towers(case, wall):
     assert {v.path for v in models[0]._parts.shared} == {v.path for v in models[1]._parts.shared}
 
 
-@pytest.mark.parametrize("at", ["parameters", "representation"])
+@pytest.mark.parametrize(
+    "at", ["parameters", pytest.param("representation", marks=pytest.mark.slow)]
+)
 def test_a_task_that_is_not_finite_leaves_the_other_towers_alone(at):
     models = [train(make(), balancers.MGDA(), np.inf, at=at) for make in (separate, together)]
     assert [model.left_out["a"] for model in models] == [1, 1]
