@@ -12,7 +12,7 @@ from keras_mtl.data._plan import Ids
 
 _CHUNK = 512  # examples that are filled in at once: calling a function costs more than its work
 _CHUNK_BYTES = 2**22
-_BATCHES = 8
+_BATCHES = 8  # the most that are finished at once
 
 
 def choose_elements(

@@ -69,7 +69,8 @@ def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[
     for task in tasks:
         if task.columns is None and task.metrics and outputs[task.name].shape[1:] == (1,):
             kinds = [each if isinstance(each, str) else _describe(each) for each in task.metrics]
-            alike.setdefault(f"{kinds} {type(task.loss)} {task.elementwise}", []).append(task)
+            loss = task.make_loss().loss  # what "accuracy" is depends on it
+            alike.setdefault(f"{kinds} {type(loss)} {task.elementwise}", []).append(task)
     groups = []
     for many in alike.values():
         if len(many) < LEAST:

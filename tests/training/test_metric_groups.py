@@ -67,3 +67,20 @@ def test_what_cannot_be_counted_for_many_at_once_is_counted_apart(metrics):
     assert not model._metric_groups
     logs = model.evaluate(x, y, return_dict=True, verbose=0)
     assert all(f"{t.name}_{name}" in logs for t in tasks for name in t.metric_names)
+
+
+def test_a_name_that_means_another_metric_for_another_loss_is_told_apart():
+    kinds = {"binary_crossentropy": "b", "mse": "m"}
+    tasks = [
+        mtl.Task(f"{kind}{i}", head=mtl.Head(1, "sigmoid"), loss=loss, metrics=["accuracy"])
+        for loss, kind in kinds.items()
+        for i in range(8)
+    ]
+    model, (x, y, _) = balanced(tasks), data(tasks)
+    assert [group.tasks[0] for group in model._metric_groups] == ["b0", "m0"]
+    logs = model.evaluate(x, y, return_dict=True, verbose=0)
+    predictions = model.predict(x, verbose=0)
+    for task in tasks:
+        (metric,) = task.make_metrics()[:-1]
+        metric.update_state(y[task.name], predictions[task.name])
+        assert logs[f"{task.name}_accuracy"] == pytest.approx(float(metric.result()), abs=1e-6)
