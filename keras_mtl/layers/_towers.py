@@ -98,7 +98,7 @@ class Towers(keras.layers.Layer):
     def call(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Maps each of the features `(batch, ..., in)` by its own tower."""
         # A product for each tower: one batched product would first copy all features together,
-        # and took a seventh longer on a CPU for 8, 16 and 50 towers.
+        # and made steps 1.3 times as long on a CPU for 8, 16 and 50 towers.
         kernels = [ops.unstack(kernel) for kernel in self.kernels]
         biases = [ops.unstack(bias) for bias in self.biases]
         last = len(self.units) - 1

@@ -53,19 +53,17 @@ class TaskMeans(keras.metrics.Metric):
         for name, size in self.sizes.items():
             mine = slice(first, first + size)
             first += size
-            if size == 1:
-                loss = each_loss[mine.start]
-                means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss}
-                means[f"{name}_weight"] = each_weight[mine.start]
-                continue
-            known = counts[0, mine] > 0
-            loss = _mean(losses[mine], known)
+            if size == 1:  # a slice for each of many tasks takes long to trace
+                loss, weight = each_loss[mine.start], each_weight[mine.start]
+            else:
+                known = counts[0, mine] > 0
+                loss = _mean(losses[mine], known)
+                weight = _mean(weights[mine], counts[1, mine] > 0)
+                means[f"{name}_worst_loss"] = ops.max(ops.where(known, losses[mine], 0.0))
+                least = ops.min(ops.where(known, losses[mine], float("inf")))
+                means[f"{name}_best_loss"] = ops.where(ops.any(known), least, 0.0)
             # Under plain Keras the mean over labels has the second name.
-            means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss}
-            means[f"{name}_weight"] = _mean(weights[mine], counts[1, mine] > 0)
-            means[f"{name}_worst_loss"] = ops.max(ops.where(known, losses[mine], 0.0))
-            least = ops.min(ops.where(known, losses[mine], float("inf")))
-            means[f"{name}_best_loss"] = ops.where(ops.any(known), least, 0.0)
+            means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss, f"{name}_weight": weight}
         return means
 
 

@@ -155,11 +155,13 @@ def test_the_step_that_is_looked_ahead_to_moves_all_towers():
     batches = tf.data.Dataset.from_tensor_slices(parts).batch(16)
     models = []
     for make in (separate, together):
-        model = mtl.BalancedModel(make(), TASKS, balancers.MOML())
-        model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        model = mtl.BalancedModel(make(), TASKS, balancers.MOML(), scale_towers=True)
+        model.compile(keras.optimizers.SGD(0.5), run_eagerly=True)
         model.fit(batches, balance_data=batches, verbose=0)
-        models.append(model.network)
-    check_equal(*models)
+        models.append(model)
+    check_equal(*(model.network for model in models))
+    weights = [list(model.task_weights.values()) for model in models]
+    np.testing.assert_allclose(*weights, rtol=1e-5)
 
 
 def test_what_leads_to_several_tasks_is_no_tower():
