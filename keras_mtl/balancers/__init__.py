@@ -51,6 +51,7 @@ own docstring.
     TrimmedMean        J  K                      a few of many tasks may go astray
     AutoLambda         G+  2 K and a forward pass auxiliary tasks should serve primary ones
     MOML               G+  2 K and a forward pass weights should serve all tasks on unseen data
+    FORUM              G+  2 K and T plain steps  as MOML, trained on both kinds of data
 
 L: the losses alone. G: the Gramian of the gradients. J: the gradients themselves. G+: the
 Gramian, with gradients on a second batch.
@@ -79,6 +80,7 @@ from keras_mtl.balancers._excess_mtl import ExcessMTL
 from keras_mtl.balancers._fairgrad import FairGrad
 from keras_mtl.balancers._famo import FAMO
 from keras_mtl.balancers._fixed import Fixed
+from keras_mtl.balancers._forum import FORUM
 from keras_mtl.balancers._geometric_mean import GeometricMean
 from keras_mtl.balancers._graddrop import GradDrop
 from keras_mtl.balancers._gradnorm import GradNorm
@@ -117,6 +119,7 @@ __all__ = [
     "DWA",
     "EPO",
     "FAMO",
+    "FORUM",
     "IMTLG",
     "IMTLL",
     "MGDA",

@@ -247,6 +247,17 @@ class GramianBalancer(Balancer):
     step with `look_ahead_weights`. Needs `at="parameters"`.
     """
 
+    inner_steps: int = 0
+    """How many plain steps to take from here, if `needs_validation`, and to take back.
+
+    From 1 on, the rule combines the gradients of both batches: `gramian [2K, 2K]` and the weights
+    `[2K]` are of the tasks' gradients on the batch, then of those on the other one, both here.
+    The losses `[2K]` are those of the batch, before these steps and after them.
+    """
+
+    inner_learning_rate: float = 0.0
+    """Of these steps."""
+
     def look_ahead_weights(self) -> Tensor:
         """The weights `[K]` of the step that is looked ahead to, if `needs_validation`."""
         return ops.ones((self.num_tasks,))

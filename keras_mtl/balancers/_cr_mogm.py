@@ -38,7 +38,7 @@ class CRMOGM(GramianBalancer):
         name: Optional name of the layer.
 
     Raises:
-        TypeError: If `balancer` is no Gramian balancer.
+        TypeError: If `balancer` is no Gramian balancer, or one with two weights a task.
         ValueError: If alpha is not from 0 to 1.
 
     Example:
@@ -66,6 +66,11 @@ class CRMOGM(GramianBalancer):
             raise TypeError(
                 "CRMOGM smooths a balancer that finds weights from a Gramian, such as MGDA(); "
                 f"received {balancer!r}."
+            )
+        if balancer.inner_steps:
+            raise TypeError(
+                "CRMOGM smooths one weight a task, and "
+                f"{type(balancer).__name__} gives two; it averages its own."
             )
         check_numbers("alpha", alpha, 0, 1)
         self.balancer = balancer

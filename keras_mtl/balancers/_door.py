@@ -65,4 +65,11 @@ def _check_shapes(balancer: Any, arrays: Sequence[Tensor]) -> int | None:
                 f"{expected} and the losses; received shape {shape}."
             )
     count: int | None = losses[0]
-    return count
+    if not getattr(balancer, "inner_steps", 0) or count is None:
+        return count
+    if count % 2:
+        raise ValueError(
+            f"{balancer.name}: losses must be [2K], those of K tasks before the inner steps and "
+            f"after them; received shape {losses}."
+        )
+    return count // 2

@@ -19,6 +19,7 @@ from keras_mtl.training._checks import (
     check_normalization,
     check_optimizer,
     check_outputs,
+    check_second_batch,
     with_balance_data,
 )
 from keras_mtl.training._epochs import with_epoch_end
@@ -119,6 +120,7 @@ class BalancedModel(BalancedSteps):
         self._find_frontier()
         check_balancing(balancer, self._parts, tasks, at, every)
         check_needs(balancer, network, self._parts, at, every)
+        check_second_batch(balancer, tasks, every, scale_towers)
         self._make_state()
         self._evaluating = False
         self.built = True

@@ -15,7 +15,12 @@ from keras_mtl.balancers import Balancer, GradientBalancer, LossBalancer
 from keras_mtl.training import _rules
 from keras_mtl.training._backward import Backward
 from keras_mtl.training._batches import deal_out
-from keras_mtl.training._extra_forward import forward_with, state_before, with_preference
+from keras_mtl.training._extra_forward import (
+    State,
+    forward_with,
+    state_before,
+    with_preference,
+)
 from keras_mtl.training._frontier import Frontier, named_outputs
 from keras_mtl.training._metric_groups import MetricGroup, group_metrics
 from keras_mtl.training._own_draws import own_draws
@@ -23,6 +28,7 @@ from keras_mtl.training._statistics import add
 from keras_mtl.training._step import Outcome, Step
 from keras_mtl.training._step_at_parameters import ParameterStep
 from keras_mtl.training._step_at_representation import RepresentationStep
+from keras_mtl.training._step_by_inner_steps import InnerStepsStep
 from keras_mtl.training._step_by_look_ahead import LookAheadStep
 from keras_mtl.training._step_by_losses import LossStep
 from keras_mtl.training._step_by_samples import SampledStep
@@ -74,7 +80,8 @@ class BalancedSteps(keras.Model):
             x = with_preference(self.network, x, self.balancer.draw_preference())
         with tf.GradientTape(persistent=True) as tape:
             with own_draws(self.network):
-                before = state_before(self) if self.balancer.needs_losses_after else []
+                again = self.balancer.needs_losses_after or self._needs("inner_steps")
+                before = state_before(self) if again else []
                 predictions, forward = self(x, training=True, split=True)
             # First: summing losses over replicas lets the next replica call the same layers.
             penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
@@ -88,7 +95,7 @@ class BalancedSteps(keras.Model):
 
         due = None if self.every == 1 else tf.equal(self._step.value % self.every, 0)
         parts, raw, counts = losses
-        step = self._kind_of_step(sampled, backward, other)(
+        step = self._kind_of_step(sampled, backward, data, other, before)(
             balancer=self.balancer,
             backward=backward(parts),
             losses=raw * self._task_losses.weights,
@@ -111,7 +118,12 @@ class BalancedSteps(keras.Model):
         return bool(getattr(self.balancer, what, False))
 
     def _kind_of_step(
-        self, sampled: list[Losses], backward: Callable[[list[Tensor]], Backward], other: Any
+        self,
+        sampled: list[Losses],
+        backward: Callable[[list[Tensor]], Backward],
+        data: Any,
+        other: Any,
+        before: State,
     ) -> Callable[..., Step]:
         if isinstance(self.balancer, LossBalancer):
             return LossStep
@@ -123,13 +135,23 @@ class BalancedSteps(keras.Model):
             return functools.partial(SampledStep, parts=parts, in_all=in_all)
         if other is None:
             return ParameterStep
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(other)
-
-        def losses_at(values: list[tuple[Any, Tensor]]) -> Losses:
-            return self._task_losses(y, forward_with(self, x, values), sample_weight)
-
         rate = tf.cast(self.optimizer.learning_rate, tf.float32)
-        return functools.partial(LookAheadStep, losses_at=losses_at, learning_rate=rate)
+        ahead = {"losses_at": self._losses_with(other), "learning_rate": rate}
+        if not self._needs("inner_steps"):
+            return functools.partial(LookAheadStep, **ahead)
+        again = self._losses_with(data, before)  # with the masks of this step
+        of_tasks = self._task_losses.weights
+        return functools.partial(InnerStepsStep, losses_again=again, loss_weights=of_tasks, **ahead)
+
+    def _losses_with(self, data: Any, state: State = ()) -> Callable[[State], Losses]:
+        """The losses on a batch, as a function of values for some variables."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def losses(values: State) -> Losses:
+            predictions = forward_with(self, x, [*state, *values])
+            return self._task_losses(y, predictions, sample_weight)
+
+        return losses
 
     def _losses_of_samples(
         self, x: Any, y: Any, predictions: dict[str, Tensor], sample_weight: Any

@@ -91,8 +91,6 @@ def check_needs(
             "where a layer is used in several places or a nested model has several outputs, "
             "shows which these are in training only. Use another balancer."
         )
-    if look_ahead and every > 1:
-        raise ValueError(f"{kind} looks ahead in each step; received every={every}. Use every=1.")
     if balancer.needs_preference and every > 1:
         raise ValueError(
             f"{kind} draws a preference in each step, which old weights do not fit; received "
@@ -104,6 +102,28 @@ def check_needs(
             f"{kind} trains a network for all preferences between tasks, so the network must take "
             f"one: an input keras.Input((number of tasks,), name='preference'). Its inputs are "
             f"{names}."
+        )
+
+
+def check_second_batch(
+    balancer: Balancer, tasks: Sequence[Task], every: int, scale_towers: bool
+) -> None:
+    """Raises where a balancer that looks at a second batch cannot do so."""
+    if not getattr(balancer, "needs_validation", False):
+        return
+    kind = type(balancer).__name__
+    if every > 1:
+        raise ValueError(f"{kind} looks ahead in each step; received every={every}. Use every=1.")
+    columns = [task.name for task in tasks if task.columns is not None]
+    if columns:
+        raise ValueError(
+            f"{kind} looks ahead task by task, and the tasks {columns} have columns. Use a rule "
+            "that looks at no second batch, or a task for each column."
+        )
+    if getattr(balancer, "inner_steps", 0) and scale_towers:
+        raise ValueError(
+            f"{kind} weighs gradients of two batches, and what is a task's own takes that of one; "
+            "received scale_towers=True. Leave it out."
         )
 
 

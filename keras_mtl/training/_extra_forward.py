@@ -1,14 +1,14 @@
 """Forward passes beside the one of the step: they leave no trace in any variable."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
 from keras_mtl._types import Tensor
 
-State = list[tuple[keras.Variable, Tensor]]
+State: TypeAlias = Sequence[tuple[Any, Tensor]]
 """Variables and the values that a forward pass is to see in their place."""
 
 
@@ -17,7 +17,7 @@ def state_before(model: keras.Model) -> State:
     return [(v, tf.identity(v.value)) for v in model.non_trainable_variables]
 
 
-def forward_with(model: keras.Model, x: Any, state: Sequence[tuple[Any, Tensor]]) -> Any:
+def forward_with(model: keras.Model, x: Any, state: State) -> Any:
     """The predictions in training mode, with other values for some variables.
 
     With the state before the step's own pass, dropout draws the same masks again. What this

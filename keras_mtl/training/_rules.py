@@ -87,14 +87,19 @@ def scalarise(balancer: LossBalancer, losses: Tensor, present: Tensor) -> Outcom
 
 
 def weigh(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-    """The weights `[K]` of a Gramian balancer; 0 for absent tasks."""
+    """The weights of a Gramian balancer, one for each of the losses; 0 for absent tasks.
+
+    There are K losses, or `[2K]` of two batches, as the rule wants them.
+    """
+    starts = range(0, int(losses.shape[0]), int(present.shape[0]))
 
     def rule(indices: Tensor | None) -> Outcome:
         if not _any(indices):
             return (tf.zeros_like(losses),)
-        part = _take(_take(gramian, indices), indices, axis=1)
-        weights = balancer.weigh(part, _take(losses, indices))
-        return (_put(tf.cast(weights, losses.dtype), indices, losses),)
+        which = None if indices is None else tf.concat([indices + n for n in starts], axis=0)
+        part = _take(_take(gramian, which), which, axis=1)
+        weights = balancer.weigh(part, _take(losses, which))
+        return (_put(tf.cast(weights, losses.dtype), which, losses),)
 
     return on_present(balancer, present, rule)[0]
 

@@ -16,6 +16,13 @@ CASES = {
         "scale matters",  # below the epsilon of Adam
     ),
     "MOML": case(lambda tasks: balancers.MOML(), GramianBalancer, (1.001, 1.001)),
+    # The sums of both batches' weights; unit gradients beside one that is not.
+    "FORUM": case(
+        lambda tasks: balancers.FORUM(rho=2.0, inner_steps=2),
+        GramianBalancer,
+        (1.3143, 1.0786),
+        "scale matters",
+    ),
 }
 VARIANTS = {
     "SDMGrad lambda=0": case(

@@ -56,7 +56,12 @@ def result_of(balancer, jacobian, losses=None):
         return tape.gradient(scalar, losses)
     if isinstance(balancer, GradientBalancer):
         return balancer.merge(jacobian, losses)
-    return balancer.weigh(jacobian @ tf.transpose(jacobian), losses)
+    if not getattr(balancer, "inner_steps", 0):
+        return balancer.weigh(jacobian @ tf.transpose(jacobian), losses)
+    # Twice the same batch, and losses that plain steps halve.
+    both = tf.concat([jacobian, jacobian], axis=0)
+    weights = balancer.weigh(both @ tf.transpose(both), tf.concat([losses, losses / 2], axis=0))
+    return tf.add_n(tf.split(weights, 2))
 
 
 def random_jacobian(num_tasks, size=6, seed=0):

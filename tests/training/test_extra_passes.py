@@ -8,7 +8,14 @@ import tensorflow as tf
 from keras import ops
 
 import keras_mtl as mtl
-from keras_mtl.balancers import FAMO, AutoLambda, Equal, GramianBalancer, LossBalancer, MoDo
+from keras_mtl.balancers import (
+    FAMO,
+    AutoLambda,
+    Equal,
+    GramianBalancer,
+    LossBalancer,
+    MoDo,
+)
 
 
 class Remembers(GramianBalancer):

@@ -1,0 +1,111 @@
+"""Steps that combine two batches, against what comes out by hand."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import small_problem as problem
+import tensorflow as tf
+from keras import ops
+
+import keras_mtl as mtl
+from keras_mtl.balancers import FORUM, MOML, GramianBalancer
+
+
+class InnerSteps(GramianBalancer):
+    """Some weights of both batches, and the matrix and losses that it was given."""
+
+    needs_validation = True
+    inner_steps = 3
+    inner_learning_rate = 0.2
+
+    def build(self, num_tasks):
+        super().build(num_tasks)
+        self.matrix = self.add_state("matrix", (2 * num_tasks, 2 * num_tasks), task_axes=0)
+        self.seen = self.add_state("seen", (2 * num_tasks,), task_axes=0)
+
+    def look_ahead_weights(self):
+        return ops.array([0.5, 1.0, 2.0])
+
+    def weigh(self, gramian, losses):
+        self.matrix.assign(gramian)
+        self.seen.assign(losses)
+        return ops.array([1.0, 2.0, 3.0, -1.0, 0.5, 4.0])
+
+
+def losses_after_plain_steps(network, batch, weights, rate, steps):
+    """By a loop: each task's own variables against its loss, the others against the sum."""
+    shared = problem.variables_of(network, "shared")
+    own = [(k, v) for k, name in enumerate("zbr") for v in problem.variables_of(network, name)]
+    variables = [*shared, *[variable for _, variable in own]]
+    whose = [weights] * len(shared) + [np.eye(3)[k] for k, _ in own]
+    for _ in range(steps):
+        rows = problem.gradients_by_hand(network, variables, *batch)
+        for variable, factors, column in zip(
+            variables, whose, zip(*rows, strict=True), strict=True
+        ):
+            variable.assign(variable.value - rate * np.tensordot(factors, column, 1))
+    losses = problem.losses_by_hand(network(batch[0]), *batch[1:])
+    return [task.weight * loss for task, loss in zip(problem.tasks(), losses, strict=True)]
+
+
+def test_both_batches_are_combined_and_inner_steps_are_taken_back():
+    balancer, network = InnerSteps(), problem.network()
+    model = problem.balanced(balancer, lambda: network)
+    parts = {name: problem.variables_of(network, name) for name in ("shared", "z", "b", "r")}
+    before = {name: problem.values(variables) for name, variables in parts.items()}
+    batches = [problem.batch(1), problem.batch(0)]
+    here, other = (
+        problem.joined(problem.gradients_by_hand(network, parts["shared"], *batch))
+        for batch in batches
+    )
+    own = [
+        problem.gradients_by_hand(network, parts[name], *batches[0])[k]
+        for k, name in enumerate("zbr")
+    ]
+    first = losses_after_plain_steps(problem.network(), batches[0], [0.5, 1.0, 2.0], 0.2, 0)
+    after = losses_after_plain_steps(problem.network(), batches[0], [0.5, 1.0, 2.0], 0.2, 3)
+    train, balance = (tf.data.Dataset.from_tensors(batch) for batch in batches)
+    model.fit(train, balance_data=balance, verbose=0)
+    both = np.concatenate([here, other])
+    np.testing.assert_allclose(balancer.matrix.variable, both @ both.T, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(balancer.seen.variable, [*first, *after], rtol=1e-5)
+    direction = problem.split(np.array([1.0, 2.0, 3.0, -1.0, 0.5, 4.0]) @ both, before["shared"])
+    for name, gradients in zip(("shared", *"zbr"), (direction, *own), strict=True):
+        expected = [v - 0.1 * g for v, g in zip(before[name], gradients, strict=True)]
+        problem.assert_close(problem.values(parts[name]), expected)
+    assert list(model.task_weights.values()) == [1, 2, 3]
+
+
+def broken(batch, name):
+    """The batch with labels that make a loss infinite."""
+    x, y, w = batch
+    return x, {**y, name: np.full_like(y[name], 1e30)}, w
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_task_broken_on_one_batch_leaves_the_inner_steps_to_the_others(which):
+    outcomes = []
+    for spoil in (broken, lambda batch, name: (*batch[:2], {**batch[2], name: 0 * batch[2][name]})):
+        batches = [problem.batch(1), problem.batch(0)]
+        batches[which] = spoil(batches[which], "r")
+        model = problem.balanced(FORUM(rho=2.0, inner_steps=3))
+        train, other = (tf.data.Dataset.from_tensors(batch) for batch in batches)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the left out task is named
+            model.fit(train, balance_data=other, verbose=0)
+        outcomes.append(problem.values([*model.network.variables, *model.balancer.variables]))
+    problem.assert_close(*outcomes)
+    assert all(np.isfinite(value).all() for value in outcomes[0])
+
+
+def test_what_looks_at_a_second_batch_says_what_it_cannot():
+    with pytest.raises(ValueError, match=r"FORUM weighs gradients of two.*scale_towers=True"):
+        problem.balanced(FORUM(), scale_towers=True)
+    with pytest.raises(ValueError, match="MOML looks ahead in each step; received every=2"):
+        problem.balanced(MOML(), every=2)
+    task = mtl.Task.multilabel("t", columns=["a", "b"])
+    network = mtl.architectures.hard_sharing(keras.Input((4,)), [task], shared=(8,))
+    with pytest.raises(ValueError, match=r"MOML looks ahead task by task.*\['t'\] have columns"):
+        mtl.BalancedModel(network, [task], MOML())
