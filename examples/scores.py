@@ -54,6 +54,26 @@ def span_f1(names, labels, probabilities, weights):
     return float(2 * counts[0] / max(counts[1] + counts[2], 1))
 
 
+def likely_tags(names, probabilities, weights):
+    """The most probable IOB2 tags of which none is an I after another kind, as 0 or 1 a class.
+
+    Viterbi's algorithm; words without weight are padding and come last.
+    """
+    kinds = np.array([name.partition("-")[2] for name in names])
+    inside = np.array([name.startswith("I-") for name in names])
+    step = np.where(inside & (kinds[:, None] != kinds), -np.inf, 0)  # from, to
+    logs = np.where(weights[..., None] > 0, np.log(probabilities + 1e-12), 0)
+    best, before = logs[:, 0] + np.where(inside, -np.inf, 0), []
+    for own in logs[:, 1:].swapaxes(0, 1):
+        reached = best[:, :, None] + step
+        before.append(reached.argmax(1))
+        best = reached.max(1) + own
+    tags = [best.argmax(-1)]
+    for each in reversed(before):
+        tags.append(each[np.arange(len(each)), tags[-1]])
+    return np.eye(len(names))[np.stack(tags[::-1], 1)]
+
+
 def r_squared(labels, predicted, weights):
     """The share of the variance of the labels with weight that is explained."""
     mean = np.average(labels, weights=weights)

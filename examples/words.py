@@ -6,20 +6,28 @@ import tensorflow as tf
 from keras_mtl import data
 
 LETTERS = 4000  # numbers for the letters at one end
+_LENGTHS = [6, 7, 8, 9, 10, 11, 12, 14, 17]  # words, between which sentences are put together
 _ENDS = {"starts": r"^(.{1,3}).*$", "ends": r"^.*?(.{1,3})$"}
 
 
-def word_encoder(texts, *, length, max_tokens):
-    """A function from texts `(batch,)` to a dict of numbers `(batch, length)`; 0 is padding."""
+def word_encoder(texts, *, length, max_tokens, letters=0):
+    """A function from texts `(batch,)` to a dict of numbers `(batch, length)`; 0 is padding.
+
+    With `letters`, the numbers of that many letters of each word are in it as well.
+    """
     encoder = data.text_encoder(texts, length=length, max_tokens=max_tokens)
 
     def encode(text):
-        letters = tf.strings.split(tf.strings.lower(text, encoding="utf-8"))
+        split = tf.strings.split(tf.strings.lower(text, encoding="utf-8"))
         numbers = {"words": encoder(text)}
         for name, pattern in _ENDS.items():
-            ends = tf.strings.regex_replace(letters.flat_values, pattern, r"\1")
-            hashed = letters.with_flat_values(tf.strings.to_hash_bucket_fast(ends, LETTERS - 1))
+            ends = tf.strings.regex_replace(split.flat_values, pattern, r"\1")
+            hashed = split.with_flat_values(tf.strings.to_hash_bucket_fast(ends, LETTERS - 1))
             numbers[name] = (hashed + 1).to_tensor(shape=(None, length))
+        if letters:
+            codes = tf.strings.unicode_decode("<" + split.flat_values + ">", "UTF-8")
+            spelled = split.with_flat_values(codes % 255 + 1)
+            numbers["letters"] = spelled.to_tensor(shape=(None, length, letters))
         return numbers
 
     return encode
@@ -33,8 +41,23 @@ def trim(x, y, w):
     )
 
 
-def word_features(*, max_tokens, units=100, letters=30, dropout=0.3):
-    """Embeddings of such numbers, side by side: the features that a network begins with."""
+def similar_lengths(batches, batch_size):
+    """Training data in memory, in a new order each epoch; a batch has sentences of like length."""
+
+    def count(x, *_):
+        return tf.math.count_nonzero(x["words"], dtype=tf.int32)
+
+    rows = batches.unbatch().cache().shuffle(100_000)
+    sizes = [batch_size] * (len(_LENGTHS) + 1)
+    rows = rows.bucket_by_sequence_length(count, _LENGTHS, sizes)
+    return data.known_cardinality(rows.map(trim)).prefetch(4)
+
+
+def word_features(*, max_tokens, units=100, letters=30, dropout=0.3, spelling=0):
+    """Embeddings of such numbers, side by side: the features that a network begins with.
+
+    With `spelling`, the number of letters, a convolution reads the letters of each word as well.
+    """
     parts = []
     for name, size in {"words": max_tokens, "starts": LETTERS, "ends": LETTERS}.items():
         numbers = keras.Input((None,), dtype="int64", name=name)
@@ -43,7 +66,15 @@ def word_features(*, max_tokens, units=100, letters=30, dropout=0.3):
         # Whole words are left out, so that the network learns to do without them.
         drop = keras.layers.Dropout(dropout, noise_shape=(None, None, 1), name=f"shared_no_{name}")
         parts.append(drop(embed(numbers)))
-    return keras.layers.Concatenate(name="shared_features")(parts)
+    features = keras.layers.Concatenate(name="shared_features")(parts)
+    if not spelling:
+        return features
+    numbers = keras.Input((None, spelling), dtype="int32", name="letters")
+    spelled = keras.layers.Embedding(256, 32, name="shared_letters")(numbers)
+    read = keras.layers.Conv2D(64, (1, 3), padding="same", activation="relu", name="shared_read")
+    strongest = keras.ops.max(read(spelled), axis=2)  # of the places in a word
+    spelled = keras.layers.Dense(features.shape[-1], name="shared_spelled")(strongest)
+    return AddToWords(name="shared_both")([features, spelled])
 
 
 def bidirectional(units, *, dropout=0.3):
@@ -52,5 +83,40 @@ def bidirectional(units, *, dropout=0.3):
     def part(features):
         lstm = keras.layers.LSTM(units, return_sequences=True)
         return keras.layers.Dropout(dropout)(keras.layers.Bidirectional(lstm)(features))
+
+    return part
+
+
+@keras.saving.register_keras_serializable(package="examples")
+class WordConv(keras.layers.Conv1D):
+    """A convolution that takes padding for zeros, and goes on with the mask."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        if mask is not None:
+            inputs *= keras.ops.cast(mask[..., None], inputs.dtype)
+        return super().call(inputs)
+
+
+@keras.saving.register_keras_serializable(package="examples")
+class AddToWords(keras.layers.Add):
+    """Adds features that have no mask to those of words, which keep theirs."""
+
+    def compute_mask(self, inputs, mask=None):
+        return None if mask is None else mask[0]
+
+
+def gated_convolution(units, *, dropout=0.3):
+    """A part of a network that reads each word beside its neighbours."""
+
+    def part(features):
+        normed = keras.layers.LayerNormalization()(features)
+        values = WordConv(units, 3, padding="same")(normed)
+        gates = WordConv(units, 3, padding="same", activation="sigmoid")(normed)
+        gated = keras.layers.Multiply()([values, gates])
+        return keras.layers.Add()([features, keras.layers.Dropout(dropout)(gated)])
 
     return part

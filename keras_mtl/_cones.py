@@ -6,13 +6,14 @@ gradients. `ridge` is what the cosines' eigenvalues may be off by: see `resoluti
 
 from keras import ops
 
+from keras_mtl._counts import count, larger
 from keras_mtl._quadratic import LEAST_RIDGE, TINY, nonnegative_minimum
 from keras_mtl._types import Tensor
 
 _MAX_STEPS = 30
 
 
-def project_onto_dual_cone(cosines: Tensor, targets: Tensor, ridge: float) -> Tensor:
+def project_onto_dual_cone(cosines: Tensor, targets: Tensor, ridge: float | Tensor) -> Tensor:
     """The nearest vectors that conflict with none of the unit vectors.
 
     With U the unit vectors, `min |x - U^T u|` subject to `U x >= 0` has the solution `x = U^T v`
@@ -38,7 +39,7 @@ def project_onto_dual_cone(cosines: Tensor, targets: Tensor, ridge: float) -> Te
     return targets + nonnegative_minimum(cosines, ops.matmul(targets, cosines), ridge)
 
 
-def equal_projections(cosines: Tensor, ridge: float) -> Tensor:
+def equal_projections(cosines: Tensor, ridge: float | Tensor) -> Tensor:
     """Coefficients of a direction along which all unit vectors lie equally far.
 
     Solves `C v = 1`; where that has no solution, v is long and the direction next to nothing.
@@ -55,8 +56,8 @@ def equal_projections(cosines: Tensor, ridge: float) -> Tensor:
         >>> [round(float(v), 4) for v in equal_projections(cosines, 1e-15)]
         [2.0, 2.0]
     """
-    eye = ops.eye(cosines.shape[0], dtype="float64")
-    inverse = ops.inv(cosines + max(ridge, LEAST_RIDGE) * eye)
+    eye = ops.eye(count(cosines), dtype="float64")
+    inverse = ops.inv(cosines + larger(ridge, LEAST_RIDGE) * eye)
     v = ops.sum(inverse, axis=1, keepdims=True)
     # Twice more from there, which leaves of the ridge's influence its third power.
     for _ in range(2):
@@ -64,7 +65,9 @@ def equal_projections(cosines: Tensor, ridge: float) -> Tensor:
     return v[:, 0]
 
 
-def fair_point(cosines: Tensor, log_products: Tensor, alpha: float, ridge: float) -> Tensor:
+def fair_point(
+    cosines: Tensor, log_products: Tensor, alpha: float, ridge: float | Tensor
+) -> Tensor:
     """The positive x with `log x + alpha * log(C x) = log_products`.
 
     It is unique: the minimum of a convex function, `x^T C x / 2` less a concave utility of x.
@@ -86,7 +89,7 @@ def fair_point(cosines: Tensor, log_products: Tensor, alpha: float, ridge: float
         >>> [round(float(value), 4) for value in x]  # 1 / sqrt(1 + cosine)
         [1.4142, 1.4142]
     """
-    ridged = cosines + ridge * ops.eye(cosines.shape[0], dtype="float64")
+    ridged = cosines + ridge * ops.eye(count(cosines), dtype="float64")
 
     def go_on(step: Tensor, x: Tensor, z: Tensor, change: Tensor) -> Tensor:
         # The last change was a Newton step: after one of 1e-5 the error is near 1e-10.

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+from keras_mtl._counts import count, larger
 from keras_mtl._quadratic import (
     MAX_STEPS,
     NEWTON_RIDGE,
@@ -41,7 +42,7 @@ def simplex_projection(point: Tensor) -> Tensor:
     Reference: Held, Wolfe & Crowder, Mathematical Programming 6 (1974).
     """
     falling = ops.flip(ops.sort(point))
-    counts = ops.arange(1, point.shape[0] + 1, dtype=falling.dtype)
+    counts = ops.arange(1, count(point) + 1, dtype=falling.dtype)
     thresholds = (ops.cumsum(falling) - 1) / counts
     # The threshold of the largest support whose smallest entry still exceeds it.
     size = ops.sum(ops.cast(falling > thresholds, "int32"))
@@ -70,11 +71,11 @@ def cosines_and_lengths(gramian: Tensor) -> tuple[Tensor, Tensor]:
     lengths = ops.sqrt(ops.maximum(ops.diagonal(gramian), 0))
     inverse = ops.where(lengths > 0, 1 / ops.maximum(lengths, TINY), 0)
     cosines = ops.clip(gramian * inverse[:, None] * inverse[None, :], -1, 1)
-    diagonal = ops.eye(gramian.shape[0], dtype="float64")
+    diagonal = ops.eye(count(gramian), dtype="float64")
     return cosines * (1 - diagonal) + diagonal, lengths
 
 
-def resolution(gramian: Tensor) -> float:
+def resolution(gramian: Tensor) -> float | Tensor:
     """How far rounding of the Gramian may have moved an eigenvalue of the cosines.
 
     Args:
@@ -88,7 +89,8 @@ def resolution(gramian: Tensor) -> float:
         2.384185791015625e-07
     """
     epsilon = np.finfo(standardize_dtype(gramian.dtype)).eps
-    return float(epsilon) * math.sqrt(gramian.shape[0])
+    number = count(gramian, "float64")
+    return float(epsilon) * (math.sqrt(number) if isinstance(number, int) else ops.sqrt(number))
 
 
 def nan_where_not_finite(result: Tensor, gramian: Tensor) -> Tensor:
@@ -117,11 +119,12 @@ def mean_where_zero(weights: Tensor, lengths: Tensor) -> Tensor:
     counts = ops.cast(lengths > 0, weights.dtype)
     number = ops.sum(counts)
     weights = ops.where(lengths > 0, weights, 0)
-    mean = ops.where(number > 0, ops.sum(weights) / ops.maximum(number, 1), 1 / weights.shape[0])
+    equal = 1 / count(weights, weights.dtype)
+    mean = ops.where(number > 0, ops.sum(weights) / ops.maximum(number, 1), equal)
     return ops.where(lengths > 0, weights, mean)
 
 
-def min_norm_point(gramian: Tensor, ridge: float | None = None) -> Tensor:
+def min_norm_point(gramian: Tensor, ridge: float | Tensor | None = None) -> Tensor:
     """Weights of the shortest vector in the convex hull of K vectors.
 
     Solves `min_w w^T G w` over the simplex. Where several weights give that vector (equal
@@ -151,7 +154,7 @@ def min_norm_point(gramian: Tensor, ridge: float | None = None) -> Tensor:
     else:
         shares = _shares(lengths)
         # At least what lets an inverse in float64 give equal vectors equal weights to 1e-5.
-        ridge = max(resolution(gramian) if ridge is None else ridge, 1e-10)
+        ridge = larger(resolution(gramian) if ridge is None else ridge, 1e-10)
         weights = _min_norm_of_many(cosines, shares, ridge) * shares
     zeros = ops.cast(is_zero, "float64")
     weights = ops.where(ops.any(is_zero), zeros, weights)
@@ -176,7 +179,7 @@ def _min_norm_of_two(cosine: Tensor, lengths: Tensor) -> Tensor:
     return ops.stack([share, 1 - share])
 
 
-def _min_norm_of_many(cosines: Tensor, shares: Tensor, ridge: float) -> Tensor:
+def _min_norm_of_many(cosines: Tensor, shares: Tensor, ridge: float | Tensor) -> Tensor:
     """Coefficients u >= 0 of the unit vectors in the shortest vector, up to a common factor.
 
     With `a` the shares, weights are w = u * a and `min u^T C u` subject to `a^T u = 1` has the
@@ -224,7 +227,7 @@ class _Ball:
 
     def __init__(self, cosines: Tensor, shares: Tensor, radius: float) -> None:
         self.cosines, self.shares, self.radius = cosines, shares, radius
-        self.eye = ops.eye(shares.shape[0], dtype="float64")
+        self.eye = ops.eye(count(shares), dtype="float64")
 
     def start(self, centre: Tensor) -> tuple[Tensor, ...]:
         """The centre of the ball, at a level below that of all vectors."""
@@ -279,7 +282,7 @@ class _Ball:
         off, missing = u - y * x, 1 - ops.sum(a * u)
         scale = 1 / ops.sum(a * pull * s_by_level)
         # Long steps are safe near the solution only: far from it they end at the ball's edge.
-        fraction = ops.clip(1 - _gap(s, q, u, y) * (s.shape[0] + 1), 0.85, 0.995)
+        fraction = ops.clip(1 - _gap(s, q, u, y) * (count(s, "float64") + 1), 0.85, 0.995)
 
         def newton(us: Tensor, yq: Tensor) -> tuple[Tensor, ...]:
             dx = ops.matmul(inverse, off - yq / q * x + us / s)
@@ -298,7 +301,7 @@ class _Ball:
 
 def _gap(s: Tensor, q: Tensor, u: Tensor, y: Tensor) -> Tensor:
     """The mean product of a slack and its multiplier."""
-    return (ops.sum(u * s) + y * q) / (u.shape[0] + 1)
+    return (ops.sum(u * s) + y * q) / (count(u, "float64") + 1)
 
 
 def _reach_of_ball(fraction: Tensor, q: Tensor, dq: Tensor, bend: Tensor) -> Tensor:

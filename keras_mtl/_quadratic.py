@@ -9,6 +9,7 @@ and 19.3).
 
 from keras import ops
 
+from keras_mtl._counts import count, larger
 from keras_mtl._types import Tensor
 
 TINY = 1e-30
@@ -19,7 +20,7 @@ _MAX_EXCHANGES = 12
 _TOLERANCE = 1e-10
 
 
-def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float) -> Tensor:
+def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -> Tensor:
     """Minimises `u^T M u / 2 + b^T u` over `u >= 0`, for several b at once.
 
     Variables that are alike get equal values: where the minimum is not unique, it is that of
@@ -42,8 +43,8 @@ def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float) -> Tensor:
     """
     scale = ops.max(ops.abs(linear), axis=1, keepdims=True)
     linear = linear / ops.where(scale > 0, scale, 1)
-    eye = ops.eye(matrix.shape[0], dtype="float64")
-    ridged = matrix + max(ridge, LEAST_RIDGE) * eye
+    eye = ops.eye(count(matrix), dtype="float64")
+    ridged = matrix + larger(ridge, LEAST_RIDGE) * eye
 
     def go_on(step: Tensor, free: Tensor, u: Tensor, wrong: Tensor) -> Tensor:
         return ops.logical_and(step < _MAX_EXCHANGES, ops.any(wrong))
@@ -79,7 +80,7 @@ def _apply(inverse: Tensor, rows: Tensor) -> Tensor:
 
 def _interior_minimum(matrix: Tensor, linear: Tensor) -> Tensor:
     """As `nonnegative_minimum`, along the centre of what is allowed; z is the gradient."""
-    eye = ops.eye(matrix.shape[0], dtype="float64")
+    eye = ops.eye(count(matrix), dtype="float64")
 
     def go_on(step: Tensor, u: Tensor, z: Tensor) -> Tensor:
         return ops.logical_and(step < MAX_STEPS, ops.max(ops.mean(u * z, axis=1)) > 1e-15)

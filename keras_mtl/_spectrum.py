@@ -1,8 +1,8 @@
 """Singular values of gradients that are known by their Gramian, in `keras.ops`."""
 
-import numpy as np
 from keras import ops
 
+from keras_mtl._counts import count, larger, library_of
 from keras_mtl._linalg import cosines_and_lengths, resolution
 from keras_mtl._quadratic import TINY
 from keras_mtl._types import Tensor
@@ -27,8 +27,8 @@ def spectrum(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rounding errors, bool `[K]`; in no order, of the Gramian divided by its largest entry.
 
     Example:
-        >>> gramian = np.array([[1e12, 1.0], [1.0, 1e-4]])
-        >>> values, vectors, real = spectrum(ops.array(gramian))
+        >>> gramian = ops.array([[1e12, 1.0], [1.0, 1e-4]], "float64")
+        >>> values, vectors, real = spectrum(gramian)
         >>> sorted(f"{float(value):.2g}" for value in values)
         ['1', '1e-16']
 
@@ -37,11 +37,10 @@ def spectrum(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     cosines, lengths = cosines_and_lengths(gramian)
     lengths = lengths / ops.maximum(ops.max(lengths), TINY)
-    num = cosines.shape[0]
-    eye = ops.eye(num, dtype="float64")
+    eye = ops.eye(count(cosines), dtype="float64")
     # A factor exists once no eigenvalue is below 0, however wrong the cosines are; the least
     # error is what rounding inside of the factorisation needs.
-    error = max(resolution(gramian), 1e-15 * num)
+    error = larger(resolution(gramian), 1e-15 * count(cosines, "float64"))
     shift = ops.maximum(error, -2 * ops.min(ops.eigh(cosines)[0]))
     rows = lengths[:, None] * ops.cholesky(cosines + shift * eye)
     turns = ops.transpose(ops.eigh(ops.matmul(rows, ops.transpose(rows)))[1])
@@ -57,11 +56,13 @@ def _orthogonalise(rows: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
     In each round all rows meet one other: the first half the second. Then they move on around a
     table at which the first keeps its seat, so that after K - 1 rounds all have met.
     """
-    num = rows.shape[0]
+    num = count(rows)
+    odd = num % 2
+    fills_up = not isinstance(odd, int) or odd == 1  # by no row or one, where K is not known
     joined = ops.concatenate([rows, turns], axis=1)
-    if num % 2:
-        joined = ops.concatenate([joined, ops.zeros((1, 2 * num), "float64")])
-    half = joined.shape[0] // 2
+    if fills_up:
+        joined = ops.concatenate([joined, ops.zeros((odd, 2 * num), "float64")])
+    half = (num + odd) // 2
     seats = ops.convert_to_tensor(_next_seats(half), "int32")
 
     def go_on(step: Tensor, joined: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ def _orthogonalise(rows: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
         return step + 1, ops.take(_turned(joined[:half], joined[half:], num), seats, axis=0)
 
     joined = ops.while_loop(go_on, body, (0, joined))[1]
-    if num % 2:  # the row that filled the last seat is the one that has turned nothing
+    if fills_up:  # the row that filled the last seat is the one that has turned nothing
         order = ops.argsort(-ops.sum(ops.square(joined[:, num:]), axis=1))
         joined = ops.take(joined, order[:num], axis=0)
     return joined[:, :num], joined[:, num:]
@@ -81,7 +82,7 @@ def _crooked(rows: Tensor) -> Tensor:
     """Whether any two rows are off a right angle by more than the tolerance."""
     lengths = ops.sqrt(ops.sum(ops.square(rows), axis=1, keepdims=True))
     rows = rows / ops.maximum(lengths, TINY)
-    others = 1 - ops.eye(rows.shape[0], dtype="float64")
+    others = 1 - ops.eye(count(rows), dtype="float64")
     return ops.max(ops.abs(ops.matmul(rows, ops.transpose(rows))) * others) > _ORTHOGONAL
 
 
@@ -104,13 +105,14 @@ def _turned(first: Tensor, second: Tensor, num: int) -> Tensor:
     )
 
 
-def _next_seats(half: int) -> np.ndarray:
+def _next_seats(half: int | Tensor) -> Tensor:
     """Who comes to each seat: seats 0 to half - 1 face seats half to 2 half - 1."""
-    circle = [*range(half), *reversed(range(half, 2 * half))]
-    moved = [circle[0], circle[-1], *circle[1:-1]]
-    seats = np.empty(2 * half, "int32")
-    seats[circle] = moved
-    return seats
+    library = library_of(half)
+    seats = library.arange(2 * half, dtype="int32")
+    # Seat 0 is kept; the first half moves up from seat half, and the second down to half - 1.
+    up = library.where(seats == 1, half, library.maximum(seats - 1, 0))
+    down = library.where(seats == 2 * half - 1, larger(half - 1, 1), seats + 1)
+    return library.where(seats < half, up, down)
 
 
 __all__ = ["spectrum"]

@@ -157,7 +157,8 @@ class Balancer(keras.layers.Layer, abc.ABC):
         """Runs the rule for some tasks only, and collects what it would have assigned.
 
         Args:
-            indices: Which tasks take part, int32 of a static length; `None` for all of them.
+            indices: Which tasks take part, int32; `None` for all of them. Their number need not
+                be known while a graph is traced: shapes of the rule's arrays are then `None`.
 
         Yields:
             New values of state by variable path, of full size; the trainer assigns them.

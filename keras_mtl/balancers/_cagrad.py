@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import best_worst_case, cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -53,8 +54,8 @@ class CAGrad(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Weights `[K]` of the direction, for a Gramian `[K, K]`."""
-        num_tasks = gramian.shape[0]
-        mean = ops.full((num_tasks,), 1 / num_tasks, "float64")
+        num_tasks = count(gramian, "float64")
+        mean = ops.full((count(gramian),), 1 / num_tasks, "float64")
         if self.c == 0:
             return nan_where_not_finite(mean, gramian)
         cosines, lengths = cosines_and_lengths(gramian)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 from keras.backend import standardize_dtype
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer, GramianBalancer
@@ -56,7 +57,7 @@ def _weights(gramian: Tensor) -> Tensor:
     # U^+ 1 = U^T C^+ 1 for the cosines C.
     values, vectors = ops.eigh(cosines)
     rounding = 1e-13 if standardize_dtype(gramian.dtype) == "float64" else 2e-7
-    kept = values > rounding * gramian.shape[0] * ops.max(values)
+    kept = values > rounding * count(gramian, "float64") * ops.max(values)
     inverse = ops.where(kept, 1 / ops.where(kept, values, 1), 0)
     sums = ops.sum(vectors, axis=0)
     coefficients = ops.matmul(vectors, inverse * sums)

@@ -31,7 +31,7 @@ def with_door(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 self.lay_out([int(arrays[0].shape[1])])
             self.build(num_tasks)
         expected = self.num_tasks if self._indices is None else self._indices.shape[0]
-        if num_tasks != expected:
+        if None not in (num_tasks, expected) and num_tasks != expected:
             raise ValueError(
                 f"{self.name} expects {expected} losses; received {num_tasks}. "
                 "Make a new balancer for another number of tasks."

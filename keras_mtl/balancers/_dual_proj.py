@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._cones import project_onto_dual_cone
+from keras_mtl._counts import count
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite, resolution
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -42,7 +43,7 @@ class DualProj(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Weights `[K]` of the projected mean, for a Gramian `[K, K]`."""
-        num_tasks = gramian.shape[0]
+        num_tasks = count(gramian, "float64")
         cosines, lengths = cosines_and_lengths(gramian)
         mean = lengths / num_tasks  # in coefficients of the unit gradients
         projection = project_onto_dual_cone(cosines, mean[None, :], resolution(gramian))[0]

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count, library_of
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -122,8 +123,9 @@ def _off_balance(losses: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """r L, and how far it is from being equal: mu, and a."""
     weighted = r * ops.maximum(losses, 0)
     total = ops.sum(weighted)
-    parts = ops.where(total > 0, weighted / ops.where(total > 0, total, 1), 1 / losses.shape[0])
-    logs = ops.log(ops.maximum(parts, _LEAST) * losses.shape[0])
+    number = count(losses, "float64")
+    parts = ops.where(total > 0, weighted / ops.where(total > 0, total, 1), 1 / number)
+    logs = ops.log(ops.maximum(parts, _LEAST) * number)
     mu = ops.sum(parts * logs)
     return weighted, mu, r * (logs - mu)
 
@@ -135,17 +137,17 @@ def _program(
 
     The last floor, that of the slope, gives way where the others leave no choice.
     """
-    count = shares.shape[0]
+    num = count(shares)
     first = ops.argmax(shares)  # the whole simplex is spanned from this vertex
     unit, level = shares / ops.take(shares, first), 1 / ops.take(shares, first)
     sides = ops.concatenate([cosines, slope[None]])
     tableau = _tableau(objective, sides, floors, first, unit, level)
-    basis = ops.append(ops.arange(count, 2 * count + 1), ops.cast(first, "int32"))
-    for column, rows in ((2 * count + 1, slice(0, count)), (2 * count + 2, slice(count, None))):
+    basis = ops.append(ops.arange(num, 2 * num + 1), ops.cast(first, "int32"))
+    for column, rows in ((2 * num + 1, slice(0, num)), (2 * num + 2, slice(num, None))):
         tableau, basis = _admit(tableau, basis, rows, column)
-    allowed = ops.concatenate([shares > 0, ops.ones((count + 3,), "bool")])
-    tableau, basis = minimise_in_turn(tableau, basis, allowed, 8 * count + 20)
-    return values_of(tableau, basis)[:count]
+    allowed = ops.concatenate([shares > 0, ops.ones((num + 3,), "bool")])
+    tableau, basis = minimise_in_turn(tableau, basis, allowed, 3, 8 * num + 20)
+    return values_of(tableau, basis)[:num]
 
 
 def _tableau(
@@ -157,22 +159,22 @@ def _tableau(
     the first K floors and to the last. Both of those are to be as small as can be, in this order,
     before the objective counts.
     """
-    count = unit.shape[0]
+    num = count(unit)
     at_first = ops.take(sides, first, axis=1)
-    lacks = ops.one_hot([0] * count + [1], 2, dtype="float64")
-    distances = ops.eye(count + 1, dtype="float64")
+    lacks = ops.one_hot(library_of(num).arange(num + 1) // num, 2, dtype="float64")
+    distances = ops.eye(num + 1, dtype="float64")
     right = at_first * level - floors
     columns = [ops.outer(at_first, unit) - sides, distances, -lacks, right[:, None]]
-    zeros = ops.zeros((count + 3,), "float64")
+    zeros = ops.zeros((num + 3,), "float64")
     simplex = ops.concatenate([unit, zeros, level[None]])
-    missing = ops.one_hot([2 * count + 1, 2 * count + 2], 2 * count + 4, dtype="float64")
+    missing = ops.one_hot([2 * num + 1, 2 * num + 2], 2 * num + 4, dtype="float64")
     costs = ops.concatenate([ops.take(objective, first) * unit - objective, zeros, zeros[:1]])
     return ops.concatenate([ops.concatenate(columns, axis=1), simplex[None], missing, costs[None]])
 
 
 def _admit(tableau: Tensor, basis: Tensor, rows: slice, column: int) -> tuple[Tensor, Tensor]:
     """Makes basic what is missing to these floors, where something is."""
-    right = tableau[: basis.shape[0] - 1, -1][rows]
+    right = tableau[: count(basis) - 1, -1][rows]
     row = ops.cast(ops.argmin(right), "int32") + rows.start
     new_tableau, new_basis = exchange(tableau, basis, row, ops.full((), column, "int32"))
     lacks = ops.min(right) < 0

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._cones import fair_point
+from keras_mtl._counts import count
 from keras_mtl._linalg import (
     cosines_and_lengths,
     mean_where_zero,
@@ -59,7 +60,7 @@ class FairGrad(GramianBalancer):
         """Weights `[K]` of the fair direction, for a Gramian `[K, K]`."""
         alpha = self.alpha
         if alpha == 0:
-            ones = ops.ones((gramian.shape[0],), "float64")
+            ones = ops.ones((count(gramian),), "float64")
             return nan_where_not_finite(ones, gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         takes_part = lengths > 0

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite, resolution
 from keras_mtl._quadratic import nonnegative_minimum
 from keras_mtl._types import Tensor
@@ -108,7 +109,7 @@ class FORUM(GramianBalancer):
             gramian: Of the gradients on this batch, then of those on the other.
             losses: Losses `[2K]` of this batch, before the inner steps and after them.
         """
-        num_tasks = losses.shape[0] // 2
+        num_tasks = count(losses) // 2
         usable = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float64")
         cosines, lengths = cosines_and_lengths(usable[num_tasks:, num_tasks:])
         there = ops.cast(lengths > 0, "float64")
@@ -150,7 +151,7 @@ class FORUM(GramianBalancer):
         }
 
 
-def _shares(cosines: Tensor, along: Tensor, pull: Tensor, ridge: float) -> Tensor:
+def _shares(cosines: Tensor, along: Tensor, pull: Tensor, ridge: float | Tensor) -> Tensor:
     """The l on the simplex of `min_{l, v >= 0} |sum_j l_j u_j + v q|^2 / 2 - v pull`.
 
     Args:
@@ -159,7 +160,7 @@ def _shares(cosines: Tensor, along: Tensor, pull: Tensor, ridge: float) -> Tenso
         pull: A number from 0.
         ridge: Error of the eigenvalues of these.
     """
-    num_tasks = cosines.shape[0]
+    num_tasks = count(cosines)
     one = ops.ones((1, 1), "float64")
     matrix = ops.concatenate(
         [
@@ -167,7 +168,7 @@ def _shares(cosines: Tensor, along: Tensor, pull: Tensor, ridge: float) -> Tenso
             ops.concatenate([along[None, :], one], axis=1),
         ]
     )
-    start = ops.full((num_tasks,), 1 / num_tasks, "float64")
+    start = ops.full((num_tasks,), 1 / count(cosines, "float64"), "float64")
 
     def closer(_: Tensor, carried: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         # The sum of 1 is a penalty, whose target moves by what is missing (augmented Lagrangian).

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -87,7 +88,7 @@ class GradNorm(GramianBalancer):
         """Weights `[K]`, for a Gramian `[K, K]` and losses `[K]`."""
         lengths = ops.cast(cosines_and_lengths(gramian)[1], "float32")
         share = ops.sum(self.task_weight.value)
-        weights = self.task_weight.value * losses.shape[0] / share
+        weights = self.task_weight.value * count(losses, "float32") / share
         targets = self.targets(weights * lengths, self._ratios(losses))
         self.task_weight.assign(weights)
         moved = self.descent.step(ops.sign(weights * lengths - targets) * lengths)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count, larger, smaller
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -55,17 +56,17 @@ class Krum(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Weights `[K]` of the mean of the chosen gradients, for a Gramian `[K, K]`."""
-        num_tasks = gramian.shape[0]
+        num_tasks = count(gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         longest = ops.max(lengths)
         lengths = lengths / ops.where(longest > 0, longest, 1)
         squares = ops.square(lengths)
         products = lengths[:, None] * cosines * lengths[None, :]
         distances = ops.maximum(squares[:, None] + squares[None, :] - 2 * products, 0)
-        neighbours = min(max(num_tasks - self.f - 2, 1), num_tasks - 1)
+        neighbours = smaller(larger(num_tasks - self.f - 2, 1), num_tasks - 1)
         scores = ops.sum(ops.sort(distances, axis=1)[:, 1 : 1 + neighbours], axis=1)
-        chosen = min(self.m, num_tasks)
-        last = ops.sort(scores)[chosen - 1]
+        last = ops.sort(scores)[smaller(self.m, num_tasks) - 1]
+        chosen = smaller(self.m, count(gramian, "float64"))
         alike = ops.cast(ops.abs(scores - last) <= _ALIKE * last, "float64")
         better = ops.cast(scores < last, "float64") * (1 - alike)
         share = (chosen - ops.sum(better)) / ops.sum(alike)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import simplex_projection
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer
@@ -96,7 +97,7 @@ class MoCo(GradientBalancer):
         """One projected step of lambda; returns lambda `[K]`, with sum 1."""
         weights = ops.cast(self.task_weight.value, "float64")
         share = ops.sum(weights)
-        equal = ops.full_like(weights, 1 / weights.shape[0])
+        equal = ops.full_like(weights, 1 / count(weights, "float64"))
         weights = ops.where(share > 0, weights / ops.where(share > 0, share, 1), equal)
         step = ops.cast(self.iteration.value + 1, "float64")
         slope = ops.matmul(ops.cast(gramian, "float64"), weights) + self.rho * weights

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count, larger
 from keras_mtl._linalg import min_norm_point, resolution
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -85,7 +86,7 @@ class ParetoMTL(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Weights `[K]` of the shortest vector, for a Gramian `[K, K]` and losses `[K]`."""
-        ridge = max(resolution(gramian), _LEAST_RIDGE)
+        ridge = larger(resolution(gramian), _LEAST_RIDGE)
         rows = self._vectors_among(ops.cast(losses, "float64"))
         among = ops.matmul(ops.matmul(rows, ops.cast(gramian, "float64")), ops.transpose(rows))
         return ops.cast(ops.matmul(min_norm_point(among, ridge), rows), gramian.dtype)
@@ -100,7 +101,7 @@ class ParetoMTL(GramianBalancer):
         found = ops.logical_or(self.feasible.value > 0, ops.logical_not(ops.any(violated)))
         self.feasible.assign(found)
         over = ops.logical_or(found, self.epoch.value >= self.initial_epochs)
-        gradients = ops.eye(losses.shape[0], dtype="float64")
+        gradients = ops.eye(count(losses), dtype="float64")
         # What is not to be combined gives way to the middle of what is: the hull stays the same.
         active = ops.cast(violated, "float64")[:, None]
         middle = ops.sum(active * normals, axis=0) / ops.maximum(ops.sum(active), 1)

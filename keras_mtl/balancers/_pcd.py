@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite, resolution
 from keras_mtl._quadratic import nonnegative_minimum
 from keras_mtl._types import Tensor
@@ -120,14 +121,16 @@ class PCD(GramianBalancer):
         }
 
 
-def _least_change(cosines: Tensor, missing: Tensor, takes_part: Tensor, ridge: float) -> Tensor:
+def _least_change(
+    cosines: Tensor, missing: Tensor, takes_part: Tensor, ridge: float | Tensor
+) -> Tensor:
     """Coefficients `[K]`, not negative, of what is added: the solution's multipliers; or 0.
 
     Those of its dual program, `min x^T C x / 2 - missing . x`. If the constraints contradict each
     other it has no minimum; its ridge then keeps x from growing for ever, but they are violated.
     """
     both = ops.logical_and(takes_part[:, None], takes_part)
-    matrix = ops.where(both, cosines, ops.eye(missing.shape[0], dtype="float64"))
+    matrix = ops.where(both, cosines, ops.eye(count(missing), dtype="float64"))
     x = nonnegative_minimum(matrix, -missing[None], ridge)[0]
     met = ops.matmul(matrix, x) - missing > -_ROUNDING * ops.max(ops.abs(missing))
     return ops.where(ops.all(met), x, 0)

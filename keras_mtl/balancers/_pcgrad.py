@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -53,7 +54,7 @@ class PCGrad(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Weights `[K]` of the sum of projected gradients, for a Gramian `[K, K]`."""
-        num_tasks = gramian.shape[0]
+        num_tasks = count(gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         eye = ops.eye(num_tasks, dtype="float64")
         draws = keras.random.uniform((num_tasks, num_tasks), seed=self.seed(self._seed))

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import min_norm_point, resolution
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -72,7 +73,7 @@ class PEMTL(GramianBalancer):
         rest = ops.maximum(1 - ops.sum(least), 0)
         # w = c + rest * v for v on the simplex, and the vector is then that of weights v among
         # the vectors rest * g_i + sum_j c_j g_j: those of the Gramian A G A^T.
-        eye = ops.eye(gramian.shape[0], dtype="float64")
+        eye = ops.eye(count(gramian), dtype="float64")
         move = rest * eye + least[None, :]
         moved = ops.matmul(ops.matmul(move, ops.cast(gramian, "float64")), ops.transpose(move))
         return ops.cast(least + rest * min_norm_point(moved, ridge), precision)

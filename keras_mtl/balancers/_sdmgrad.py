@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._linalg import nan_where_not_finite, simplex_projection
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -96,7 +97,7 @@ class SDMGrad(GramianBalancer):
 
         weights, _ = ops.fori_loop(0, self.num_iterations, descend, (start, ops.zeros_like(start)))
         self.weights_so_far.assign(weights)
-        mean = 1 / gramian.shape[0]
+        mean = 1 / count(gramian, "float64")
         result = (weights + self.lambda_ * mean) / (1 + self.lambda_)
         return nan_where_not_finite(result, gramian)
 

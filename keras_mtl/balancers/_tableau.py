@@ -7,6 +7,7 @@ point near one. A pivot is a dozen operations on one small array.
 
 from keras import ops
 
+from keras_mtl._counts import count
 from keras_mtl._types import Tensor
 
 _ZERO = 1e-9
@@ -16,9 +17,9 @@ def exchange(tableau: Tensor, basis: Tensor, row: Tensor, column: Tensor) -> tup
     """Makes the variable of a column basic in a row, in place of the one that was there."""
     entries = ops.take(tableau, column, axis=1)
     scaled = ops.take(tableau, row, axis=0) / ops.take(entries, row)
-    here = ops.equal(ops.arange(tableau.shape[0]), row)
+    here = ops.equal(ops.arange(count(tableau)), row)
     tableau = ops.where(here[:, None], scaled[None], tableau - ops.outer(entries, scaled))
-    return tableau, ops.where(here[: basis.shape[0]], ops.cast(column, basis.dtype), basis)
+    return tableau, ops.where(here[: count(basis)], ops.cast(column, basis.dtype), basis)
 
 
 def _blocking_row(tableau: Tensor, num_rows: int, column: Tensor) -> Tensor:
@@ -31,12 +32,12 @@ def _blocking_row(tableau: Tensor, num_rows: int, column: Tensor) -> Tensor:
 
 def values_of(tableau: Tensor, basis: Tensor) -> Tensor:
     """The values of all variables: right-hand sides of the basic ones, 0 for the others."""
-    right = ops.maximum(tableau[: basis.shape[0], -1], 0)
-    return ops.matmul(right, ops.one_hot(basis, tableau.shape[1] - 1, dtype="float64"))
+    right = ops.maximum(tableau[: count(basis), -1], 0)
+    return ops.matmul(right, ops.one_hot(basis, count(tableau, axis=1) - 1, dtype="float64"))
 
 
 def minimise_in_turn(
-    tableau: Tensor, basis: Tensor, allowed: Tensor, max_pivots: int
+    tableau: Tensor, basis: Tensor, allowed: Tensor, num_objectives: int, max_pivots: int | Tensor
 ) -> tuple[Tensor, Tensor]:
     """The simplex method: minimises the first objective, then the next without losing it, ...
 
@@ -44,16 +45,17 @@ def minimise_in_turn(
         tableau: Equations of a feasible basis, then a row of reduced costs for each objective.
         basis: The basic variable of each equation, int32.
         allowed: Which variables may become basic, `[columns - 1]`.
+        num_objectives: How many such rows there are.
         max_pivots: A bound that only rounding could make it reach; the basis is feasible then.
 
     Returns:
         The tableau and basis of the optimum.
     """
-    num_rows = basis.shape[0]
+    num_rows = count(basis)
 
     def enter(tableau: Tensor) -> tuple[Tensor, Tensor]:
         column, found, free = ops.zeros((), "int32"), False, allowed
-        for row in range(num_rows, tableau.shape[0]):
+        for row in range(-num_objectives, 0):
             costs = ops.where(free, tableau[row, :-1], float("inf"))
             column = ops.where(found, column, ops.cast(ops.argmin(costs), "int32"))
             found = ops.logical_or(found, ops.min(costs) < -_ZERO)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._counts import count, smaller
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer
 
@@ -46,10 +47,10 @@ class TrimmedMean(GradientBalancer):
 
     def merge(self, gradients: Tensor, losses: Tensor) -> Tensor:
         """The direction `[n]` for gradients `[K, n]`."""
-        count = gradients.shape[0]
-        trim = min(self.trim, (count - 1) // 2)
-        if trim > 0:
-            gradients = ops.sort(gradients, axis=0)[trim : count - trim]
+        number = count(gradients)
+        trim = smaller(self.trim, (number - 1) // 2)
+        if not isinstance(trim, int) or trim > 0:
+            gradients = ops.sort(gradients, axis=0)[trim : number - trim]
         return ops.mean(gradients, axis=0)
 
     def get_config(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._cones import project_onto_dual_cone
+from keras_mtl._counts import count
 from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite, resolution
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
@@ -43,11 +44,10 @@ class UPGrad(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Weights `[K]` of the mean projection, for a Gramian `[K, K]`."""
-        num_tasks = gramian.shape[0]
         cosines, lengths = cosines_and_lengths(gramian)
         # The projection of a multiple is that multiple of the projection: unit gradients will do.
-        units = ops.eye(num_tasks, dtype="float64")
+        units = ops.eye(count(gramian), dtype="float64")
         projections = project_onto_dual_cone(cosines, units, resolution(gramian))
         weights = ops.sum(lengths[:, None] * projections, axis=0)
         weights = ops.where(lengths > 0, weights / ops.where(lengths > 0, lengths, 1), 1)
-        return nan_where_not_finite(weights / num_tasks, gramian)
+        return nan_where_not_finite(weights / count(gramian, "float64"), gramian)

@@ -9,7 +9,13 @@ import tensorflow as tf
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier import Forward, Frontier
 from keras_mtl.training._slices import Entry, Slice, gradients_of, wholes
-from keras_mtl.training._statistics import Row, present, sum_of_finite
+from keras_mtl.training._statistics import (
+    Row,
+    along_first,
+    present,
+    sum_of_finite,
+    values,
+)
 
 
 class Backward:
@@ -139,29 +145,49 @@ class Backward:
     def towers_by_loss(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
         """As `towers`, with gradients with respect to the frontier for each column apart.
 
-        Columns are independent losses of one tensor: their gradients are a Jacobian, taken in
-        one vectorised pass.
+        Columns are independent losses of one tensor: their gradients are a Jacobian, which the
+        layer that spreads them knows, and which is else taken in one vectorised pass.
         """
         cotangents, towers = self.towers(weights)
-        factors = iter(tf.unstack(weights if self.scale is None else weights * self.scale))
+        factors = weights if self.scale is None else weights * self.scale
+        parts = tf.split(factors, self.sizes)
         first = 0
-        for loss, copies, size in zip(self._losses, self._forward.copies, self.sizes, strict=True):
-            mine = [next(factors) for _ in range(size)]
+        for name, loss, copies, part in zip(
+            self._parts.own, self._losses, self._forward.copies, parts, strict=True
+        ):
             if loss.shape.rank:
                 by_column = [
-                    None if copy is None else self._tape.jacobian(loss, copy) for copy in copies
+                    None if copy is None else self._rows(name, loss, copy, part) for copy in copies
                 ]
-                cotangents[first : first + size] = [
-                    [None if g is None else factor * g[c] for g in by_column]
-                    for c, factor in enumerate(mine)
+                cotangents[first : first + loss.shape[0]] = [
+                    [None if g is None else Entry(g, c) for g in by_column]
+                    for c in range(loss.shape[0])
                 ]
-            first += size
+                first += loss.shape[0]
+            else:
+                first += 1
         return cotangents, towers
+
+    def _rows(self, name: str, loss: Tensor, copy: Tensor, factors: Tensor) -> Tensor | None:
+        """The gradient of each column, times its factor, with respect to one tensor."""
+        if name not in self._forward.spreads or self._parts.entangled:
+            found = self._tape.jacobian(loss, copy)
+            return None if found is None else along_first(factors, found) * found
+        spread, read, made = self._forward.spreads[name]
+        gradient = self._tape.gradient(loss, made, output_gradients=factors)
+        rows = spread.rows(gradient)
+        if read is copy:
+            return rows
+        if self._tape.gradient(read, copy) is None:
+            return None
+        return tf.vectorized_map(
+            lambda row: self._tape.gradient(read, copy, output_gradients=row), rows
+        )
 
     def trunk(self, cotangent: Row) -> Row:
         """One pass from the frontier to the shared variables."""
         pairs = [
-            (tensor, tf.cast(seed, tensor.dtype))
+            (tensor, tf.cast(values(seed), tensor.dtype))
             for tensor, seed in zip(self._forward.frontier, cotangent, strict=True)
             if seed is not None
         ]

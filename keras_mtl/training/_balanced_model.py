@@ -132,8 +132,8 @@ class BalancedModel(BalancedSteps):
 
     def _find_frontier(self) -> None:
         names = tuple(task.name for task in self._tasks)
-        lone_columns = len(names) == 1 and self._tasks[0].columns is not None
-        self._parts = find_frontier(self.network, names, lone_columns=lone_columns)
+        with_columns = [task.name for task in self._tasks if task.columns is not None]
+        self._parts = find_frontier(self.network, names, with_columns=with_columns)
 
     def compile(
         self,

@@ -1,6 +1,7 @@
 """Cuts a functional network where its tasks part: one trunk, and a tower for each task."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 from keras_mtl._types import Tensor
 from keras_mtl.training._bundle import Bundle, find_bundles
 from keras_mtl.training._slices import Slice
+from keras_mtl.training._spread import Spread, find_spread
 from keras_mtl.training._statistics import Row
 
 
@@ -38,7 +40,8 @@ class Frontier:
         trunk: Maps the network's inputs to the tensors of the frontier, a list.
         towers: Maps, for each task, what it reads of the frontier to its prediction, or to what
             a bundle reads for it.
-        bundles: Layers that compute the towers of several tasks together.
+        bundles: Layers that compute the towers of several tasks together, and those that spread
+            the columns of one.
         exits: Maps, for the tasks of bundles, what these make for them to their prediction.
         reads: The positions in the frontier that each task reads.
         differentiable: For each tensor of the frontier, whether trainable variables lie
@@ -79,10 +82,13 @@ class Forward:
     Attributes:
         frontier: The differentiable tensors that the trunk made.
         copies: For each task, its own copy of each of them; `None` where it reads none.
+        spreads: For tasks whose columns one layer spreads: that layer, what it read, and what it
+            made before its activation.
     """
 
     frontier: list[Tensor]
     copies: list[Row]
+    spreads: dict[str, tuple[Spread, Tensor, Tensor]]
 
 
 def split_forward(
@@ -96,11 +102,18 @@ def split_forward(
         mine = {i: _copy(tensors[i]) if i in positions else tensors[i] for i in reads}
         predictions[name] = parts.towers[name].run([mine[i] for i in reads], training)
         copies.append([mine.get(i) for i in positions])
+    spreads = {}
     for bundle in parts.bundles:
-        made = bundle.run([predictions[name] for name in bundle.tasks], training)
+        read = [predictions[name] for name in bundle.tasks]
+        if isinstance(bundle, Spread):
+            before, after = bundle.run_apart(read[0], training)
+            spreads[bundle.tasks[0]] = bundle, read[0], before
+            made = [after]
+        else:
+            made = bundle.run(read, training)
         for name, tensor in zip(bundle.tasks, made, strict=True):
             predictions[name] = parts.exits[name].run([tensor], training)
-    return predictions, Forward([tensors[i] for i in positions], copies)
+    return predictions, Forward([tensors[i] for i in positions], copies, spreads)
 
 
 def _copy(tensor: Tensor) -> Tensor:
@@ -141,21 +154,26 @@ def named_outputs(network: keras.Model) -> dict[str, Tensor]:
 
 
 def find_frontier(
-    network: keras.Model, names: tuple[str, ...], *, lone_columns: bool = False
+    network: keras.Model, names: tuple[str, ...], *, with_columns: Sequence[str] = ()
 ) -> Frontier:
     """Finds the frontier between what several tasks use and what one task uses.
 
     A node of the graph belongs to the trunk if two or more outputs depend on it, and to a
     task's tower if only that task's does. Columns of one task share all of its nodes: where
-    there is no other task, their tower is the last layer with variables and what follows it.
+    there is no other task, their tower begins with the layer that spreads them, or else with the
+    last one that has variables.
 
     Args:
         network: A functional model.
         names: The outputs that are tasks.
-        lone_columns: Whether the one task has columns.
+        with_columns: Those of them that have columns.
     """
     outputs = {name: named_outputs(network)[name] for name in names}
-    below = _below_last_layer(outputs[names[0]]) if lone_columns else []
+    spreads = {name: find_spread(outputs[name], name) for name in with_columns}
+    below: list[Tensor] = []
+    if len(names) == 1 and with_columns:
+        spread = spreads[names[0]]
+        below = spread.node.input_tensors if spread else _below_last_layer(outputs[names[0]])
     roots = outputs | {str(place): tensor for place, tensor in enumerate(below)}
     bundles = find_bundles(outputs, _users(roots, {}))
     bundled = {name: bundle for bundle in bundles.values() for name in bundle.tasks}
@@ -168,9 +186,15 @@ def find_frontier(
         order = list(tensors)
         reads[name] = tuple(sorted(order.index(key) for key in edge))
     frontier = list(tensors.values())
-    ends = {name: bundled[name].begin(name) if name in bundled else outputs[name] for name in names}
+    alone = {
+        name: spread
+        for name, spread in spreads.items()
+        if spread and name not in bundled and users[id(spread.node)][1] == {name}
+    }
+    cuts = bundled | alone
+    ends = {name: cuts[name].begin(name) if name in cuts else outputs[name] for name in names}
     towers = {name: Tower([frontier[i] for i in reads[name]], ends[name]) for name in names}
-    exits = {name: Tower([bundle.end(name)], outputs[name]) for name, bundle in bundled.items()}
+    exits = {name: Tower([bundle.end(name)], outputs[name]) for name, bundle in cuts.items()}
     trunk_nodes = [node for node, tasks in users.values() if len(tasks) > 1]
     own: dict[str, list[keras.Variable | Slice]] = {
         name: [
@@ -184,7 +208,7 @@ def find_frontier(
     return Frontier(
         trunk=keras.Model(network._inputs_struct, frontier),
         towers=towers,
-        bundles=list(bundles.values()),
+        bundles=[*bundles.values(), *alone.values()],
         exits=exits,
         reads=reads,
         differentiable=tuple(_differentiable(tensor) for tensor in frontier),

@@ -1,4 +1,4 @@
-"""Applies a balancer's rule to the tasks that take part in a step, with static shapes."""
+"""Applies a balancer's rule to the tasks that take part in a step."""
 
 import functools
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, Los
 
 Outcome: TypeAlias = tuple[Tensor, ...]
 
-_MANY = 32  # a branch takes milliseconds to trace
+_MANY = 8  # a branch takes up to half a second to trace
+_MANY_LOSSES = 32  # one of a rule on losses, milliseconds
 
 
 def on_present(
@@ -20,7 +21,7 @@ def on_present(
     """Runs `rule` on the present tasks alone and assigns the state that it changed.
 
     One branch for each possible number of present tasks, so that every shape is static; the
-    branch for all of them gathers nothing. Only where there are very many losses, and XLA does
+    branch for all of them gathers nothing. Only where there are many tasks, and XLA does
     not ask for static shapes, one branch takes any number. `rule` takes the indices of the tasks
     that take part (`None` for all) and returns arrays of full size. No balancer knows of absent
     tasks: state reads and writes go through the indices too.
@@ -34,9 +35,8 @@ def on_present(
         What `rule` returned.
     """
     num_tasks = int(present.shape[0])
-    dynamic = (
-        isinstance(balancer, LossBalancer) and num_tasks > _MANY and not balancer.static_shapes
-    )
+    many = _MANY_LOSSES if isinstance(balancer, LossBalancer) else _MANY
+    dynamic = num_tasks > many and not balancer.static_shapes
     # Gradients with respect to learned state are the rule's own business; assigning is not.
     kept = [state.variable for state in balancer.states if not state.variable.trainable]
 
@@ -46,8 +46,9 @@ def on_present(
         return *outcome, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in kept]
 
     def any_number() -> Outcome:
-        which = tf.where(present)[:, 0]
-        return tuple(tf.cond(tf.size(which) > 0, lambda: run(which), lambda: run(which[:0])))
+        which = tf.cast(tf.where(present)[:, 0], tf.int32)
+        none = tf.zeros((0,), tf.int32)  # a slice of `which` would not say that it is empty
+        return tuple(tf.cond(tf.size(which) > 0, lambda: run(which), lambda: run(none)))
 
     def some() -> Outcome:
         if dynamic:

@@ -1,5 +1,6 @@
 """Gradients of several tasks with respect to the same things, and their inner products."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -14,6 +15,9 @@ Row: TypeAlias = list[Tensor | None]
 
 Stack: TypeAlias = list[Tensor]
 """The gradients of all tasks: an array `[K, n]` for each thing."""
+
+_MANY = 128  # rows, from which on half of their products are worth their blocks
+_BLOCKS = 4
 
 
 def present(row: Row) -> list[Tensor]:
@@ -82,7 +86,7 @@ def zero_rows(which: Tensor, rows: list[Row]) -> list[Row]:
     return change_rows(
         rows,
         lambda k, gradient: without(flags[k], gradient),
-        lambda places, whole: without(_along_first(tf.gather(which, places), whole), whole),
+        lambda places, whole: without(along_first(tf.gather(which, places), whole), whole),
     )
 
 
@@ -90,12 +94,12 @@ def scale_rows(weights: Tensor, rows: list[Row]) -> list[Row]:
     """The gradients of each task times its weight."""
 
     def scaled(places: list[int], whole: Tensor) -> Tensor:
-        return whole * tf.cast(_along_first(tf.gather(weights, places), whole), whole.dtype)
+        return whole * tf.cast(along_first(tf.gather(weights, places), whole), whole.dtype)
 
     return change_rows(rows, lambda k, gradient: times(weights[k], gradient), scaled)
 
 
-def _along_first(numbers: Tensor, like: Tensor) -> Tensor:
+def along_first(numbers: Tensor, like: Tensor) -> Tensor:
     """A number for each entry of the first axis, to be broadcast over the others."""
     return tf.reshape(numbers, [-1] + [1] * (like.shape.rank - 1))
 
@@ -146,16 +150,63 @@ def stack(rows: Sequence[Row]) -> Stack:
     """
     stacked = []
     for column in zip(*rows, strict=True):
-        flat = [None if g is None else tf.reshape(dense(g), (-1,)) for g in column]
-        like = next(each for each in flat if each is not None)
-        stacked.append(tf.stack([tf.zeros_like(like) if g is None else g for g in flat]))
+        arrays = [array for _, array in _runs(column)]
+        zeros = tf.zeros_like(next(each for each in arrays if each is not None)[:1])
+        stacked.append(tf.concat([zeros if each is None else each for each in arrays], axis=0))
     return stacked
+
+
+def _runs(column: Sequence[Tensor | None]) -> list[tuple[list[int], Tensor | None]]:
+    """The tasks' gradients with respect to one thing, as arrays `[m, n]` of several at a time.
+
+    Entries of one array stay together; others, and tasks without a gradient, stand alone.
+    """
+    runs: list[tuple[list[int], list[Tensor | None]]] = []
+    for k, g in enumerate(column):
+        last = runs[-1][1][-1] if runs else None
+        if isinstance(g, Entry) and isinstance(last, Entry) and g.whole is last.whole:
+            runs[-1][0].append(k)
+            runs[-1][1].append(g)
+        else:
+            runs.append(([k], [g]))
+    return [(places, _joined(run)) for places, run in runs]
+
+
+def _joined(run: list[Tensor | None]) -> Tensor | None:
+    first = run[0]
+    if first is None:
+        return None
+    if not isinstance(first, Entry):
+        return tf.reshape(dense(first), (1, -1))
+    order = [entry.index for entry in run if isinstance(entry, Entry)]
+    whole = (
+        first.whole if order == list(range(first.whole.shape[0])) else tf.gather(first.whole, order)
+    )
+    return tf.reshape(tf.cast(whole, tf.float32), (len(order), -1))
 
 
 def gramian(stacked: Stack, others: Stack | None = None) -> Tensor:
     """Inner products `[K, K]` of the tasks' gradients, with themselves or with others."""
+    if others is None and stacked[0].shape[0] >= _MANY:
+        return tf.add_n([_symmetric(each) for each in stacked])
     pairs = zip(stacked, stacked if others is None else others, strict=True)
     return tf.add_n([tf.matmul(each, other, transpose_b=True) for each, other in pairs])
+
+
+def _symmetric(rows: Tensor) -> Tensor:
+    """The products of many rows with each other, little more than half of which are computed."""
+    count = rows.shape[0]
+    size = -(-count // _BLOCKS)
+    upper = [
+        tf.pad(tf.matmul(rows[i : i + size], rows[i:], transpose_b=True), [[0, 0], [i, 0]])
+        for i in range(0, count, size)
+    ]
+    triangle = tf.linalg.band_part(tf.concat(upper, axis=0), 0, -1)
+    return (
+        triangle
+        + tf.linalg.band_part(tf.transpose(triangle), -1, 0)
+        - tf.linalg.diag(tf.linalg.diag_part(triangle))
+    )
 
 
 def combine(weights: Tensor, stacked: Stack, like: Sequence[Tensor]) -> list[Tensor]:
@@ -175,10 +226,18 @@ def weighted_sum(weights: Tensor | None, rows: Sequence[Row]) -> Row:
     """The sum of the tasks' gradients, times their weights: a tensor for each thing."""
     sums: Row = []
     for column in zip(*rows, strict=True):
-        terms = {k: dense(gradient) for k, gradient in enumerate(column) if gradient is not None}
-        if weights is not None:
-            terms = {k: weights[k] * gradient for k, gradient in terms.items()}
-        sums.append(tf.add_n(list(terms.values())) if terms else None)
+        terms: list[Tensor] = []
+        like = next((values(g) for g in column if g is not None), None)
+        for k, g in enumerate(column):
+            if g is not None and not isinstance(g, Entry):
+                terms.append(dense(g) if weights is None else weights[k] * dense(g))
+        if any(isinstance(g, Entry) for g in column):
+            entries = [g if isinstance(g, Entry) else None for g in column]
+            for places, array in _runs(entries):
+                if array is not None:
+                    own = tf.ones(len(places)) if weights is None else tf.gather(weights, places)
+                    terms.append(tf.reshape(tf.matmul(own[None, :], array), tf.shape(like)))
+        sums.append(tf.add_n(terms) if terms else None)
     return sums
 
 
@@ -204,7 +263,7 @@ def sum_of_finite(
     ones = tf.ones(len(rows), tf.bool)
 
     def each() -> Tensor:
-        return of_tasks(tf.stack([_is_finite(present(row)) for row in looked_at]), sizes)
+        return of_tasks(_finite_rows(looked_at), sizes)
 
     healthy = _is_finite(present(total) or [g for row in towers for g in present(row)])
     finite = None
@@ -219,6 +278,24 @@ def sum_of_finite(
         return kept, zero_rows(~which, towers), which
 
     return tuple(branch(healthy, lambda: (total, towers, ones), careful))
+
+
+def _finite_rows(rows: Sequence[Row]) -> Tensor:
+    """Whose gradients are finite, bool `[K]`; entries of one array are looked at together."""
+    alone = [[g for g in present(row) if not isinstance(g, Entry)] for row in rows]
+    finite = tf.stack([_is_finite(own) for own in alone])
+    if not any(isinstance(g, Entry) for row in rows for g in row):
+        return finite
+    for column in itertools.zip_longest(*rows):
+        entries = [g if isinstance(g, Entry) else None for g in column]
+        flags = [
+            tf.ones(len(places), tf.bool)
+            if array is None
+            else tf.math.is_finite(tf.reduce_sum(array, axis=1))
+            for places, array in _runs(entries)
+        ]
+        finite &= tf.concat(flags, axis=0)
+    return finite
 
 
 def of_tasks(finite: Tensor, sizes: Sequence[int]) -> Tensor:

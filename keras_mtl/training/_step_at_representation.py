@@ -8,7 +8,7 @@ from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
 from keras_mtl.training._batches import join_batches, parts_of_batch
-from keras_mtl.training._statistics import Row, Stack, combine, gramian, keep_finite
+from keras_mtl.training._statistics import Row, Stack, combine, gramian, keep_finite, values
 from keras_mtl.training._step import Outcome, Step, finite_part
 
 
@@ -72,4 +72,4 @@ class RepresentationStep(Step):
 
 
 def _first(rows: list[Row]) -> Stack:
-    return [next(g for g in column if g is not None) for column in zip(*rows, strict=True)]
+    return [next(values(g) for g in column if g is not None) for column in zip(*rows, strict=True)]

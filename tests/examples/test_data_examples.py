@@ -1,6 +1,7 @@
 """The examples on data, each run on its small built-in files for a few steps."""
 
 import importlib
+import itertools
 import pathlib
 import sys
 
@@ -29,10 +30,13 @@ NETWORKS = {
     "intent_and_slots": 1,
 }  # the row of the table; else the last
 
+RATES = {"intent_and_slots": 0.005}  # of learning; else 0.01
+
 
 def run(name, *arguments, **changes):
     example = importlib.import_module(name)
-    defaults = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, **DEFAULTS} | changes
+    defaults = {"epochs": 1, "batch_size": 16, "learning_rate": RATES.get(name, 0.01)}
+    defaults |= DEFAULTS | changes
     return example.main(comparison.parser(example.__doc__, **defaults).parse_args(arguments))
 
 
@@ -72,6 +76,26 @@ def test_means_and_deviations_of_several_seeds_are_printed(capsys):
     variants = {"first": dict, "second": lambda: {"score": next(draws)}}
     assert comparison.table(variants, options) == {"second": {"score": [0.5, 0.7]}}
     assert "| second | 0.6000 ± 0.1414 | 0 |" in capsys.readouterr().out
+
+
+def test_the_likely_tags_are_the_most_probable_that_are_allowed():
+    names = ["O", "B-a", "I-a", "B-b", "I-b"]
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.full(5, 0.5), size=(20, 4))
+    weights = np.arange(4) < rng.integers(1, 5, size=(20, 1))
+    found = scores.likely_tags(names, probabilities, weights).argmax(-1)
+
+    def allowed(tags):
+        kinds = ["O", *[names[tag] for tag in tags]]
+        return all(
+            not tag.startswith("I-") or before[2:] == tag[2:]
+            for before, tag in zip(kinds, kinds[1:], strict=False)
+        )
+
+    for own, there, tags in zip(probabilities, weights.sum(axis=1), found, strict=True):
+        every = filter(allowed, itertools.product(range(5), repeat=int(there)))
+        best = max(every, key=lambda tags: np.log(own[np.arange(len(tags)), tags]).sum())
+        assert tuple(tags[:there]) == best
 
 
 def test_areas_under_the_curve_count_pairs():
