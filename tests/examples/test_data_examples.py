@@ -89,7 +89,7 @@ def test_the_likely_tags_are_the_most_probable_that_are_allowed():
         kinds = ["O", *[names[tag] for tag in tags]]
         return all(
             not tag.startswith("I-") or before[2:] == tag[2:]
-            for before, tag in zip(kinds, kinds[1:], strict=False)
+            for before, tag in itertools.pairwise(kinds)
         )
 
     for own, there, tags in zip(probabilities, weights.sum(axis=1), found, strict=True):
