@@ -34,7 +34,8 @@ class BalancedModel(BalancedSteps):
 
     Wraps any functional model with named outputs, also one that was built without this
     package. Which variables the tasks share is read off the graph: nobody declares it. (The
-    columns of one task share what lies below the last layer with variables.) One
+    columns of one task share what lies below the layer that spreads them, a `Dense` or
+    `EinsumDense` layer, or else below the last layer with variables.) One
     forward pass and one backward pass through the towers give every task's gradient at the
     shared representation; what comes below depends on the balancer:
 
