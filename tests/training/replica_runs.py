@@ -28,8 +28,12 @@ QUICK = (
 )
 
 
+# Towers that one layer computes, and columns that one layer spreads.
+TOGETHER = ("MGDA/parameters/1/towers", "CAGrad/representation/1/columns")
+
+
 def all_cases():
-    cases = ["plain/keras", "MGDA/parameters/1/adam", "GradDrop/parameters/1/adam"]
+    cases = ["plain/keras", "MGDA/parameters/1/adam", "GradDrop/parameters/1/adam", *TOGETHER]
     for name in every_balancer.names():
         cases += [f"{name}/{at}/{every}" for at, every in every_balancer.ways(name)]
     return cases
@@ -42,6 +46,14 @@ def make_model(case):
         network.compile(keras.optimizers.SGD(0.1), **mtl.compile_args(problem.tasks()))
         return network
     at, every, *adam = options
+    if adam in (["towers"], ["columns"]):
+        tasks = tasks_together(adam[0])
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4,))
+        network = mtl.architectures.hard_sharing(inputs, tasks, shared=(16,), tower=(8,))
+        model = mtl.BalancedModel(network, tasks, getattr(mtl.balancers, name)(), at=at)
+        model.compile(keras.optimizers.SGD(0.1))
+        return model
     balancer = every_balancer.make(name)
     network = every_balancer.network(balancer)
     model = mtl.BalancedModel(network, problem.tasks(), balancer, at=at, every=int(every))
@@ -51,8 +63,31 @@ def make_model(case):
     return model
 
 
+def tasks_together(kind):
+    if kind == "towers":
+        return [mtl.Task.binary(f"task_{k}") for k in range(8)]
+    return [mtl.Task.multilabel("assays", columns=list("cab")), mtl.Task.binary("z")]
+
+
+def batches_together(tasks):
+    """The small problem's batches, with labels that follow from a column of it each."""
+    x, _, w = problem.arrays()
+    labels, weights = {}, {}
+    for k, task in enumerate(tasks):
+        names = task.columns or [task.name]
+        columns = [x[:, (k + c) % 4] > 0.1 * c for c in range(len(names))]
+        there = [np.roll(w["zbr"[(k + c) % 3]], k) for c in range(len(names))]
+        labels[task.name] = np.stack(columns, axis=1).astype("float32").squeeze()
+        weights[task.name] = np.stack(there, axis=1).squeeze()
+    return tf.data.Dataset.from_tensor_slices((x, labels, weights)).batch(problem.BATCH)
+
+
 def train(case):
     model = make_model(case)
+    if case in TOGETHER:
+        history = model.fit(batches_together(model.tasks), verbose=0).history
+        values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
+        return values | {f"log_{key}": value[-1] for key, value in history.items()}
     more = every_balancer.more_data(model.balancer) if "plain" not in case else {}
     history = model.fit(problem.dataset(), verbose=0, **more).history
     values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}

@@ -10,6 +10,7 @@ from keras import layers
 import keras_mtl as mtl
 from keras_mtl import balancers
 from keras_mtl.training._spread import find_spread
+from keras_mtl.training._statistics import gramian
 
 K, UNITS, WIDTH, BATCH = 5, 3, 8, 16
 
@@ -182,6 +183,12 @@ def test_many_columns_with_labels_missing_are_balanced_in_one_graph(make):
     if make is balancers.MGDA:
         np.testing.assert_allclose(weights[present], [*alone.task_weights.values()], atol=1e-5)
         np.testing.assert_allclose(weights[present].sum(), 1, rtol=1e-5)
+
+
+def test_half_of_the_products_of_many_rows_give_the_others():
+    rows = tf.random.normal((131, 7))
+    expected = np.asarray(rows) @ np.asarray(rows).T
+    np.testing.assert_allclose(gramian([rows, rows]), 2 * expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_mixes_columns_spreads_none():
