@@ -147,7 +147,14 @@ def test_a_broken_task_beside_columns_is_left_out_alone():
     problem.assert_close(*outcomes, 1e-7)
 
 
-@pytest.mark.parametrize("make", [balancers.MGDA, balancers.PCGrad, balancers.GradDrop])
+@pytest.mark.parametrize(
+    "make",
+    [
+        balancers.PCGrad,
+        pytest.param(balancers.MGDA, marks=pytest.mark.slow),
+        pytest.param(balancers.GradDrop, marks=pytest.mark.slow),
+    ],
+)
 def test_many_columns_with_labels_missing_are_balanced_in_one_graph(make):
     count = 15  # more than a branch for each number of columns would be traced for
     rng = np.random.default_rng(0)
