@@ -23,8 +23,10 @@ class Balancer(keras.layers.Layer, abc.ABC):
 
     `BalancedModel` calls, in this order: `bind` with the names of the tasks, `build`, the rule
     (`scalarise`, `weigh` or `merge`) inside `on_tasks` at each step, and `end_epoch` after each
-    epoch. What a method needs beyond its kind it declares by a class attribute: see
-    `needs_losses_after`, `needs_preference`, `num_samples` and `needs_validation`.
+    epoch. A rule sees the tasks that take part in a step; of more than eight, their number may
+    be unknown while a graph is traced: read it by `ops.shape`. What a method needs beyond its
+    kind it declares by a class attribute: see `needs_losses_after`, `needs_preference`,
+    `num_samples` and `needs_validation`.
 
     Args:
         name: Optional name of the layer.
