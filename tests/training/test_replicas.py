@@ -41,6 +41,11 @@ def one_device(tmp_path_factory):
     return outcome(tmp_path_factory.mktemp("replicas"), 1)
 
 
+@pytest.fixture(scope="module")
+def one_device_in_every_way(tmp_path_factory):
+    return outcome(tmp_path_factory.mktemp("replicas"), 1, "--all")
+
+
 def test_two_replicas_equal_one_device(one_device, tmp_path):
     check(outcome(tmp_path, 2), one_device)
 
@@ -80,14 +85,16 @@ def test_two_processes_equal_one_device(one_device, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_device_with_every_balancer(tmp_path):
-    expected = outcome(tmp_path, 1, "--all")
-    names = {k.split("/")[0] for k in expected} - {"plain"}
-    expected = {k: v for k, v in expected.items() if k.split("/")[0] in names}
+def test_two_processes_equal_one_device_with_every_balancer(one_device_in_every_way, tmp_path):
+    every = one_device_in_every_way
+    names = {k.split("/")[0] for k in every} - {"plain"}
+    expected = {k: v for k, v in every.items() if k.split("/")[0] in names}
     check_workers(tmp_path, expected, "--all", "--names", ",".join(names))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("replicas", [2, 4])
-def test_replicas_equal_one_device_with_every_balancer_in_every_way(replicas, tmp_path):
-    check(outcome(tmp_path, replicas, "--all"), outcome(tmp_path, 1, "--all"))
+def test_replicas_equal_one_device_with_every_balancer_in_every_way(
+    replicas, one_device_in_every_way, tmp_path
+):
+    check(outcome(tmp_path, replicas, "--all"), one_device_in_every_way)
