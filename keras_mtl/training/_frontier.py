@@ -186,12 +186,8 @@ def find_frontier(
         order = list(tensors)
         reads[name] = tuple(sorted(order.index(key) for key in edge))
     frontier = list(tensors.values())
-    alone = {
-        name: spread
-        for name, spread in spreads.items()
-        if spread and name not in bundled and users[id(spread.node)][1] == {name}
-    }
-    cuts = bundled | alone
+    alone = {name: each for name, each in spreads.items() if each and _is_alone(each, users)}
+    cuts = alone | bundled
     ends = {name: cuts[name].begin(name) if name in cuts else outputs[name] for name in names}
     towers = {name: Tower([frontier[i] for i in reads[name]], ends[name]) for name in names}
     exits = {name: Tower([bundle.end(name)], outputs[name]) for name, bundle in cuts.items()}
@@ -208,7 +204,7 @@ def find_frontier(
     return Frontier(
         trunk=keras.Model(network._inputs_struct, frontier),
         towers=towers,
-        bundles=[*bundles.values(), *alone.values()],
+        bundles=list({id(bundle.node): bundle for bundle in cuts.values()}.values()),
         exits=exits,
         reads=reads,
         differentiable=tuple(_differentiable(tensor) for tensor in frontier),
@@ -219,6 +215,11 @@ def find_frontier(
         branched=any(len(node.output_tensors) > 1 for node in trunk_nodes if not node.is_input),
         walled=any(_stops_gradient(node.operation) for node, _ in users.values()),
     )
+
+
+def _is_alone(spread: Spread, users: dict[int, tuple[Any, set[str]]]) -> bool:
+    """Whether the layer serves its task and no other."""
+    return users.get(id(spread.node), (None, set()))[1] == set(spread.tasks)
 
 
 def _stops_gradient(operation: Any) -> bool:
