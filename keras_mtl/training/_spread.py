@@ -16,7 +16,10 @@ _ACTIVATIONS = (
     *("softplus", "softsign", "sigmoid", "hard_sigmoid", "log_sigmoid", "tanh", "exponential"),
 )
 _ENTRY_BY_ENTRY = {keras.activations.get(name) for name in _ACTIVATIONS}
-_LAYERS = (keras.layers.Dropout, keras.layers.Identity, keras.layers.ReLU, keras.layers.LeakyReLU)
+_LAYERS = tuple(
+    getattr(keras.layers, name)
+    for name in ("Activation", "Dropout", "Identity", "LeakyReLU", "ReLU")
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +95,10 @@ def find_spread(output: Tensor, name: str) -> Spread | None:
             return None
         if getattr(operation, "activity_regularizer", None) is not None:
             return None
-        if isinstance(operation, keras.layers.Dense):
+        if _is(operation, keras.layers.Dense):
             last = place == len(output.shape) - 1
             return Spread(node, (name,), "...i", "ik", "...k", "k") if last else None
-        if isinstance(operation, keras.layers.EinsumDense):
+        if _is(operation, keras.layers.EinsumDense):
             if "." in operation.equation:
                 return None
             inputs, kernel, outputs = operation.equation.replace("->", ",").split(",")
@@ -103,6 +106,13 @@ def find_spread(output: Tensor, name: str) -> Spread | None:
             if column not in inputs:
                 return Spread(node, (name,), inputs, kernel, outputs, column)
             place = inputs.index(column)
-        elif not isinstance(operation, (*_LAYERS, keras.layers.Activation)):
+        elif not _is(operation, *_LAYERS):
             return None
         output = node.input_tensors[0]
+
+
+def _is(operation: Any, *layers: type[keras.layers.Layer]) -> bool:
+    """Whether it computes what one of these layers does: a subclass may compute anything."""
+    return any(
+        isinstance(operation, layer) and type(operation).call is layer.call for layer in layers
+    )

@@ -23,10 +23,10 @@ every_case = pytest.mark.parametrize("name", VARIANTS)
 every_class = pytest.mark.parametrize(
     "name", [n if n in CASES else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS]
 )
-# XLA takes seconds for each: everyday one of each kind of computation.
-COMPILED = ("DWA", "RandomWeighting", "UPGrad", "CAGrad", "NashMTL", "EPO", "GradDrop", "ConFIG")
-compiled_case = pytest.mark.parametrize(
-    "name", [n if n in COMPILED else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS]
+# To trace or compile a rule takes seconds: everyday one of each kind of computation.
+TRACED = ("DWA", "RandomWeighting", "UPGrad", "CAGrad", "NashMTL", "EPO", "GradDrop", "ConFIG")
+traced_case = pytest.mark.parametrize(
+    "name", [n if n in TRACED else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS]
 )
 # A loss balancer sees no gradients: test_loss_extremes.py has its zoo.
 of_gradients = [n for n, c in VARIANTS.items() if not issubclass(c.kind, LossBalancer)]
@@ -153,7 +153,7 @@ def test_reordering_the_tasks_reorders_the_weights(name):
 @pytest.mark.parametrize(
     "name", [n for n in of_gradients if "scale matters" not in VARIANTS[n].laws]
 )
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("scale", [1e-6, pytest.param(1e6, marks=pytest.mark.slow)])
 def test_a_common_scale_of_the_gradients_changes_no_weight(name, scale):
     case, jacobian = VARIANTS[name], random_jacobian(4)
     plain = result_of(case.make(range(4)), jacobian).numpy()
@@ -193,13 +193,13 @@ def run_with(wrap, name):
     return wrap(lambda: result_of(balancer, jacobian, losses))().numpy(), jacobian
 
 
-@every_class
+@traced_case
 def test_eager_and_graph_agree(name):
     eager, graph = run_with(lambda rule: rule, name)[0], run_with(tf.function, name)[0]
     np.testing.assert_allclose(graph, eager, rtol=1e-5, atol=1e-6)
 
 
-@compiled_case
+@traced_case
 def test_eager_and_xla_agree(name):
     laws, eager = VARIANTS[name].laws, run_with(lambda rule: rule, name)[0]
     compiled, jacobian = run_with(lambda rule: tf.function(rule, jit_compile=True), name)

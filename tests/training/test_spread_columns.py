@@ -35,6 +35,14 @@ def mixed(features):
     return layers.Activation("sigmoid")(logits)
 
 
+class OfItsOwn(layers.Dense):
+    """A layer by another's name: each of its columns sees the others."""
+
+    def call(self, inputs, training=None):
+        made = super().call(inputs, training=training)
+        return made - keras.ops.mean(made, axis=-1, keepdims=True)
+
+
 HEADS = [dense, towers, above_a_tower, mixed]
 
 
@@ -207,6 +215,7 @@ def test_what_mixes_columns_spreads_none():
     assert spread(lambda x: layers.Dense(K)(layers.Dense(K)(x))).inputs == "...i"
     assert spread(lambda x: layers.Dense(K, "softmax")(x)) is None
     assert spread(lambda x: layers.LayerNormalization()(layers.Dense(K)(x))) is None
+    assert spread(OfItsOwn(K)) is None
     grown = layers.EinsumDense("bku,kuv->bkv", (K, 2))
     first = layers.EinsumDense("bi,iku->bku", (K, UNITS))
     last = layers.EinsumDense("bkv,kv->bk", (K,))
