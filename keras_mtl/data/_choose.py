@@ -1,4 +1,4 @@
-"""Draws from data sets in a given order, single elements or the rows of mixed batches."""
+"""Draws from data sets in a given order: elements as they are, or the rows of mixed batches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,14 +19,16 @@ def choose_elements(
     datasets: Mapping[str, tf.data.Dataset], layout: Layout, tasks: Sequence[Task], cycle: Ids
 ) -> tf.data.Dataset:
     """Elements as the sets yield them, in the order of a cycle of draws."""
-    parts = []
-    for name, dataset in datasets.items():
-        fill = filler(name, layout, tasks)
-        if layout.batched:
-            parts.append(_map(dataset, fill))
-        else:
-            parts.append(_map(dataset.batch(_chunk(layout)), fill).unbatch())
-    return choose(parts, cycle)
+    fills = {name: filler(name, layout, tasks) for name in datasets}
+    if not layout.batched:
+        chunks = {name: dataset.batch(_chunk(layout)) for name, dataset in datasets.items()}
+        return choose([_map(each, fills[name]).unbatch() for name, each in chunks.items()], cycle)
+    if not layout.fixed:  # labels of several lengths do not stack
+        return choose([_map(each, fills[name]) for name, each in datasets.items()], cycle)
+    groups = _group(layout)
+    packed = [_map(each, _pack(groups, fills[name])) for name, each in datasets.items()]
+    unpack = _unpack(groups, [task.name for task in tasks])
+    return _map(choose(packed, cycle), unpack, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def choose_batches(
@@ -54,17 +56,18 @@ def choose_batches(
         parts.append(chunks.rebatch(lengths.get(place, [1])))
     # Several batches are finished at once, for the same reason as examples are filled in so.
     together = max(1, min(_BATCHES, _CHUNK_BYTES // (max(layout.bytes, 1) * batch_size)))
-    ranks = _strewn(batch_size, together, seed)
-    finish = _unpack(groups, [task.name for task in tasks], ranks)
-    finished = _map(choose(parts, order).rebatch(batch_size * together), finish)
+    strew = _strew(_strewn(batch_size, together, seed))
+    unpack = _unpack(groups, [task.name for task in tasks])
+    gathered = choose(parts, order).rebatch(batch_size * together)
+    finished = _map(gathered, lambda *packed: unpack(*strew(*packed)))
     if together > 1 or drop_remainder:
         finished = finished.rebatch(batch_size, drop_remainder=drop_remainder)
     return finished
 
 
-def _map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+def _map(dataset: tf.data.Dataset, function: Callable[..., Any], **options: Any) -> tf.data.Dataset:
     """Without rewriting the function's Python, which it does not need and which takes long."""
-    return dataset.map(tf.autograph.experimental.do_not_convert(function))
+    return dataset.map(tf.autograph.experimental.do_not_convert(function), **options)
 
 
 def choose(parts: Sequence[tf.data.Dataset], cycle: Ids) -> tf.data.Dataset:
@@ -118,16 +121,22 @@ def _strewn(batch_size: int, batches: int, seed: int) -> Ids:
     return np.concatenate([rng.permutation(batch_size) - i * batch_size for i in range(batches)])
 
 
-def _unpack(
-    groups: Sequence[Sequence[str]], tasks: Sequence[str], ranks: Ids
-) -> Callable[..., Any]:
-    """Undoes `_pack`, and strews the rows of each set over the batch, for replicas' sake."""
+def _strew(ranks: Ids) -> Callable[..., Any]:
+    """Strews the rows of each set over the batch, for replicas' sake."""
 
-    def unpack(x: Any, *stacks: Any) -> Any:
+    def strew(x: Any, *stacks: Any) -> Any:
         rows = tf.shape(tf.nest.flatten(x)[0])[0]
         ordered = tf.constant(ranks, tf.int32)[:rows]
         places = tf.math.top_k(ordered, rows).indices  # the highest rank first
-        x, stacks = tf.nest.map_structure(lambda rows: tf.gather(rows, places), (x, stacks))
+        return tf.nest.map_structure(lambda rows: tf.gather(rows, places), (x, *stacks))
+
+    return strew
+
+
+def _unpack(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> Callable[..., Any]:
+    """Undoes `_pack`."""
+
+    def unpack(x: Any, *stacks: Any) -> Any:
         parts = []
         for stack in stacks:
             named: dict[str, Any] = {}
