@@ -33,8 +33,10 @@ def check(found, expected):
 
 
 def tolerance(key):
-    # The logs of plain Keras hold <task>_loss as the mean over batches, of float32 sums.
-    return 5e-6 if "adam" in key or ":log_" in key else 2e-6
+    # The logs of plain Keras hold <task>_loss as the mean over batches, of float32 sums. The
+    # pseudo-inverse of averaged gradients magnifies rounding: 2.4e-6 on four replicas.
+    magnified = ("adam", ":log_", "MConFIG")
+    return 5e-6 if any(part in key for part in magnified) else 2e-6
 
 
 @pytest.fixture(scope="module")
