@@ -118,7 +118,7 @@ def test_pareto_efficient_weights_minimise_the_length_above_their_bounds(num_tas
     # The rest of the weights, v on the simplex: min left^2 v^T G v / 2 + left c^T G v.
     rest = minimum_by_faces(gramians, gramians @ least / left)
     weights = weigh_all(PEMTL(c=least.tolist()), jacobians)
-    assert (weights > least - 1e-9).all()
+    assert (weights >= (1 - 1e-7) * least).all()  # bounds are float32
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-6)
     expected = combine(least + left * rest, jacobians)
     assert relative_errors(weights, jacobians, expected).max() < 1e-6
