@@ -20,7 +20,6 @@ import keras_mtl as mtl
 # in every way.
 QUICK = (
     "plain/keras",
-    "Uncertainty/parameters/2",
     "RandomWeighting/parameters/1",
     "PCGrad/parameters/2",
     "MGDA/representation/1",
