@@ -64,13 +64,13 @@ def make_balancer(name, count):
     return getattr(mtl.balancers, name)(**arguments.get(name, dict)())
 
 
-def variants(names):
+def variants(names, periods):
     for name in names:
         cls = getattr(mtl.balancers, name)
         losses_only = issubclass(cls, mtl.balancers.LossBalancer)
         by_variables = getattr(cls, "keeps_entries", False) or getattr(cls, "num_samples", 1) > 1
         for at in ("parameters",) if losses_only or by_variables else PLACES:
-            for every in (1, 10):
+            for every in periods:
                 yield name, "losses" if losses_only else at, every
 
 
@@ -146,7 +146,7 @@ def compared(stock, variant, turns, steps, order):
     return stock.seconds, variant.seconds
 
 
-def measure(kind, count, names, turns, steps):
+def measure(kind, count, names, turns, steps, periods):
     tasks = make_tasks(count)
     data = batches(tasks)
     stock = Timed(make_stock(kind, tasks), data)
@@ -159,7 +159,7 @@ def measure(kind, count, names, turns, steps):
         f"{'first s':>8} {'MiB':>6}"
     )
     order, full = np.random.default_rng(0), 0.0
-    for name, at, every in variants(names):
+    for name, at, every in variants(names, periods):
         where = "parameters" if at == "losses" else at
         variant = Timed(make_balanced(kind, tasks, name, where, every), data)
         plain, seconds = compared(stock, variant, turns, steps, order)
@@ -193,11 +193,13 @@ def main():
     parser.add_argument("--balancers", default=",".join(every))
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10, help="steps a turn; a multiple of 10")
+    parser.add_argument("--every", default="1,10", help="1 first: the goals of others follow it")
     arguments = parser.parse_args()
+    periods = [int(period) for period in arguments.every.split(",")]
     for kind in arguments.networks.split(","):
         for count in map(int, arguments.tasks.split(",")):
             names = arguments.balancers.split(",")
-            measure(kind, count, names, arguments.turns, arguments.steps)
+            measure(kind, count, names, arguments.turns, arguments.steps, periods)
             keras.backend.clear_session()
 
 
