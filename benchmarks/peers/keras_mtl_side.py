@@ -31,14 +31,16 @@ def make_network(tasks):
     inputs = keras.Input((FEATURES,))
     network = mtl.architectures.hard_sharing(inputs, tasks, shared=SHARED, tower=(TOWER,))
     shared, towers = kernels(len(tasks))
-    by_name = {f"shared_body_{i}": kernel for i, kernel in enumerate(shared)}
-    for task, (tower, head) in zip(tasks, towers, strict=True):
-        by_name |= {f"{task.name}_tower_0": tower, f"{task.name}_logits": head}
-    for layer in network.layers:
-        if layer.trainable_variables:
-            layer.kernel.assign(by_name.pop(layer.name))
-    if by_name:
-        raise ValueError(f"the network has no layers {sorted(by_name)}")
+    made = [layer for layer in network.layers if layer.trainable_variables]
+    for layer, kernel in zip(made, shared, strict=False):
+        layer.kernel.assign(kernel)
+    if len(made) == len(shared) + 1:  # one layer makes all towers, the first layers of all first
+        for kernel, own in zip(made[-1].kernels, zip(*towers, strict=True), strict=True):
+            kernel.assign(np.stack(own))
+        return network
+    for task, own in zip(tasks, towers, strict=True):
+        for name, kernel in zip((f"{task.name}_tower_0", f"{task.name}_logits"), own, strict=True):
+            network.get_layer(name).kernel.assign(kernel)
     return network
 
 
