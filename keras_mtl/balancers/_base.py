@@ -242,6 +242,12 @@ class GramianBalancer(Balancer):
     on the second: an unbiased estimate, not symmetric. Needs `at="parameters"`.
     """
 
+    lengths_only: ClassVar[bool] = False
+    """Whether the rule reads nothing but the diagonal of the Gramian: the rest is zero then.
+
+    Saves K^2 products of gradients, which of a thousand columns are most of a step.
+    """
+
     needs_validation: ClassVar[bool] = False
     """Whether each step takes a second batch, `fit(balance_data=...)`, and looks ahead on it.
 

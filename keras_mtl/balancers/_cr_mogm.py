@@ -12,7 +12,7 @@ from keras_mtl.balancers._base import GramianBalancer
 from keras_mtl.balancers._numbers import check_numbers
 from keras_mtl.balancers._state import TaskState
 
-_DECLARED = ("needs_losses_after", "num_samples", "needs_validation")
+_DECLARED = ("needs_losses_after", "num_samples", "lengths_only", "needs_validation")
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -57,6 +57,8 @@ class GradNorm(GramianBalancer):
     without effect.
     """
 
+    lengths_only = True
+
     def __init__(
         self,
         *,

@@ -193,6 +193,11 @@ def gramian(stacked: Stack, others: Stack | None = None) -> Tensor:
     return tf.add_n([tf.matmul(each, other, transpose_b=True) for each, other in pairs])
 
 
+def squared_lengths(stacked: Stack) -> Tensor:
+    """The diagonal of `gramian` alone, `[K, K]` with zeros beside it."""
+    return tf.linalg.diag(tf.add_n([tf.einsum("ij,ij->i", each, each) for each in stacked]))
+
+
 def _symmetric(rows: Tensor) -> Tensor:
     """The products of many rows with each other, little more than half of which are computed."""
     count = rows.shape[0]

@@ -16,9 +16,11 @@ from keras_mtl.training._slices import joined
 from keras_mtl.training._statistics import (
     Row,
     Stack,
+    gramian,
     nearest_weights,
     of_tasks,
     scale_rows,
+    squared_lengths,
     stack,
     times,
 )
@@ -134,6 +136,11 @@ class Step(abc.ABC):
         if self.backward.scale is None:
             return stacked
         return [each / self.backward.scale for each in stacked]
+
+    def gramian(self, stacked: Stack) -> Tensor:
+        """Inner products `[K, K]` of gradients, as far as the rule reads them."""
+        read = isinstance(self.balancer, GramianBalancer) and self.balancer.lengths_only
+        return squared_lengths(stacked) if read else gramian(stacked)
 
     def scaled(self, row: Row) -> Row:
         """Gradients as the optimizer takes them: times its loss scale, a share a replica."""

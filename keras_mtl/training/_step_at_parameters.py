@@ -14,7 +14,6 @@ from keras_mtl.training._statistics import (
     branch,
     combine,
     dense,
-    gramian,
     keep_finite,
     present,
     split_like,
@@ -61,7 +60,7 @@ class ParameterStep(Step):
         """Applies the rule to gradients of this replica."""
         if num_replicas() > 1:
             stacked = sum_over_replicas(stacked)
-        matrix, finite = finite_part(gramian(stacked), self.backward.sizes)
+        matrix, finite = finite_part(self.gramian(stacked), self.backward.sizes)
         stacked, towers = keep_finite(finite, stacked, towers)
         weights, direction = self.rule(stacked, matrix, asked & finite)
         things = [variable.value for variable in self.backward.shared]

@@ -8,7 +8,7 @@ from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
 from keras_mtl.training._batches import join_batches, parts_of_batch
-from keras_mtl.training._statistics import Row, Stack, combine, gramian, keep_finite, values
+from keras_mtl.training._statistics import Row, Stack, combine, keep_finite, values
 from keras_mtl.training._step import Outcome, Step, finite_part
 
 
@@ -34,20 +34,20 @@ class RepresentationStep(Step):
 
         ones = tf.ones_like(self.present)
         if self.due is None or tf.executing_eagerly():
-            weights, finite = weigh(sum_over_replicas(gramian(self.stack(cotangents))))
+            weights, finite = weigh(sum_over_replicas(self.gramian(self.stack(cotangents))))
             return self.or_reused(weights), finite
         if num_replicas() == 1:
             return tuple(
                 tf.cond(
                     self.due,
-                    lambda: weigh(gramian(self.stack(cotangents))),
+                    lambda: weigh(self.gramian(self.stack(cotangents))),
                     lambda: (self.reused(), ones),
                 )
             )
         # Collectives cannot stand in a branch.
         local = tf.cond(
             self.due,
-            lambda: gramian(self.stack(cotangents)),
+            lambda: self.gramian(self.stack(cotangents)),
             lambda: tf.zeros((len(cotangents), len(cotangents))),
         )
         weights, finite = weigh(sum_over_replicas(local))
@@ -58,7 +58,7 @@ class RepresentationStep(Step):
         things = _first(cotangents)
         stacked = self.stack(cotangents)
         joined = [join_batches(each, thing) for each, thing in zip(stacked, things, strict=True)]
-        matrix, finite = finite_part(gramian(joined), self.backward.sizes)
+        matrix, finite = finite_part(self.gramian(joined), self.backward.sizes)
         joined, towers = keep_finite(finite, joined, towers)
         weights, direction = self.rule(joined, matrix, self.asked() & finite)
         weights = self.or_reused(weights)

@@ -217,11 +217,21 @@ def test_cr_mogm_declares_and_passes_on_what_the_other_needs():
     balancer = CRMOGM(Ahead())
     assert (balancer.needs_validation, balancer.num_samples) == (True, 1)
     assert CRMOGM(MGDA()).needs_validation is False
+    assert (CRMOGM(GradNorm()).lengths_only, CRMOGM(MGDA()).lengths_only) == (True, False)
     assert balancer.look_ahead_weights().numpy().tolist() == [2, 3]
     balancer.bind(["a", "b"])
     balancer.build(2)
     assert balancer.balancer.task_names == ("a", "b")
     assert balancer.balancer.iteration in balancer.states
+
+
+def test_gradnorm_reads_lengths_alone():
+    jacobian = drifting_jacobians(1, 4, 5, seed=0)[0]
+    gramian, losses = jacobian @ jacobian.T, [1.0, 2.0, 0.5, 3.0]
+    whole, lengths = GradNorm(), GradNorm()
+    for _ in range(3):
+        weights = whole.weigh(gramian, losses)
+        np.testing.assert_array_equal(lengths.weigh(np.diag(np.diag(gramian)), losses), weights)
 
 
 def test_cr_mogm_refuses_what_is_no_gramian_balancer():

@@ -79,6 +79,10 @@ class Remembers(balancers.GramianBalancer):
         return self.present(np.arange(1.0, self.num_tasks + 1))
 
 
+class RemembersLengths(Remembers):
+    lengths_only = True
+
+
 def by_hand(network):
     """The Gramian of the gradients with respect to the body's output, a pass a column."""
     x, y, w = batch()
@@ -112,6 +116,19 @@ def test_the_gramian_of_columns_is_that_of_each_by_itself(head, run_eagerly):
     found = np.asarray(model.balancer.matrix.variable)
     expected[1] = expected[:, 1] = 0  # no label: the rule is not asked about it
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("at", ["representation", "parameters"])
+def test_a_rule_that_reads_lengths_gets_no_more(at):
+    matrices = []
+    for make in (Remembers, RemembersLengths):
+        tasks = [task(dense), mtl.Task.binary("z", metrics=())]
+        model = mtl.BalancedModel(network(tasks), tasks, make(), at=at)
+        model.compile("sgd", run_eagerly=True)
+        model.train_on_batch(*batch())
+        matrices.append(np.asarray(model.balancer.matrix.variable))
+    assert np.count_nonzero(matrices[0]) > K
+    np.testing.assert_allclose(matrices[1], np.diag(np.diag(matrices[0])), rtol=1e-5)
 
 
 def test_a_lone_tasks_columns_share_what_lies_below_the_layer_that_spreads_them():
