@@ -40,8 +40,8 @@ own docstring.
     PCD                G  K                      one task is the aim, others may not be forgotten
     CRMOGM             G  K                      around another rule, where batches are small
     Krum               G  K                      a few tasks may go astray
-    MoDo               G  3 K                    as MGDA, without the bias of small batches
-    SDMGrad            G  3 K                    between the mean and MGDA, likewise
+    MoDo               G  2 K + 1                as MGDA, without the bias of small batches
+    SDMGrad            G  2 K + 1                between the mean and MGDA, likewise
     GradDrop           J  K                      signs disagree entry by entry
     MConFIG            J  K                      as ConFIG, of averaged gradients
     MetaBalance        J  K                      one task is the aim, the others help it

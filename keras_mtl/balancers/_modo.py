@@ -21,8 +21,8 @@ class MoDo(GramianBalancer):
 
     where P projects onto the simplex. Choose it in place of `MGDA` where batches are small and
     gradients noisy: products of one batch with itself overestimate lengths. Not the right choice
-    where steps are dear: the batch is cut in three, and each task takes three passes through the
-    trunk.
+    where steps are dear: the batch is cut in three, and each task takes two passes through the
+    trunk, and the sum of all one more.
 
     Weights are on the simplex and begin equal. They depend on the scale of the gradients, as
     gamma does.

@@ -24,7 +24,7 @@ class SDMGrad(GramianBalancer):
     The minimum is approached by projected descent with products of two independent samples, and
     the direction is that of a third. Choose it between the mean (large lambda) and MGDA (0)
     where batches are noisy. Not the right choice where steps are dear: the batch is cut in
-    three, and each task takes three passes through the trunk.
+    three, and each task takes two passes through the trunk, the sum of all one more.
 
     Weights sum to 1 and are at least `lambda / (K (1 + lambda))`. The search begins where that
     of the last step ended.

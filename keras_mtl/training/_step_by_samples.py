@@ -7,14 +7,22 @@ import tensorflow as tf
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.training._backward import Backward
-from keras_mtl.training._statistics import Row, Stack, branch, combine, gramian, keep_finite
+from keras_mtl.training._statistics import (
+    Row,
+    Stack,
+    branch,
+    dense,
+    gramian,
+    keep_finite,
+    sum_of_finite,
+)
 from keras_mtl.training._step import Outcome
 from keras_mtl.training._step_at_parameters import Found, ParameterStep
 
 
 @dataclasses.dataclass
 class SampledStep(ParameterStep):
-    """A pass through the trunk for each task and part of the batch.
+    """Two passes through the trunk for each task, one for the sum of all on the last part.
 
     Attributes:
         parts: Gradients of each part's losses.
@@ -45,12 +53,17 @@ class SampledStep(ParameterStep):
         ones = tf.cast(self.present, tf.float32)
         stacks: list[Stack] = [
             sum_over_replicas(self.passes(part, part.towers_by_loss(ones)[0]))
-            for part in self.parts
+            for part in self.parts[:2]
         ]
         squares = [tf.linalg.diag_part(gramian(stacked)) for stacked in stacks]
         finite = tf.math.is_finite(tf.add_n(squares))
+        # Of the last part only the weighted sum is wanted: one pass, once the weights are known.
+        last = self.parts[-1]
+        cotangents, own = last.towers_by_loss(ones)
+        finite &= sum_of_finite(None, cotangents, own, self.backward.sizes)[2]
         stacks = [keep_finite(finite, stacked, [])[0] for stacked in stacks]
-        weights, _ = self.rule([], gramian(*stacks[:2]), self.asked() & finite)
-        things = [variable.value for variable in self.backward.shared]
+        weights, _ = self.rule([], gramian(*stacks), self.asked() & finite)
+        shared, _, finite_too = last.weighted(weights, cotangents, own)
+        finite &= finite_too
         _, towers = keep_finite(finite, [], towers)
-        return weights, self.scaled(combine(weights, stacks[-1], things)), towers, finite
+        return weights, [None if g is None else dense(g) for g in shared], towers, finite

@@ -138,6 +138,25 @@ def test_samples_are_thirds_of_the_batch(every):
     problem.assert_close(problem.values(shared), expected)
 
 
+class Rooted(keras.losses.Loss):
+    """Finite everywhere; its gradient is not where the label is 0."""
+
+    def call(self, y_true, y_pred):
+        return ops.mean(ops.sqrt(y_true * ops.square(y_pred)), axis=-1)
+
+
+@pytest.mark.parametrize("broken", [3, 5])  # of the first sample, and of the last
+def test_a_task_that_breaks_in_one_sample_is_left_out_of_the_rule(broken):
+    tasks = [*problem.tasks()[:2], mtl.Task("r", head=mtl.Head(1), loss=Rooted(), metrics=())]
+    model = problem.balanced(Sampled(), tasks=lambda: tasks)
+    x, y, w = problem.batch(1)
+    y["r"][:] = np.arange(len(x)) != broken
+    model.train_on_batch(x, y, w)
+    seen = np.asarray(model.balancer.seen.variable)
+    assert (seen[:2, :2] != 0).all() and not seen[2].any() and not seen[:, 2].any()
+    assert all(np.isfinite(value).all() for value in problem.values(model.network.variables))
+
+
 def test_sampled_weights_are_reused_on_the_whole_batch():
     model = problem.balanced(Sampled(), every=2)
     model.train_on_batch(*problem.batch(1))
