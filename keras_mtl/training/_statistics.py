@@ -195,7 +195,11 @@ def gramian(stacked: Stack, others: Stack | None = None) -> Tensor:
 
 def squared_lengths(stacked: Stack) -> Tensor:
     """The diagonal of `gramian` alone, `[K, K]` with zeros beside it."""
-    return tf.linalg.diag(tf.add_n([tf.einsum("ij,ij->i", each, each) for each in stacked]))
+    if stacked[0].shape[0] < _MANY:  # one product of all reads them fastest
+        return tf.linalg.diag(tf.linalg.diag_part(gramian(stacked)))
+    # A product a row: squares summed up would need a copy of all.
+    products = [tf.matmul(each[:, None, :], each[:, :, None])[:, 0, 0] for each in stacked]
+    return tf.linalg.diag(tf.add_n(products))
 
 
 def _symmetric(rows: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from keras import layers
 import keras_mtl as mtl
 from keras_mtl import balancers
 from keras_mtl.training._spread import find_spread
-from keras_mtl.training._statistics import gramian
+from keras_mtl.training._statistics import gramian, squared_lengths
 
 K, UNITS, WIDTH, BATCH = 5, 3, 8, 16
 
@@ -221,6 +221,8 @@ def test_half_of_the_products_of_many_rows_give_the_others():
     rows = tf.random.normal((131, 7))
     expected = np.asarray(rows) @ np.asarray(rows).T
     np.testing.assert_allclose(gramian([rows, rows]), 2 * expected, rtol=1e-4, atol=1e-5)
+    alone = np.diag(np.diag(2 * expected))
+    np.testing.assert_allclose(squared_lengths([rows, rows]), alone, rtol=1e-5)
 
 
 def test_what_mixes_columns_spreads_none():
