@@ -35,7 +35,8 @@ class DTP(LossBalancer):
         gamma: How strongly tasks that do well are put back: a number for all, K of them, or a
             dict by task name. Defaults to `1.0`.
         metric: What to read from the logs of an epoch: a key in which `{task}` stands for the
-            name of the task, or a dict from task to key. Defaults to `"val_{task}_auc"`.
+            name of the task, or a dict from task to key. Defaults to `"val_{task}_auc"`. Columns
+            are read where the task's `log_columns` names them (as `val_assays_auc_<column>`).
         alpha: Weight of an epoch's metric in the smoothed one, from 0 to 1. Defaults to `1.0`:
             no smoothing.
         name: Optional name of the layer.

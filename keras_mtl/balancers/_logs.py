@@ -21,7 +21,8 @@ def read_logs(
 
     Args:
         balancer: Who reads; it must know the names of the tasks.
-        metric: A log key with `{task}` in it, or a dict from task to log key.
+        metric: A log key with `{task}` in it, which a column's name follows, or a dict from task
+            to log key.
         logs: What Keras logged of the epoch.
 
     Returns:
@@ -44,13 +45,21 @@ def read_logs(
         )
     values = []
     for name in names:
-        key = metric.replace("{task}", name) if isinstance(metric, str) else metric[name]
+        key = _key(metric, name) if isinstance(metric, str) else metric[name]
         if key not in logs:
+            of_column = " name the column in the task's log_columns=," if "/" in name else ""
             raise ValueError(
                 f"{balancer.name}: the epoch's logs have no {key!r}, which is read for the task "
-                f"{name!r}; there are {sorted(logs)}. Name one of them in metric=, and give fit "
-                "validation_data where it begins with 'val_'."
+                f"{name!r}; there are {sorted(logs)}. Name one of them in metric=,{of_column} and "
+                "give fit validation_data where it begins with 'val_'."
             )
         value = float(logs[key])
         values.append(value if math.isfinite(value) else math.nan)
     return tuple(values)
+
+
+def _key(metric: str, name: str) -> str:
+    """The key of a task; of a column `task/column`, that under which it is logged by itself."""
+    task, _, column = name.partition("/")
+    key = metric.replace("{task}", task)
+    return f"{key}_{column}" if column else key

@@ -35,7 +35,8 @@ class ValidationDriven(LossBalancer):
 
     Args:
         metric: What to read from the logs of an epoch: a key in which `{task}` stands for the
-            name of the task, or a dict from task to key. Defaults to `"val_{task}_auc"`.
+            name of the task, or a dict from task to key. Defaults to `"val_{task}_auc"`. Columns
+            are read where the task's `log_columns` names them (as `val_assays_auc_<column>`).
         mode: `"max"` where a larger metric is better, `"min"` where a smaller one is: for all
             tasks, or a dict by task name. Defaults to `"max"`.
         target: What each task should reach: a number for all, K of them, or a dict by task name.

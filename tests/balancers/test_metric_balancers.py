@@ -184,3 +184,21 @@ def test_fit_hands_over_the_metrics_of_validation(make, data):
     np.testing.assert_allclose(kept, expected, rtol=1e-6)
     with pytest.raises(ValueError, match=r"'val_zeta_auc'.*give fit validation_data"):
         model.fit(*data, epochs=1, verbose=0)
+
+
+def test_columns_are_read_where_they_are_logged(data):
+    def fitted(log_columns):
+        task = mtl.Task.multilabel("both", columns=TASKS, log_columns=log_columns, metrics=["auc"])
+        inputs = keras.Input((4,))
+        network = keras.Model(inputs, {"both": task.output(inputs)})
+        model = mtl.BalancedModel(network, [task], DTP())
+        model.compile("sgd", run_eagerly=True)
+        batch = data[0], {"both": np.stack([data[1][name] for name in TASKS], axis=1)}
+        return model, model.fit(*batch, validation_data=batch, verbose=0).history
+
+    model, history = fitted(TASKS)
+    logged = [history[f"val_both_auc_{column}"][0] for column in TASKS]
+    assert logged[0] != logged[1]
+    np.testing.assert_allclose(model.balancer.kappa.variable, logged, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"task 'both/alpha'.*log_columns"):
+        fitted(("zeta",))
