@@ -51,10 +51,10 @@ BUILDERS = {
     "ltb": lambda w: {"body": (2 * w, w)},
     "adashare": lambda w: {"stem": (w,), "body": (w, w)},
     "cascade": lambda w: {"shared": (2 * w, w)},
-    "dbmtl": lambda w: {"shared": (2 * w, w)},
+    "deep_bayesian": lambda w: {"shared": (2 * w, w)},
     "aitm": lambda w: {"shared": (2 * w,), "tower": (w, 16)},
     "low_rank": lambda w: {"body": (2 * w, w)},
-    "tensor_factorised": lambda w: {"body": (2 * w, w)},
+    "tensor_factorized": lambda w: {"body": (2 * w, w)},
     "sparse": lambda w: {"tower": (2 * w, w, *TOWER)},
 }
 

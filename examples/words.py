@@ -110,7 +110,7 @@ class AddToWords(keras.layers.Add):
 
 
 def gated_convolution(units, *, dropout=0.3):
-    """A part of a network that reads each word beside its neighbours."""
+    """A part of a network that reads each word beside its neighbors."""
 
     def part(features):
         normed = keras.layers.LayerNormalization()(features)

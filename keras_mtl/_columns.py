@@ -16,7 +16,7 @@ class ColumnMetric(keras.metrics.Metric):
     """Counts another metric for each column apart, and shows the mean of the columns.
 
     The metric's state is kept for all columns in one variable, and updated for all of them by
-    one vectorised call: a thousand columns cost a few operations, not a thousand. Columns
+    one vectorized call: a thousand columns cost a few operations, not a thousand. Columns
     without a valid label do not count.
 
     Args:

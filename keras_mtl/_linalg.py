@@ -18,7 +18,7 @@ from keras_mtl._quadratic import (
     MAX_STEPS,
     NEWTON_RIDGE,
     TINY,
-    centre,
+    center,
     inside,
     nonnegative_minimum,
     reach,
@@ -53,7 +53,7 @@ def cosines_and_lengths(gramian: Tensor) -> tuple[Tensor, Tensor]:
     """The cosines `[K, K]` between vectors and their lengths `[K]`, in float64.
 
     A vector of length zero has cosine 0 to all others and 1 to itself. Entries that are not
-    finite are read as 0, so that no factorisation fails; `nan_where_not_finite` marks results.
+    finite are read as 0, so that no factorization fails; `nan_where_not_finite` marks results.
 
     Args:
         gramian: Inner products `[K, K]`.
@@ -190,7 +190,7 @@ def _min_norm_of_many(cosines: Tensor, shares: Tensor, ridge: float | Tensor) ->
     return nonnegative_minimum(matrix, -shares[None, :], ridge)[0]
 
 
-def best_worst_case(cosines: Tensor, shares: Tensor, centre: Tensor, radius: float) -> Tensor:
+def best_worst_case(cosines: Tensor, shares: Tensor, center: Tensor, radius: float) -> Tensor:
     """The direction in a ball that serves the worst-served vector best.
 
     Solves `max_d min_i <g_i, d>` subject to `|d - g_0| <= radius` for `g_0` of length 1, in
@@ -200,7 +200,7 @@ def best_worst_case(cosines: Tensor, shares: Tensor, centre: Tensor, radius: flo
         cosines: Cosines `[K, K]` between the vectors, float64.
         shares: Shortest length over each length `[K]`; 0 where a vector takes no part. Keep the
             others above 1e-7 or so.
-        centre: Inner products `[K]` of unit vectors with `g_0`; 1 where a vector takes no part.
+        center: Inner products `[K]` of unit vectors with `g_0`; 1 where a vector takes no part.
         radius: Radius of the ball, above 0.
 
     Returns:
@@ -214,7 +214,7 @@ def best_worst_case(cosines: Tensor, shares: Tensor, centre: Tensor, radius: flo
         [0.7071, 0.7071]
     """
     ball = _Ball(cosines, shares, radius)
-    return ops.while_loop(ball.go_on, ball.step, (0, *ball.start(centre)))[1]
+    return ops.while_loop(ball.go_on, ball.step, (0, *ball.start(center)))[1]
 
 
 class _Ball:
@@ -229,12 +229,12 @@ class _Ball:
         self.cosines, self.shares, self.radius = cosines, shares, radius
         self.eye = ops.eye(count(shares), dtype="float64")
 
-    def start(self, centre: Tensor) -> tuple[Tensor, ...]:
-        """The centre of the ball, at a level below that of all vectors."""
-        room = (centre - 0.5 * (1 + self.radius)) / ops.maximum(self.shares, TINY)
+    def start(self, center: Tensor) -> tuple[Tensor, ...]:
+        """The center of the ball, at a level below that of all vectors."""
+        room = (center - 0.5 * (1 + self.radius)) / ops.maximum(self.shares, TINY)
         level = ops.min(ops.where(self.shares > 0, room, float("inf")))
         u = ops.ones_like(self.shares) / ops.sum(self.shares)
-        s, q = centre - self.shares * level, ops.full((), 0.5, "float64")
+        s, q = center - self.shares * level, ops.full((), 0.5, "float64")
         x = ops.zeros_like(u)
         # Products of like size: a ball that counts for less is left at once.
         return x, x, s, q, u, ops.mean(u * s) / q
@@ -257,7 +257,7 @@ class _Ball:
         _, _, ds, dq, du, dy, bend, length = newton(-us, -yq)
         after_q = q + length * dq - length * length * bend
         left = _gap(s + length * ds, after_q, u + length * du, y + length * dy)
-        target = centre(gap, left, 2, 1e-3)
+        target = center(gap, left, 2, 1e-3)
         dx, dimage, ds, dq, du, dy, bend, length = newton(
             target - us - du * ds, target - yq - dy * dq + y * bend
         )

@@ -80,7 +80,7 @@ def _check_known(name: str) -> None:
 
 
 def metric_mode(metric: keras.metrics.Metric) -> Mode | None:
-    """Whether the metric is to be maximised or minimised; `None` if Keras does not say."""
+    """Whether the metric is to be maximized or minimized; `None` if Keras does not say."""
     return _BETTER.get(getattr(metric, "_direction", None))
 
 

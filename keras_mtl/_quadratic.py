@@ -21,7 +21,7 @@ _TOLERANCE = 1e-10
 
 
 def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -> Tensor:
-    """Minimises `u^T M u / 2 + b^T u` over `u >= 0`, for several b at once.
+    """Minimizes `u^T M u / 2 + b^T u` over `u >= 0`, for several b at once.
 
     Variables that are alike get equal values: where the minimum is not unique, it is that of
     the smallest u (as far as the ridge tells one from another).
@@ -79,7 +79,7 @@ def _apply(inverse: Tensor, rows: Tensor) -> Tensor:
 
 
 def _interior_minimum(matrix: Tensor, linear: Tensor) -> Tensor:
-    """As `nonnegative_minimum`, along the centre of what is allowed; z is the gradient."""
+    """As `nonnegative_minimum`, along the center of what is allowed; z is the gradient."""
     eye = ops.eye(count(matrix), dtype="float64")
 
     def go_on(step: Tensor, u: Tensor, z: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def _interior_minimum(matrix: Tensor, linear: Tensor) -> Tensor:
         du, dz, length = toward(-u * z)
         gap = ops.mean(u * z, axis=1, keepdims=True)
         left = ops.mean((u + length * du) * (z + length * dz), axis=1, keepdims=True)
-        du, dz, length = toward(centre(gap, left, 3) - u * z - du * dz)
+        du, dz, length = toward(center(gap, left, 3) - u * z - du * dz)
         return step + 1, inside(u + length * du), inside(z + length * dz)
 
     u = ops.ones_like(linear)
@@ -125,7 +125,7 @@ def reach(fraction: float | Tensor, *pairs: tuple[Tensor, Tensor]) -> Tensor:
     return ops.where(fall > fraction, fraction / ops.maximum(fall, TINY), 1.0)
 
 
-def centre(gap: Tensor, left: Tensor, power: int, least: float = 0.0) -> Tensor:
+def center(gap: Tensor, left: Tensor, power: int, least: float = 0.0) -> Tensor:
     """Mehrotra's target for the products: small where the predictor closed most of the gap."""
     return ops.clip((left / gap) ** power, least, 1) * gap
 
@@ -140,7 +140,7 @@ __all__ = [
     "MAX_STEPS",
     "NEWTON_RIDGE",
     "TINY",
-    "centre",
+    "center",
     "inside",
     "nonnegative_minimum",
     "reach",

@@ -39,18 +39,18 @@ def spectrum(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     lengths = lengths / ops.maximum(ops.max(lengths), TINY)
     eye = ops.eye(count(cosines), dtype="float64")
     # A factor exists once no eigenvalue is below 0, however wrong the cosines are; the least
-    # error is what rounding inside of the factorisation needs.
+    # error is what rounding inside of the factorization needs.
     error = larger(resolution(gramian), 1e-15 * count(cosines, "float64"))
     shift = ops.maximum(error, -2 * ops.min(ops.eigh(cosines)[0]))
     rows = lengths[:, None] * ops.cholesky(cosines + shift * eye)
     turns = ops.transpose(ops.eigh(ops.matmul(rows, ops.transpose(rows)))[1])
-    rows, turns = _orthogonalise(ops.matmul(turns, rows), turns)
+    rows, turns = _orthogonalize(ops.matmul(turns, rows), turns)
     sizes = ops.sum(ops.square(turns * lengths), axis=1)  # what an eigenvalue would be, C being 1
     values = ops.maximum(ops.sum(ops.square(rows), axis=1) - shift * sizes, 0)
     return values, turns, values > 16 * ops.maximum(shift, error) * sizes
 
 
-def _orthogonalise(rows: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
+def _orthogonalize(rows: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
     """Rotates pairs of rows until all are at right angles; `turns` goes along.
 
     In each round all rows meet one other: the first half the second. Then they move on around a

@@ -8,3 +8,15 @@ Tensor: TypeAlias = Any
 
 Recipe: TypeAlias = Callable[[Tensor], Tensor]
 """Maps features to features (or to a prediction) and makes new layers at each call."""
+
+Activation: TypeAlias = str | Callable[[Tensor], Tensor] | None
+"""The name of an activation, or a function of a tensor; `None` for none."""
+
+Initializer: TypeAlias = Any
+"""A `keras.initializers.Initializer`, the name of one, or its configuration."""
+
+Regularizer: TypeAlias = Any
+"""A `keras.regularizers.Regularizer`, the name of one, or its configuration; `None` for none."""
+
+Optimizer: TypeAlias = Any
+"""A `keras.optimizers.Optimizer`, or the name of one."""

@@ -1,7 +1,7 @@
 """Steps of TorchJD, as a worker in TorchJD's own environment.
 
 A step is written as TorchJD's documentation shows it for multi-task learning. Where there are
-several ways (all rows of the Jacobian in one vectorised pass or one after the other, the
+several ways (all rows of the Jacobian in one vectorized pass or one after the other, the
 Gramian of the joined Jacobian or tensor by tensor, the Gramian engine), the fastest counts.
 """
 
@@ -135,7 +135,7 @@ def by_gramian(training, weighting):
 def ways_of(count, make):
     training = Training(count)
     training.optimize()
-    for chunk, how in ((None, "vectorised"), (1, "one by one")):
+    for chunk, how in ((None, "vectorized"), (1, "one by one")):
         for by_tensors in (False, True):
             label = how + (", Gramian by tensors" if by_tensors else "")
             yield label, by_jacobian(training, make(), chunk, by_tensors)
@@ -185,7 +185,7 @@ def prepare(name, count):
         training.optimize()
         ways = {
             how: by_samples(training, OF_SAMPLES[name](count), chunk)
-            for chunk, how in ((None, "vectorised"), (1, "one by one"))
+            for chunk, how in ((None, "vectorized"), (1, "one by one"))
         }
     else:
         # Stock training is the sum of the losses.

@@ -6,7 +6,7 @@ from keras_mtl.architectures._aitm import aitm
 from keras_mtl.architectures._cascade import cascade
 from keras_mtl.architectures._cgc import cgc
 from keras_mtl.architectures._cross_stitch import cross_stitch
-from keras_mtl.architectures._dbmtl import dbmtl
+from keras_mtl.architectures._deep_bayesian import deep_bayesian
 from keras_mtl.architectures._dselect_k import dselect_k
 from keras_mtl.architectures._escm2 import escm2
 from keras_mtl.architectures._esm2 import esm2
@@ -37,7 +37,7 @@ from keras_mtl.architectures._snr import snr
 from keras_mtl.architectures._soft_sharing import soft_sharing
 from keras_mtl.architectures._sparse import sparse
 from keras_mtl.architectures._stem import stem
-from keras_mtl.architectures._tensor_factorised import tensor_factorised
+from keras_mtl.architectures._tensor_factorized import tensor_factorized
 
 __all__ = [
     "adapters",
@@ -46,7 +46,7 @@ __all__ = [
     "cascade",
     "cgc",
     "cross_stitch",
-    "dbmtl",
+    "deep_bayesian",
     "dselect_k",
     "escm2",
     "esm2",
@@ -77,5 +77,5 @@ __all__ = [
     "soft_sharing",
     "sparse",
     "stem",
-    "tensor_factorised",
+    "tensor_factorized",
 ]

@@ -12,7 +12,7 @@ from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, apply_part, end_towers
 from keras_mtl.architectures._shared_stages import repeated_stage
 from keras_mtl.architectures._stages import Body, Stage, read_stages
-from keras_mtl.layers import Pick, SelectOrSkip, Stack
+from keras_mtl.layers import PickBranch, SelectOrSkip, StackBranches
 
 
 def adashare(
@@ -82,7 +82,7 @@ def adashare(
     inputs, features = read_inputs(inputs, tasks)
 
     features = apply_part(stem, features, "shared_stem", activation, shared=True)
-    columns = Stack(name="shared_tasks")([features] * len(tasks))
+    columns = StackBranches(name="shared_tasks")([features] * len(tasks))
     blocks = read_stages(body)
     for i, block in enumerate(blocks):
         policy = SelectOrSkip(
@@ -90,7 +90,8 @@ def adashare(
         )
         columns = policy([columns, _apply(block, columns, activation, i)])
     picks = {
-        task.name: Pick(k, name=f"{task.name}_column")(columns) for k, task in enumerate(tasks)
+        task.name: PickBranch(k, name=f"{task.name}_column")(columns)
+        for k, task in enumerate(tasks)
     }
 
     outputs = end_towers(tower, picks, tasks, activation)
@@ -103,6 +104,6 @@ def _apply(block: Stage, columns: Tensor, activation: Any, i: int) -> Tensor:
     if isinstance(block, int):  # along the last axis, so for all tasks at once
         return keras.layers.Dense(block, activation=activation, name=name)(columns)
     count = columns.shape[-2]
-    picks = [Pick(k, name=f"{name}_column_{k}")(columns) for k in range(count)]
+    picks = [PickBranch(k, name=f"{name}_column_{k}")(columns) for k in range(count)]
     run = repeated_stage(block, picks[0], name, activation)
-    return Stack(name=f"{name}_outputs")([run(pick) for pick in picks])
+    return StackBranches(name=f"{name}_outputs")([run(pick) for pick in picks])

@@ -71,7 +71,7 @@ def aitm(
     Reference:
         Xi et al., Modeling the Sequential Dependence among Audience Multi-step Conversions with
         Multi-task Learning in Targeted Display Advertising, KDD 2021, arXiv:2105.08489. Dropout
-        and batch normalisation, which the authors use, can be put into `tower`. EasyRec gives
+        and batch normalization, which the authors use, can be put into `tower`. EasyRec gives
         each tower attention maps of its own; the paper and the authors' code share them.
     """
     tasks = check_tasks(tasks)

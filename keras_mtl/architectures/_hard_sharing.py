@@ -23,7 +23,7 @@ def hard_sharing(
     """Runs all tasks through one shared body, and ends each in a tower of its own.
 
     `y_k = h_k(f(x))`. Choose it first: it is the smallest and the fastest to serve, and the
-    shared body regularises tasks with few labels. Choose `mmoe` where tasks disagree, which
+    shared body regularizes tasks with few labels. Choose `mmoe` where tasks disagree, which
     shows as one task losing against `single_task`.
 
     Args:

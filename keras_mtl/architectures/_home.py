@@ -97,7 +97,7 @@ def home(
 
     make = functools.partial(_experts, count=num_experts, expert=expert, activation=activation)
     abstracts = _abstract(features, list(dict.fromkeys(group_of.values())), make)
-    columns = _specialise(abstracts, group_of, make)
+    columns = _specialize(abstracts, group_of, make)
 
     outputs = end_towers(tower, columns, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
@@ -168,7 +168,7 @@ def _abstract(features: Tensor, groups: Sequence[str], make: Make) -> dict[str, 
     return outputs
 
 
-def _specialise(
+def _specialize(
     abstracts: dict[str, Tensor], group_of: dict[str, str], make: Make
 ) -> dict[str, Tensor]:
     """Level 2: what each task makes of its group's features and of those of all."""

@@ -12,7 +12,7 @@ from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, apply_part, check_features, check_rank
-from keras_mtl.layers import Slice
+from keras_mtl.layers import ChannelSlice
 
 
 def joint_network(
@@ -71,7 +71,7 @@ def joint_network(
     logits = keras.layers.Dense(stops[-1], name="shared_logits")(features)
     outputs = {}
     for task, head, stop in zip(tasks, heads, stops, strict=True):
-        own = Slice(stop - head.units, stop, name=f"{task.name}_slice")(logits)
+        own = ChannelSlice(stop - head.units, stop, name=f"{task.name}_slice")(logits)
         outputs[task.name] = _end(task, head, own)
     return keras.Model(inputs, outputs, name=name)
 

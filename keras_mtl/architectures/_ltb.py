@@ -12,7 +12,7 @@ from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, check_features, check_own_weights, end_towers
 from keras_mtl.architectures._routing import check_count
 from keras_mtl.architectures._stages import Body, Stage, new_stage, read_stages
-from keras_mtl.layers import Branching, Experts, ParallelDense, Pick, Stack
+from keras_mtl.layers import Branching, Experts, ParallelDense, PickBranch, StackBranches
 
 
 def ltb(
@@ -84,7 +84,7 @@ def ltb(
         nodes = _nodes(stage, reads, activation, i)
     reads = Branching(len(tasks), temperature, name=f"shared_branch_{len(stages)}")(nodes)
     columns = {
-        task.name: Pick(k, name=f"{task.name}_branch")(reads) for k, task in enumerate(tasks)
+        task.name: PickBranch(k, name=f"{task.name}_branch")(reads) for k, task in enumerate(tasks)
     }
 
     outputs = end_towers(tower, columns, tasks, activation)
@@ -103,7 +103,7 @@ def _nodes(stage: Stage, reads: Tensor, activation: Any, i: int) -> Tensor:
     """The nodes of a later stage, each of which reads what its branch brings."""
     if isinstance(stage, int):
         return ParallelDense(stage, activation, name=f"shared_nodes_{i}")(reads)
-    columns = [Pick(k, name=f"shared_branch_{i}_{k}")(reads) for k in range(reads.shape[-2])]
+    columns = [PickBranch(k, name=f"shared_branch_{i}_{k}")(reads) for k in range(reads.shape[-2])]
     return _separate_nodes(stage, columns, activation, i)
 
 
@@ -113,4 +113,4 @@ def _separate_nodes(stage: Stage, columns: list[Tensor], activation: Any, i: int
         for k, column in enumerate(columns)
     }
     check_own_weights(outputs, columns)
-    return Stack(name=f"shared_nodes_{i}")(list(outputs.values()))
+    return StackBranches(name=f"shared_nodes_{i}")(list(outputs.values()))

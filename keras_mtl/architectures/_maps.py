@@ -52,7 +52,7 @@ def check_maps(maps: Tensor, name: str) -> None:
     """
     if len(maps.shape) != 4:
         raise ValueError(
-            f"{name}: neighbouring pixels are convolved, so features must be maps (batch, height, "
+            f"{name}: neighboring pixels are convolved, so features must be maps (batch, height, "
             f"width, channels); received the shape {maps.shape}. Rows and sequences have no "
             "pixels: use another architecture, such as mmoe."
         )

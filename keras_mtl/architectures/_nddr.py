@@ -106,6 +106,6 @@ def _join(levels: list[Tensor], name: str, weight_decay: float, activation: Any)
         kernel_regularizer=keras.regularizers.L2(weight_decay) if weight_decay else None,
         name=f"{name}_projection",
     )
-    normalise = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_normalization")
+    normalize = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_normalization")
     activate = keras.layers.Activation(activation, name=f"{name}_activation")
-    return activate(normalise(project(joined)))
+    return activate(normalize(project(joined)))

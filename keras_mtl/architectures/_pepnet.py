@@ -10,7 +10,7 @@ from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, check_features, check_units, end_towers, is_units
-from keras_mtl.layers import GateNU, Pick, StopGradient
+from keras_mtl.layers import GateNU, PickBranch, StopGradient
 
 
 def pepnet(
@@ -81,11 +81,11 @@ def pepnet(
     columns = {task.name: features for task in tasks}
     units = check_units(tower, "tower") if is_units(tower) else []
     for i, size in enumerate(units):
-        columns = _personalise(columns, known, gamma, i)
+        columns = _personalize(columns, known, gamma, i)
         for task, column in columns.items():
             layer = keras.layers.Dense(size, activation=activation, name=f"{task}_tower_{i}")
             columns[task] = layer(column)
-    columns = _personalise(columns, known, gamma, len(units))
+    columns = _personalize(columns, known, gamma, len(units))
 
     outputs = end_towers(() if is_units(tower) else tower, columns, tasks, activation)
     return keras.Model(roots, outputs, name=name)
@@ -111,7 +111,7 @@ def _join(inputs: Any, names: Sequence[str], features: Tensor, part: str) -> Ten
     return keras.layers.Concatenate(name=f"shared_{part}")([*columns, stopped])
 
 
-def _personalise(
+def _personalize(
     columns: dict[str, Tensor], known: Tensor, gamma: float, i: int
 ) -> dict[str, Tensor]:
     """Multiplies each task's features by its part of the factors of one gate unit."""
@@ -120,6 +120,6 @@ def _personalise(
     factors = gates(known)
     outputs = {}
     for k, (task, features) in enumerate(columns.items()):
-        own = Pick(k, name=f"{task}_gate_{i}")(factors)
+        own = PickBranch(k, name=f"{task}_gate_{i}")(factors)
         outputs[task] = keras.layers.Multiply(name=f"{task}_gated_{i}")([features, own])
     return outputs

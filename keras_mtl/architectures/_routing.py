@@ -15,7 +15,7 @@ from keras_mtl.architectures._parts import (
     check_units,
     is_units,
 )
-from keras_mtl.layers import Experts, Mixture, Stack
+from keras_mtl.layers import Experts, Mixture, StackBranches
 
 
 def check_count(value: Any, name: str, least: int = 1) -> int:
@@ -71,7 +71,7 @@ def make_experts(
     every = {name: output for group in single.values() for name, output in group.items()}
     check_own_weights(every, [features for features, _ in groups.values()])
     return {
-        owner: Stack(name=f"{owner}_experts{suffix}")(list(group.values()))
+        owner: StackBranches(name=f"{owner}_experts{suffix}")(list(group.values()))
         for owner, group in single.items()
     }
 

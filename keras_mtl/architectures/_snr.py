@@ -11,7 +11,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, check_units, end_towers, is_units
 from keras_mtl.architectures._routing import check_count, make_experts
-from keras_mtl.layers import ParallelDense, Pick, SubNetworkRouting
+from keras_mtl.layers import ParallelDense, PickBranch, SubNetworkRouting
 
 
 def snr(
@@ -87,7 +87,9 @@ def snr(
     x = SubNetworkRouting(len(tasks), units, l0, name=f"shared_routing_{num_levels}")(x)
     if routing == "transform":
         x = keras.layers.Activation(activation, name=f"shared_activation_{num_levels}")(x)
-    routes = {task.name: Pick(k, name=f"{task.name}_route")(x) for k, task in enumerate(tasks)}
+    routes = {
+        task.name: PickBranch(k, name=f"{task.name}_route")(x) for k, task in enumerate(tasks)
+    }
 
     outputs = end_towers(tower, routes, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
@@ -102,7 +104,8 @@ def _level(x: Tensor, subnetwork: Part, activation: Any, level: int, routing: st
             x = ParallelDense(size, activation, name=f"shared_subnetworks_{level}_{i}")(x)
         return x
     groups = {
-        f"shared_{i}": (Pick(i, name=f"shared_{i}_route_{level}")(x), 1) for i in range(x.shape[-2])
+        f"shared_{i}": (PickBranch(i, name=f"shared_{i}_route_{level}")(x), 1)
+        for i in range(x.shape[-2])
     }
     outputs = make_experts(groups, subnetwork, activation, f"_{level}")
     return keras.ops.concatenate(list(outputs.values()), axis=-2)

@@ -75,7 +75,7 @@ def soft_sharing(
     Reference:
         Duong et al., Low Resource Dependency Parsing: Cross-lingual Parameter Sharing in a
         Neural Network Parser, ACL 2015, doi:10.3115/v1/P15-2139 (squared L2); Yang and
-        Hospedales, Trace Norm Regularised Deep Multi-Task Learning, arXiv:1606.04038 (their
+        Hospedales, Trace Norm Regularized Deep Multi-Task Learning, arXiv:1606.04038 (their
         last-axis flattening). L1, the cosine and the matrix of strengths are this package's.
     """
     tasks = check_tasks(tasks)

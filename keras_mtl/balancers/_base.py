@@ -22,7 +22,7 @@ class Balancer(keras.layers.Layer, abc.ABC):
     without a model.
 
     `BalancedModel` calls, in this order: `bind` with the names of the tasks, `build`, the rule
-    (`scalarise`, `weigh` or `merge`) inside `on_tasks` at each step, and `end_epoch` after each
+    (`scalarize`, `weigh` or `merge`) inside `on_tasks` at each step, and `end_epoch` after each
     epoch. A rule sees the tasks that take part in a step; of more than eight, their number may
     be unknown while a graph is traced: read it by `ops.shape`. What a method needs beyond its
     kind it declares by a class attribute: see `needs_losses_after`, `needs_preference`,
@@ -200,22 +200,22 @@ class LossBalancer(Balancer):
     The cheapest kind: one backward pass, as in plain training. The scalar is differentiated as
     it stands, so task-specific variables are weighted too.
 
-    Write `scalarise(losses)`: losses `[K]` to a scalar. State that should not be differentiated
+    Write `scalarize(losses)`: losses `[K]` to a scalar. State that should not be differentiated
     goes through `ops.stop_gradient`.
 
     Example:
         >>> class Worst(LossBalancer):
-        ...     def scalarise(self, losses):
+        ...     def scalarize(self, losses):
         ...         return ops.max(losses)
-        >>> float(Worst().scalarise([1.0, 3.0]))
+        >>> float(Worst().scalarize([1.0, 3.0]))
         3.0
     """
 
-    _rule = "scalarise"
+    _rule = "scalarize"
 
     @abc.abstractmethod
-    def scalarise(self, losses: Tensor) -> Tensor:
-        """Combines the losses `[K]` of a step into the scalar to be minimised."""
+    def scalarize(self, losses: Tensor) -> Tensor:
+        """Combines the losses `[K]` of a step into the scalar to be minimized."""
 
 
 class GramianBalancer(Balancer):

@@ -67,8 +67,8 @@ class CAGrad(GramianBalancer):
         # Inner products of g_0 with unit gradients, and its length; c x in weights of the tasks.
         inner = ops.matmul(cosines, lengths) / num_tasks
         length = ops.sqrt(ops.maximum(ops.mean(lengths * inner), 0))
-        centre = ops.clip(inner / ops.where(length > 0, length, 1), -1, 1)
-        x = best_worst_case(cosines, shares, ops.where(takes_part, centre, 1), self.c)
+        center = ops.clip(inner / ops.where(length > 0, length, 1), -1, 1)
+        x = best_worst_case(cosines, shares, ops.where(takes_part, center, 1), self.c)
         return nan_where_not_finite(mean + self.c * length * ops.maximum(x, 0) / safe, gramian)
 
     def get_config(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class COSMOS(LossBalancer):
     """Trains one network for every preference between the tasks, which it takes as an input.
 
     Each step draws a preference r, feeds it to the network's input named `"preference"` (of
-    shape `(K,)`, in the order of the tasks), and minimises
+    shape `(K,)`, in the order of the tasks), and minimizes
 
         r^T L - lambda cos(r, L)        r ~ Dirichlet(alpha)
 
@@ -53,7 +53,7 @@ class COSMOS(LossBalancer):
         >>> balancer = COSMOS(lambda_=0.0)
         >>> balancer.build(2)
         >>> r = balancer.draw_preference()  # of the step that comes
-        >>> float(balancer.scalarise([1.0, 0.0])) == float(r[0])
+        >>> float(balancer.scalarize([1.0, 0.0])) == float(r[0])
         True
 
     Reference: Ruchte & Grabocka (2021), arXiv:2103.13392.
@@ -90,7 +90,7 @@ class COSMOS(LossBalancer):
     def draw_preference(self) -> Tensor:
         """The preference `[K]` of the step that comes, for all tasks; with sum 1.
 
-        The same until `scalarise` has been called, on all replicas.
+        The same until `scalarize` has been called, on all replicas.
 
         Raises:
             ValueError: Before `build`.
@@ -102,7 +102,7 @@ class COSMOS(LossBalancer):
         concentration = ops.convert_to_tensor(self._concentration, "float32")
         return dirichlet(concentration, self.seed(self._seed))
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`, less the reward for their ratio."""
         preference = shares_of(self.present(self.draw_preference()))
         ray, size = preference / length(preference), length(losses)

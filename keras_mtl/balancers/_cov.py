@@ -38,7 +38,7 @@ class CoV(LossBalancer):
     Example:
         >>> balancer = CoV()
         >>> for losses in [2.0, 1.0], [1.0, 1.0]:
-        ...     _ = balancer.scalarise(losses)
+        ...     _ = balancer.scalarize(losses)
         >>> [round(float(weight), 3) for weight in balancer.task_weights()]  # only one varied
         [1.0, 0.0]
 
@@ -72,7 +72,7 @@ class CoV(LossBalancer):
         variation = ops.where(count >= 2, variation, ops.where(mean > 0, mean, 1.0))
         return variation / ops.sum(variation)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`, which then count among those seen."""
         weights = self.task_weights()
         self._record(ops.stop_gradient(losses))

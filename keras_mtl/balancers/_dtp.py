@@ -1,4 +1,4 @@
-"""Dynamic task prioritisation."""
+"""Dynamic task prioritization."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from keras_mtl.balancers._numbers import check_numbers, plain
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class DTP(LossBalancer):
-    """Weights most the tasks whose metric is worst (dynamic task prioritisation).
+    """Weights most the tasks whose metric is worst (dynamic task prioritization).
 
     With `kappa_i` a metric of task i from 0 to 1, larger is better, smoothed over epochs,
 
         w_i = -(1 - kappa_i)^gamma_i log kappa_i
         kappa_i <- alpha metric_i + (1 - alpha) kappa_i
 
-    and minimises `sum_i w_i L_i`. Choose it where metrics say better than losses which task is
+    and minimizes `sum_i w_i L_i`. Choose it where metrics say better than losses which task is
     hard: accuracies and areas under curves of comparable meaning. Not the right choice with
     metrics that have no upper bound, or where a hard task is hard because it is noise: it gets
     the weight for good.
@@ -88,7 +88,7 @@ class DTP(LossBalancer):
         weights = -ops.power(1 - kappa, self.present(self._gammas)) * ops.log(kappa)
         return ops.where(self.known.value > 0, weights, 1.0)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights()) * losses)
 

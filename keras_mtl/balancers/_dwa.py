@@ -19,7 +19,7 @@ class DWA(LossBalancer):
 
         r_i = L_i(t-1) / L_i(t-2)        w_i = K exp(r_i / T) / sum_j exp(r_j / T)
 
-    and minimises `sum_i w_i L_i`. Choose it as a cheap rule that does not depend on the scale
+    and minimizes `sum_i w_i L_i`. Choose it as a cheap rule that does not depend on the scale
     of any loss. Not the right choice where losses differ in scale (their rates say nothing of
     it), may be negative, or where training lasts a few epochs only.
 
@@ -38,7 +38,7 @@ class DWA(LossBalancer):
     Example:
         >>> balancer = DWA(temperature=2.0)
         >>> for losses in [1.0, 1.0], [0.9, 0.5]:  # two epochs of one step each
-        ...     _ = balancer.scalarise(losses)
+        ...     _ = balancer.scalarize(losses)
         ...     balancer.end_epoch()
         >>> [round(float(weight), 3) for weight in balancer.task_weights()]
         [1.1, 0.9]
@@ -77,7 +77,7 @@ class DWA(LossBalancer):
         powers = ops.exp((rate - ops.max(rate)) / self.temperature)
         return ops.cast(ops.size(rate), "float32") * powers / ops.sum(powers)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`, which are also added to the averages."""
         weights = self.task_weights()
         count = self.count.value + 1

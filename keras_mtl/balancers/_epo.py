@@ -11,7 +11,7 @@ from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
 from keras_mtl.balancers._numbers import check_numbers, plain
-from keras_mtl.balancers._tableau import exchange, minimise_in_turn, values_of
+from keras_mtl.balancers._tableau import exchange, minimize_in_turn, values_of
 
 _LEAST = 1e-12  # the share of a loss that counts as none
 _LONGEST = 1e-6  # gradients are as good as this much longer than the shortest at most
@@ -133,7 +133,7 @@ def _off_balance(losses: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _program(
     objective: Tensor, cosines: Tensor, slope: Tensor, floors: Tensor, shares: Tensor
 ) -> Tensor:
-    """Maximises `objective . u` for u >= 0, `shares . u = 1`, `C u >= floors`, `slope . u >= ...`.
+    """Maximizes `objective . u` for u >= 0, `shares . u = 1`, `C u >= floors`, `slope . u >= ...`.
 
     The last floor, that of the slope, gives way where the others leave no choice.
     """
@@ -146,7 +146,7 @@ def _program(
     for column, rows in ((2 * num + 1, slice(0, num)), (2 * num + 2, slice(num, None))):
         tableau, basis = _admit(tableau, basis, rows, column)
     allowed = ops.concatenate([shares > 0, ops.ones((num + 3,), "bool")])
-    tableau, basis = minimise_in_turn(tableau, basis, allowed, 3, 8 * num + 20)
+    tableau, basis = minimize_in_turn(tableau, basis, allowed, 3, 8 * num + 20)
     return values_of(tableau, basis)[:num]
 
 

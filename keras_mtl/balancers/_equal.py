@@ -9,7 +9,7 @@ from keras_mtl.balancers._base import LossBalancer
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Equal(LossBalancer):
-    """Minimises the sum of the losses: `sum_i L_i`.
+    """Minimizes the sum of the losses: `sum_i L_i`.
 
     The baseline against which every other rule is to be measured; with losses of like scale,
     and enough training, it is often as good as any. Not the right choice where one loss is
@@ -23,10 +23,10 @@ class Equal(LossBalancer):
         name: Optional name of the layer.
 
     Example:
-        >>> float(Equal().scalarise([2.0, 3.0]))
+        >>> float(Equal().scalarize([2.0, 3.0]))
         5.0
     """
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The sum of the losses `[K]`."""
         return ops.sum(losses)

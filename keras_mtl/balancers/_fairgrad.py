@@ -24,7 +24,7 @@ class FairGrad(GramianBalancer):
 
         d = sum_i w_i g_i      w_i > 0      (G w)_i = w_i^(-1 / alpha)
 
-    which maximises `sum_i (d . g_i)^(1 - alpha) / (1 - alpha)` over directions of a given length.
+    which maximizes `sum_i (d . g_i)^(1 - alpha) / (1 - alpha)` over directions of a given length.
     alpha moves from the plain sum (0) over proportional fairness (1, `NashMTL` without its
     scales) to the best decrease of the worst task (large). Choose it to set that trade-off by
     one number. Not the right choice where steps should follow the length of gradients: weights

@@ -1,4 +1,4 @@
-"""Fast adaptive multi-task optimisation."""
+"""Fast adaptive multi-task optimization."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _EPSILON = 1e-8
 class FAMO(LossBalancer):
     """Keeps all losses falling at the same rate, with one backward pass and a second forward one.
 
-    With logits w of the tasks, `z = softmax(w)` and `D_i = L_i - b_i + 1e-8`, it minimises
+    With logits w of the tasks, `z = softmax(w)` and `D_i = L_i - b_i + 1e-8`, it minimizes
 
         c sum_i z_i log D_i        c = 1 / sum_i (z_i / D_i), not differentiated
 
@@ -50,7 +50,7 @@ class FAMO(LossBalancer):
 
     Example:
         >>> balancer = FAMO()
-        >>> _ = balancer.scalarise([1.0, 10.0])  # then the update of the network, and
+        >>> _ = balancer.scalarize([1.0, 10.0])  # then the update of the network, and
         >>> balancer.after_update([0.5, 10.0])
         >>> first, second = balancer.task_shares()
         >>> bool(first < second)
@@ -94,7 +94,7 @@ class FAMO(LossBalancer):
     def _distances(self, losses: Tensor) -> Tensor:
         return ops.maximum(losses - self.present(self._least), 0) + _EPSILON
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of log losses, for losses `[K]`."""
         distances = self._distances(losses)
         logs = ops.log(distances)
@@ -107,10 +107,10 @@ class FAMO(LossBalancer):
         """Moves the logits by what the update did to the losses `[K]` of the batch.
 
         Raises:
-            ValueError: Before `scalarise`.
+            ValueError: Before `scalarize`.
         """
         if not self.built:
-            raise ValueError(f"{self.name}: call scalarise(losses) before after_update(losses).")
+            raise ValueError(f"{self.name}: call scalarize(losses) before after_update(losses).")
         losses = ops.convert_to_tensor(losses, "float32")
         change = self.log_before.value - ops.log(self._distances(losses))
         change = ops.where(ops.isfinite(change), change, 0.0)

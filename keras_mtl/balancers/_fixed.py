@@ -13,13 +13,13 @@ from keras_mtl.balancers._numbers import check_numbers
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Fixed(LossBalancer):
-    """Minimises a sum of the losses with given weights: `sum_i w_i L_i`.
+    """Minimizes a sum of the losses with given weights: `sum_i w_i L_i`.
 
     Choose it where weights are known, for example from `keras_mtl.tuning.search_task_weights`.
     It equals `loss_weights` in `keras.Model.compile`, and multiplies `Task.weight` where that
     is set too. Not the right choice where loss scales drift during training.
 
-    The weights are used as given, not normalised. They are state: `balancer.task_weights.assign`
+    The weights are used as given, not normalized. They are state: `balancer.task_weights.assign`
     in a callback changes them during training, and a checkpoint restores them.
 
     Args:
@@ -34,7 +34,7 @@ class Fixed(LossBalancer):
     Example:
         >>> balancer = Fixed({"click": 1.0, "price": 0.1})
         >>> balancer.bind(["price", "click"])  # as a BalancedModel does
-        >>> round(float(balancer.scalarise([20.0, 3.0])), 4)
+        >>> round(float(balancer.scalarize([20.0, 3.0])), 4)
         5.0
     """
 
@@ -61,7 +61,7 @@ class Fixed(LossBalancer):
             "task_weights", (num_tasks,), lambda shape, dtype: ops.array(values, dtype)
         )
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights.value) * losses)
 

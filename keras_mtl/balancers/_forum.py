@@ -33,7 +33,7 @@ class FORUM(GramianBalancer):
 
         -d = sum_j l_j u_j + v grad q      v = max(0, sum_j l_j (rho - <u_j, grad q> / |grad q|^2))
 
-    where l, on the simplex, minimises `|d|^2 / 2 - v rho |grad q|^2`, and is averaged over the
+    where l, on the simplex, minimizes `|d|^2 / 2 - v rho |grad q|^2`, and is averaged over the
     steps: each step of epoch e (from 0) moves it by the part `(e + 1)^(-3/4)`. Choose it where
     weights should serve all tasks on data that training has not seen, and the shared variables
     may be trained on that data too. Not the right choice where steps are dear: each takes two

@@ -10,7 +10,7 @@ from keras_mtl.balancers._base import LossBalancer
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class GeometricMean(LossBalancer):
-    """Minimises the geometric mean of the losses (geometric loss strategy, GLS).
+    """Minimizes the geometric mean of the losses (geometric loss strategy, GLS).
 
         (prod_i L_i)^(1/K)  =  exp(1/K sum_i log L_i)
 
@@ -26,13 +26,13 @@ class GeometricMean(LossBalancer):
         name: Optional name of the layer.
 
     Example:
-        >>> round(float(GeometricMean().scalarise([2.0, 8.0])), 4)
+        >>> round(float(GeometricMean().scalarize([2.0, 8.0])), 4)
         4.0
 
     Reference: Chennupati et al. (2019), arXiv:1904.08492 (MultiNet++). Computed
     through logarithms: a product of many losses leaves float32.
     """
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The geometric mean of the losses `[K]`."""
         return ops.exp(ops.mean(log_of(losses)))

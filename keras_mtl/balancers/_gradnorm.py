@@ -1,4 +1,4 @@
-"""Gradient normalisation."""
+"""Gradient normalization."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ class GradNorm(GramianBalancer):
     loss above 0 of the task, from one batch: give `initial_losses` where that is fragile.
 
     Args:
-        alpha: How much slow tasks are favoured; 0 asks for equal lengths. Defaults to `1.5`.
+        alpha: How much slow tasks are favored; 0 asks for equal lengths. Defaults to `1.5`.
         learning_rate: Of the weights. Defaults to `0.025`.
         initial_losses: `L_i(0)`, above 0: a number for all, K of them, or a dict by task name;
             log(C) for C classes. Defaults to `None`: the first loss that is seen.

@@ -32,7 +32,7 @@ class GradVac(GramianBalancer):
 
     Averages begin at 0, so that the first step is PCGrad's. Weights are at least 1 while all
     averages are 0 or more. The average of a pair with a gradient of zero length stands still, as
-    where projections have cancelled all but a thousandth of a gradient.
+    where projections have canceled all but a thousandth of a gradient.
 
     Args:
         beta: How fast the averages follow, from 0 (PCGrad) to 1. Defaults to `0.01`.

@@ -14,7 +14,7 @@ from keras_mtl.balancers._numbers import check_numbers
 class IMTLL(LossBalancer):
     """Learns a scale for each loss that brings them all to 1 (IMTL-L).
 
-    With `s_i` learned beside the network, it minimises
+    With `s_i` learned beside the network, it minimizes
 
         sum_i  exp(s_i) L_i - s_i
 
@@ -35,7 +35,7 @@ class IMTLL(LossBalancer):
         ValueError: If `initial` is not from -30 to 30.
 
     Example:
-        >>> float(IMTLL().scalarise([2.0, 3.0]))
+        >>> float(IMTLL().scalarize([2.0, 3.0]))
         5.0
 
     Reference: Liu et al. (2021), "Towards Impartial Multi-Task Learning", ICLR,
@@ -54,7 +54,7 @@ class IMTLL(LossBalancer):
         constant = keras.initializers.Constant(self._initial)
         self.log_scale = self.add_state("log_scale", (num_tasks,), constant, trainable=True)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The sum of scaled losses, less their log scales, for losses `[K]`."""
         log_scale = self.log_scale.value
         return ops.sum(ops.exp(log_scale) * losses - log_scale)

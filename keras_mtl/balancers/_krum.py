@@ -26,7 +26,7 @@ class Krum(GramianBalancer):
 
     Weights are on the simplex: 1/m for the chosen; tasks that tie for the last place share it.
     The paper's promise needs K >= 2 f + 3; with fewer tasks in a step scores look at one
-    neighbour at least, so that of two tasks each gets one half. Not more than all are chosen.
+    neighbor at least, so that of two tasks each gets one half. Not more than all are chosen.
 
     Args:
         f: How many gradients may be wrong. Defaults to `0`.
@@ -63,8 +63,8 @@ class Krum(GramianBalancer):
         squares = ops.square(lengths)
         products = lengths[:, None] * cosines * lengths[None, :]
         distances = ops.maximum(squares[:, None] + squares[None, :] - 2 * products, 0)
-        neighbours = smaller(larger(num_tasks - self.f - 2, 1), num_tasks - 1)
-        scores = ops.sum(ops.sort(distances, axis=1)[:, 1 : 1 + neighbours], axis=1)
+        neighbors = smaller(larger(num_tasks - self.f - 2, 1), num_tasks - 1)
+        scores = ops.sum(ops.sort(distances, axis=1)[:, 1 : 1 + neighbors], axis=1)
         last = ops.sort(scores)[smaller(self.m, num_tasks) - 1]
         chosen = smaller(self.m, count(gramian, "float64"))
         alike = ops.cast(ops.abs(scores - last) <= _ALIKE * last, "float64")

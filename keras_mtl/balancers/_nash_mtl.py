@@ -23,7 +23,7 @@ class NashMTL(GramianBalancer):
 
         d = sum_i alpha_i g_i      alpha_i > 0      G alpha = 1 / alpha   (entry by entry)
 
-    which maximises `sum_i log(d . g_i)` over directions of a given length. Every loss falls, and
+    which maximizes `sum_i log(d . g_i)` over directions of a given length. Every loss falls, and
     a loss times a constant changes nothing but the length of d. Choose it where losses differ in
     scale and no task may be left behind. Not the right choice where gradients are mostly noise:
     a short gradient gets as large a say as a long one.

@@ -16,7 +16,7 @@ _ON_THE_RAY = 1e-6  # float32 knows no smaller angle
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class PBI(LossBalancer):
-    """Moves the losses down a ray of preference, and penalises their distance from it.
+    """Moves the losses down a ray of preference, and penalizes their distance from it.
 
     With `u = lambda / |lambda|`, the ray's direction,
 
@@ -43,11 +43,11 @@ class PBI(LossBalancer):
             the model is made, if there is not one a task.
 
     Example:
-        >>> round(float(PBI(theta=5.0).scalarise([3.0, 1.0])), 4)  # 4 / sqrt(2) + 5 sqrt(2)
+        >>> round(float(PBI(theta=5.0).scalarize([3.0, 1.0])), 4)  # 4 / sqrt(2) + 5 sqrt(2)
         9.8995
 
     Reference: Zhang & Li (2007), "MOEA/D", IEEE Transactions on Evolutionary Computation 11,
-    where theta is 5; its form for minimisation.
+    where theta is 5; its form for minimization.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class PBI(LossBalancer):
         self._lambdas = self.per_task("preference", self._preference)
         self._ideal = self.per_task("reference", self._reference)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
-        """The distance along the ray, and the penalised one from it, of the losses `[K]`."""
+    def scalarize(self, losses: Tensor) -> Tensor:
+        """The distance along the ray, and the penalized one from it, of the losses `[K]`."""
         lambdas = self.present(self._lambdas)
         ray = lambdas / length(lambdas)
         moved = losses - self.present(self._ideal)

@@ -42,7 +42,7 @@ class RandomWeighting(LossBalancer):
 
     Example:
         >>> balancer = RandomWeighting(distribution="one-hot")
-        >>> float(balancer.scalarise([2.0, 3.0])) in (2.0, 3.0)
+        >>> float(balancer.scalarize([2.0, 3.0])) in (2.0, 3.0)
         True
 
     Reference: Lin et al. (2022), arXiv:2111.10603, with three of its distributions.
@@ -65,7 +65,7 @@ class RandomWeighting(LossBalancer):
         self.distribution = distribution
         self._seed = int(seed)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The randomly weighted sum of the losses `[K]`."""
         return ops.sum(self._draw(ops.shape(losses)[0]) * losses)
 

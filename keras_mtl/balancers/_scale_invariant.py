@@ -10,7 +10,7 @@ from keras_mtl.balancers._base import LossBalancer
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class ScaleInvariant(LossBalancer):
-    """Minimises the sum of the logarithms of the losses: `sum_i log L_i`.
+    """Minimizes the sum of the logarithms of the losses: `sum_i log L_i`.
 
     Each task thus improves by parts of its own loss, whatever the unit. Choose it where losses
     differ in scale and all are well above zero; it is what `Uncertainty` comes to once its
@@ -24,12 +24,12 @@ class ScaleInvariant(LossBalancer):
         name: Optional name of the layer.
 
     Example:
-        >>> round(float(ScaleInvariant().scalarise([2.0, 0.5])), 4)
+        >>> round(float(ScaleInvariant().scalarize([2.0, 0.5])), 4)
         0.0
 
     Reference: the baseline "scale-invariant" of Navon et al. (2022), arXiv:2202.01017.
     """
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The sum of the logarithms of the losses `[K]`."""
         return ops.sum(log_of(losses))

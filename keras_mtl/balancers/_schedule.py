@@ -17,19 +17,19 @@ Part: TypeAlias = "float | Callable[[Tensor], Tensor]"
 class Schedule(LossBalancer):
     """Weights the losses by functions of time, known before training.
 
-        w_k(t) = omega_k(t) gamma_k^t        minimises sum_k w_k(t) L_k
+        w_k(t) = omega_k(t) gamma_k^t        minimizes sum_k w_k(t) L_k
 
     with `omega_k` a number or any function of t. Choose it to bring tasks in or out in the
     course of training: an auxiliary task that fades, a hard one that waits. Not the right choice
     where it is not known beforehand what the tasks will need.
 
-    Weights are used as they come, not normalised. t is 0 at first.
+    Weights are used as they come, not normalized. t is 0 at first.
 
     Args:
         weights: `omega`: K numbers or functions in the order of the tasks, a dict of them by
             task name, or one function from t to either. A function takes t as a float32 scalar
             and is made of `keras.ops`. So that the model can be saved, it must be an object that
-            Keras can serialise, such as any of `keras.optimizers.schedules`, or be registered:
+            Keras can serialize, such as any of `keras.optimizers.schedules`, or be registered:
             `@keras.saving.register_keras_serializable()`.
         decay: gamma, above 0: a number for all, K of them, or a dict by task name. Defaults to
             `1.0`: constant.
@@ -44,7 +44,7 @@ class Schedule(LossBalancer):
     Example:
         >>> balancer = Schedule([1.0, 0.5], decay=[1.0, 0.5])
         >>> for epoch in range(2):
-        ...     print(float(balancer.scalarise([1.0, 1.0])))
+        ...     print(float(balancer.scalarize([1.0, 1.0])))
         ...     balancer.end_epoch()
         1.5
         1.25
@@ -103,7 +103,7 @@ class Schedule(LossBalancer):
         omega = self.present(ops.reshape(parts, (self.num_tasks,)))
         return omega * ops.power(self.present(self._gammas), time)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights()) * losses)
 

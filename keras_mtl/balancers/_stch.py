@@ -1,4 +1,4 @@
-"""Smooth Tchebycheff scalarisation."""
+"""Smooth Tchebycheff scalarization."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from keras_mtl.balancers._numbers import check_numbers, plain
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class STCH(LossBalancer):
-    """Minimises a smooth maximum of the losses (smooth Tchebycheff).
+    """Minimizes a smooth maximum of the losses (smooth Tchebycheff).
 
         mu log sum_i exp(lambda_i (L_i - z_i) / mu)        sum_i lambda_i = 1
 
@@ -23,7 +23,7 @@ class STCH(LossBalancer):
     other preferences for other trade-offs, those on non-convex parts of the front included.
     Not the right choice as it stands where losses differ in scale: the largest then counts as
     the worst. With `warmup_epochs` the scale is measured first, as in the authors' code for
-    multi-task learning: `sum_i log L_i` is minimised in that many epochs and in one more, in
+    multi-task learning: `sum_i log L_i` is minimized in that many epochs and in one more, in
     which the mean losses M are recorded, and from then on
 
         K mu log sum_i exp(log(L_i / M_i) / mu)
@@ -48,7 +48,7 @@ class STCH(LossBalancer):
             preference or reference, which that form does not have.
 
     Example:
-        >>> round(float(STCH(mu=1.0).scalarise([1.0, 2.0])), 6)
+        >>> round(float(STCH(mu=1.0).scalarize([1.0, 2.0])), 6)
         1.474077
 
     Reference: Lin et al. (2024), arXiv:2402.19078.
@@ -94,7 +94,7 @@ class STCH(LossBalancer):
             self.mean = self.add_state("mean", (num_tasks,))
             self.count = self.add_state("count", (num_tasks,))
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The smooth maximum of the losses `[K]`."""
         if self.warmup_epochs is not None:
             return self._of_ratios(losses, self.warmup_epochs)

@@ -36,10 +36,10 @@ def values_of(tableau: Tensor, basis: Tensor) -> Tensor:
     return ops.matmul(right, ops.one_hot(basis, count(tableau, axis=1) - 1, dtype="float64"))
 
 
-def minimise_in_turn(
+def minimize_in_turn(
     tableau: Tensor, basis: Tensor, allowed: Tensor, num_objectives: int, max_pivots: int | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The simplex method: minimises the first objective, then the next without losing it, ...
+    """The simplex method: minimizes the first objective, then the next without losing it, ...
 
     Args:
         tableau: Equations of a feasible basis, then a row of reduced costs for each objective.

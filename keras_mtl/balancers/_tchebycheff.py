@@ -14,7 +14,7 @@ from keras_mtl.balancers._numbers import check_numbers, plain
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Tchebycheff(LossBalancer):
-    """Minimises the worst task: the largest weighted distance to an ideal point.
+    """Minimizes the worst task: the largest weighted distance to an ideal point.
 
         max_i  lambda_i |L_i - z_i|        sum_i lambda_i = 1
 
@@ -38,7 +38,7 @@ class Tchebycheff(LossBalancer):
             made, if there is not one a task.
 
     Example:
-        >>> float(Tchebycheff(preference=[3.0, 1.0]).scalarise([1.0, 2.0]))
+        >>> float(Tchebycheff(preference=[3.0, 1.0]).scalarize([1.0, 2.0]))
         0.75
 
     Reference: Miettinen, Nonlinear Multiobjective Optimization (1999); in the letters of Lin et
@@ -64,7 +64,7 @@ class Tchebycheff(LossBalancer):
         self._lambdas = self.per_task("preference", self._preference)
         self._ideal = self.per_task("reference", self._reference)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The largest weighted distance of the losses `[K]`."""
         lambdas = shares_of(self.present(self._lambdas))
         return ops.max(lambdas * ops.abs(losses - self.present(self._ideal)))

@@ -16,7 +16,7 @@ from keras_mtl.balancers._numbers import check_numbers, plain
 class Uncertainty(LossBalancer):
     """Learns a noise variance for each task, and weights the task by its inverse.
 
-    With `s_i = log sigma_i^2` learned beside the network, it minimises the sum of
+    With `s_i = log sigma_i^2` learned beside the network, it minimizes the sum of
 
         L_i / (2 sigma_i^2) + log sigma_i  =  exp(-s_i) L_i / 2 + s_i / 2   (regression)
         L_i / sigma_i^2 + log sigma_i      =  exp(-s_i) L_i + s_i / 2       (classification)
@@ -24,7 +24,7 @@ class Uncertainty(LossBalancer):
     With `revised`, `log sigma_i` becomes `log(1 + sigma_i^2)`, which is never negative.
 
     Choose it where losses differ in scale, or change it slowly: at the best `s_i` both forms
-    weight a task by `1 / (2 L_i)`, so that what is minimised is the mean logarithm of the
+    weight a task by `1 / (2 L_i)`, so that what is minimized is the mean logarithm of the
     losses. Not the right choice with losses that may be negative (the sum has no minimum then)
     or that come near zero (their weight grows without bound).
 
@@ -47,7 +47,7 @@ class Uncertainty(LossBalancer):
             one value a task.
 
     Example:
-        >>> float(Uncertainty(regression=[True, False]).scalarise([2.0, 3.0]))
+        >>> float(Uncertainty(regression=[True, False]).scalarize([2.0, 3.0]))
         4.0
 
     Reference: Kendall, Gal & Cipolla (2018), arXiv:1705.07115, equations 7 and 10, where
@@ -83,7 +83,7 @@ class Uncertainty(LossBalancer):
             trainable=True,
         )
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The sum of both terms over the tasks, for losses `[K]`."""
         log_variance = self.log_variance.value
         weights = self.present(self._factors) * ops.exp(-log_variance)

@@ -32,7 +32,7 @@ class UncertaintySoftmax(LossBalancer):
         ValueError: If the temperature is not above 0.
 
     Example:
-        >>> round(float(UncertaintySoftmax(temperature=0.5).scalarise([1.0, 2.0])), 4)
+        >>> round(float(UncertaintySoftmax(temperature=0.5).scalarize([1.0, 2.0])), 4)
         1.2689
 
     Reference: Kirchdorfer et al. (2024), arXiv:2408.07985.
@@ -43,7 +43,7 @@ class UncertaintySoftmax(LossBalancer):
         check_numbers("temperature", temperature, 1e-6)
         self.temperature = float(temperature)
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`."""
         inverse = 1 / ops.maximum(ops.stop_gradient(losses), LEAST)
         return ops.sum(softmax(inverse / self.temperature) * losses)

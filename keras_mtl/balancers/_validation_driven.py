@@ -25,7 +25,7 @@ class ValidationDriven(LossBalancer):
 
         v_i <- v_i exp(eta s_i)        w_i = K (1 - mu) v_i / sum_j v_j + mu
 
-    and `sum_i w_i L_i` is minimised. Choose it to hold every task at a target, or without
+    and `sum_i w_i L_i` is minimized. Choose it to hold every task at a target, or without
     targets at its best, where another task's progress would push it back. Not the right choice
     with a small validation set, whose noise it follows, or in trainings of a few epochs. The
     metric has been trained on, in a way: report the result on data of its own.
@@ -104,7 +104,7 @@ class ValidationDriven(LossBalancer):
             + self.minimum
         )
 
-    def scalarise(self, losses: Tensor) -> Tensor:
+    def scalarize(self, losses: Tensor) -> Tensor:
         """The weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights()) * losses)
 

@@ -23,9 +23,9 @@ def augment(
 
     The layers are Keras's: `RandomFlip`, `RandomRotation`, `RandomZoom`, `RandomTranslation`,
     `RandomCrop`, `RandomBrightness`, ... Labels of pixels are moved as the image is, each to the
-    nearest pixel, and left alone where only colours change; so are their weights, so that a
+    nearest pixel, and left alone where only colors change; so are their weights, so that a
     pixel without label stays without. Labels of whole images stay as they are: do not flip
-    what is labelled left or right, nor crop what is counted.
+    what is labeled left or right, nor crop what is counted.
 
     Choose it for training data only, behind `.batch()`. The draws go on from epoch to epoch; a
     layer's `seed` fixes them. They are no part of an iterator that is saved.

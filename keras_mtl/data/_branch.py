@@ -12,7 +12,7 @@ class Branch(keras.layers.Layer):
 
     For a `mixture` of sets with different inputs, where what a set lacks is zero. A model that is
     applied to such zeros as well answers with its biases, learns from them, and averages them in
-    its batch normalisation; a branch sees the rows that there are and no others, and none of its
+    its batch normalization; a branch sees the rows that there are and no others, and none of its
     variables changes in a step without any:
 
         image, text = keras.Input((64, 64, 3), name="image"), keras.Input((80,), name="text")
@@ -24,7 +24,7 @@ class Branch(keras.layers.Layer):
 
     A row whose input is all zeros (or empty strings) counts as one without input. The number of
     rows varies from batch to batch, so XLA cannot compile the layer, and several replicas cannot
-    have batch normalisation inside it (take layer normalisation there).
+    have batch normalization inside it (take layer normalization there).
 
     Args:
         model: A `keras.Model` from one input to one tensor, `(batch, ...)`.

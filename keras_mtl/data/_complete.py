@@ -53,8 +53,8 @@ def read_layout(name: str, dataset: Any, tasks: Sequence[Task]) -> Layout:
     try:
         inputs, labels, weights = split_element(dataset)
         check_keys(labels, tasks, "label", complete=False)
-        labelled = [task for task in tasks if task.name in labels]
-        check_keys(weights, labelled, "sample weight", complete=False)
+        labeled = [task for task in tasks if task.name in labels]
+        check_keys(weights, labeled, "sample weight", complete=False)
     except (TypeError, ValueError) as error:
         raise type(error)(f"set {name!r}: {error}") from error
     if not labels:
@@ -65,7 +65,7 @@ def read_layout(name: str, dataset: Any, tasks: Sequence[Task]) -> Layout:
                 f"set {name!r} yields {leaf}; expected dense tensors of known rank. Pad ragged "
                 "inputs with dataset.map(...to_tensor), ragged labels with data.mask_missing."
             )
-    batched = is_batched(inputs, labels, labelled)
+    batched = is_batched(inputs, labels, labeled)
     if batched:
         inputs, labels = tf.nest.map_structure(
             lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), (inputs, labels)

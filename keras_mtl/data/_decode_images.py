@@ -13,7 +13,7 @@ class DecodeImages(keras.layers.Layer):
     Args:
         height: Of the images, in pixels.
         width: Of the images, in pixels.
-        channels: 1 for grey, 3 for red, green and blue. Defaults to `3`.
+        channels: 1 for gray, 3 for red, green and blue. Defaults to `3`.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -65,7 +65,7 @@ def image_decoder(height: int, width: int, *, channels: int = 3) -> keras.Model:
     Args:
         height: Of the images that the network takes, in pixels.
         width: Of them, in pixels.
-        channels: 1 for grey, 3 for red, green and blue. Defaults to `3`.
+        channels: 1 for gray, 3 for red, green and blue. Defaults to `3`.
 
     Returns:
         A `keras.Model` from strings `(batch,)` to float32 `(batch, height, width, channels)`,

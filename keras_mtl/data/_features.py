@@ -14,7 +14,7 @@ from keras_mtl.data._statistics import compress, read_statistics
 def tabular_encoder(dataset: tf.data.Dataset, *, log: Sequence[str] = ()) -> keras.Model:
     """Makes a model that turns raw columns into numbers, from statistics of training data.
 
-    Numbers are standardised, and strings become their place in the column's vocabulary (0 for
+    Numbers are standardized, and strings become their place in the column's vocabulary (0 for
     strings not seen here) behind those of the columns before. The model learns nothing in
     training and holds its statistics and vocabularies itself, in a `.keras` file as in a
     SavedModel. `embed_columns` makes features of what it gives.
@@ -70,7 +70,7 @@ def tabular_encoder(dataset: tf.data.Dataset, *, log: Sequence[str] = ()) -> ker
     }
     parts = []
     if numbers:
-        parts.append(_standardise({name: inputs[name] for name in numbers}, moments, log))
+        parts.append(_standardize({name: inputs[name] for name in numbers}, moments, log))
     if texts:
         parts.append(_look_up({name: inputs[name] for name in texts}, vocabularies))
     encoded = ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
@@ -151,7 +151,7 @@ def with_preprocessing(preprocessing: keras.Model, network: keras.Model) -> kera
     return keras.Model(inputs, network(given), name=f"{network.name}_served")
 
 
-def _standardise(
+def _standardize(
     columns: Mapping[str, Tensor], moments: tuple[Any, Any], log: Sequence[str]
 ) -> Tensor:
     """Stacks columns of numbers and brings them to mean 0 and variance 1."""
@@ -159,7 +159,7 @@ def _standardise(
     values = [compress(column) if name in log else column for name, column in columns.items()]
     # float32 whatever the policy: dollars overflow in float16.
     layer = keras.layers.Normalization(
-        mean=mean, variance=variance, dtype="float32", name="standardise"
+        mean=mean, variance=variance, dtype="float32", name="standardize"
     )
     return layer(ops.stack(values, axis=-1))
 

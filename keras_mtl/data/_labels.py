@@ -27,7 +27,7 @@ def mask_missing(
     see it (a NaN would survive a zero weight: 0 * NaN is NaN). Use it before or after batching,
     with the same result. Where no label is missing it is not needed.
 
-    For training with unlabelled examples too, mix a set that lacks labels with one that has
+    For training with unlabeled examples too, mix a set that lacks labels with one that has
     them (`data.mixture`), or name tasks as `absent`.
 
     Args:

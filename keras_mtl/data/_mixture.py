@@ -54,7 +54,7 @@ def mixture(
     Args:
         datasets: By name, sets of `(x, y)` or `(x, y, w)`. `y` is a dict with the labels of at
             least one task, `w` has weights for some of them.
-        tasks: All tasks; each is labelled in one set at least.
+        tasks: All tasks; each is labeled in one set at least.
         sampling: How often each set is drawn:
             `"proportional"`: by its number of examples (of batches, for batched sets); in an
             epoch each example comes once. `"uniform"`: all alike. `"round_robin"`: in turns.

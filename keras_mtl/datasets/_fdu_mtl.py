@@ -31,7 +31,7 @@ DOMAINS = (
 )
 
 _DESCRIPTION = """\
-Reviews in 16 domains, 1,400 to 1,600 for training and 400 for testing in each, tokenised and
+Reviews in 16 domains, 1,400 to 1,600 for training and 400 for testing in each, tokenized and
 separated by blanks.
 
 One task for each domain, named after it: whether the review is positive. No review has the label

@@ -5,7 +5,14 @@ from typing import Any
 import keras
 
 from keras_mtl._types import Tensor
-from keras_mtl.layers import Branching, Experts, ParallelDense, Pick, SelectOrSkip, Stack
+from keras_mtl.layers import (
+    Branching,
+    Experts,
+    ParallelDense,
+    PickBranch,
+    SelectOrSkip,
+    StackBranches,
+)
 
 
 def harden(network: keras.Model) -> keras.Model:
@@ -66,7 +73,7 @@ class _Copy:
         if id(tensor) not in self.tensors:
             operation, index, position = tensor._keras_history
             node = operation._inbound_nodes[index]
-            if isinstance(operation, Pick):
+            if isinstance(operation, PickBranch):
                 self.tensors[id(tensor)] = self.branch(node.input_tensors[0], operation.index)
             else:
                 args, kwargs = keras.tree.map_structure(
@@ -91,7 +98,7 @@ class _Copy:
         match operation:
             case Branching():
                 return self.branch(read[0], int(operation.choices[k]))
-            case Stack():
+            case StackBranches():
                 return self.tensor(read[k])
             case SelectOrSkip():
                 features = self.branch(read[0], k)
@@ -108,7 +115,7 @@ class _Copy:
                 return _call_slice(operation, 0, k, self.branch(read[0], k))
             case keras.layers.Dense():
                 return self.call(operation, self.branch(read[0], k))
-        return Pick(k, name=f"{operation.name}_{k}")(self.tensor(tensor))
+        return PickBranch(k, name=f"{operation.name}_{k}")(self.tensor(tensor))
 
     def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls the copy of a layer, made at the first call; an operation has no weights."""

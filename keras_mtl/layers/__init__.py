@@ -3,13 +3,14 @@
 from keras_mtl.layers._adapter import Adapter
 from keras_mtl.layers._attentive_messages import AttentiveMessages
 from keras_mtl.layers._branching import Branching
+from keras_mtl.layers._channel_slice import ChannelSlice
 from keras_mtl.layers._counterfactual_risk import CounterfactualRisk
 from keras_mtl.layers._cross_stitch import CrossStitch
 from keras_mtl.layers._dselect_k import DSelectKGate
 from keras_mtl.layers._expectation_calibrator import ExpectationCalibrator
 from keras_mtl.layers._expert_normalization import ExpertNormalization
 from keras_mtl.layers._experts import Experts
-from keras_mtl.layers._factorised_dense import FactorisedDense
+from keras_mtl.layers._factorized_dense import FactorizedDense
 from keras_mtl.layers._feature_gate import FeatureGate
 from keras_mtl.layers._feature_propagation import FeaturePropagation
 from keras_mtl.layers._film import FiLM, TaskEmbedding
@@ -26,8 +27,7 @@ from keras_mtl.layers._mixture import Mixture
 from keras_mtl.layers._nddr import NDDR
 from keras_mtl.layers._parallel_dense import ParallelDense
 from keras_mtl.layers._select_or_skip import SelectOrSkip
-from keras_mtl.layers._slice import Slice
-from keras_mtl.layers._stacking import Pick, Stack
+from keras_mtl.layers._stacking import PickBranch, StackBranches
 from keras_mtl.layers._stop_gradient import StopGradient
 from keras_mtl.layers._sub_network_routing import SubNetworkRouting
 from keras_mtl.layers._subspace_orthogonality import SubspaceOrthogonality
@@ -41,13 +41,14 @@ __all__ = [
     "Adapter",
     "AttentiveMessages",
     "Branching",
+    "ChannelSlice",
     "CounterfactualRisk",
     "CrossStitch",
     "DSelectKGate",
     "ExpectationCalibrator",
     "ExpertNormalization",
     "Experts",
-    "FactorisedDense",
+    "FactorizedDense",
     "FeatureGate",
     "FeaturePropagation",
     "FiLM",
@@ -62,10 +63,9 @@ __all__ = [
     "MaskedGate",
     "Mixture",
     "ParallelDense",
-    "Pick",
+    "PickBranch",
     "SelectOrSkip",
-    "Slice",
-    "Stack",
+    "StackBranches",
     "StopGradient",
     "SubNetworkRouting",
     "SubspaceOrthogonality",

@@ -10,7 +10,7 @@ from keras_mtl._types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class ExpertNormalization(keras.layers.Layer):
-    """Normalises every feature of every expert over the batch, so that no expert outweighs others.
+    """Normalizes every feature of every expert over the batch, so that no expert outweighs others.
 
     `keras.layers.BatchNormalization` over the last axis would use one mean for all experts.
     Statistics are those of a replica, as in Keras.
@@ -53,7 +53,7 @@ class ExpertNormalization(keras.layers.Layer):
     def call(
         self, experts: Tensor, training: bool | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """Normalises experts `(batch, ..., num_experts, units)`."""
+        """Normalizes experts `(batch, ..., num_experts, units)`."""
         shape = ops.shape(experts)
         flat = ops.reshape(experts, (*shape[:-2], shape[-2] * shape[-1]))
         return ops.reshape(self.normalization(flat, training=training, mask=mask), shape)

@@ -16,7 +16,7 @@ class GraphPenalty(keras.layers.Layer):
     without the others. Branches that are not in the graph are left out.
 
     Args:
-        branches: The names of the penalised layers of each branch.
+        branches: The names of the penalized layers of each branch.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
     """
 

@@ -18,11 +18,11 @@ class GroupSparsity(GraphPenalty):
 
     The penalty is `strength * sum_i |w_i|`, where `w_i` are the weights with which the layers
     of all branches read feature i: a feature is drawn to zero for all of them together, or for
-    none. The layer passes its inputs on; the penalised layers are dense or convolutional ones
+    none. The layer passes its inputs on; the penalized layers are dense or convolutional ones
     that read them, found by name. The penalty is in the logs as `<name>_penalty`.
 
     Args:
-        branches: The names of the penalised layers of each task.
+        branches: The names of the penalized layers of each task.
         strength: Not negative. Defaults to `1e-3`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 

@@ -29,7 +29,7 @@ def find_kernels(
     """The kernels of the layers of a body, by name, in the order of its variables.
 
     Kernels are those of dense, convolutional, recurrent and attention layers, at any depth, but
-    not of depthwise convolutions, which have nothing to factorise, nor embeddings.
+    not of depthwise convolutions, which have nothing to factorize, nor embeddings.
 
     Args:
         body: A built layer or model.

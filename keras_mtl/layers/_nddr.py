@@ -11,7 +11,7 @@ from keras_mtl._types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class NDDR(keras.layers.Layer):
-    """Gives each task a learned projection of all tasks' channels, normalised and activated.
+    """Gives each task a learned projection of all tasks' channels, normalized and activated.
 
     `y_i = act(BN(W_i [x_1, ..., x_K]))`: a 1x1 convolution reduces the joined channels to as
     many as a task had. All `W_i` are one matrix product. `W_i` begins with `alpha` times the
@@ -31,7 +31,7 @@ class NDDR(keras.layers.Layer):
     Call arguments:
         inputs: A list of features of equal shape `(batch, ..., units)`, one a task. Masks are
             passed on; what is masked does not count in the statistics.
-        training: Whether to normalise by the batch's statistics, and to learn from them.
+        training: Whether to normalize by the batch's statistics, and to learn from them.
 
     Returns:
         A list of features of the same shape.
@@ -70,7 +70,7 @@ class NDDR(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
-        """Makes the kernel `(tasks * units, tasks * units)` and the normalisation."""
+        """Makes the kernel `(tasks * units, tasks * units)` and the normalization."""
         shapes = [tuple(shape) for shape in input_shape]
         units = shapes[0][-1]
         if len(set(shapes)) > 1 or units is None:

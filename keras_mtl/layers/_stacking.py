@@ -10,7 +10,7 @@ from keras_mtl._types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class Stack(keras.layers.Layer):
+class StackBranches(keras.layers.Layer):
     """Puts features of equal shape side by side, on a new axis before the last.
 
     `keras.ops.stack` does the same, but drops the mask.
@@ -25,7 +25,7 @@ class Stack(keras.layers.Layer):
         ValueError: If the shapes differ.
 
     Example:
-        >>> Stack()([keras.Input((5,)), keras.Input((5,)), keras.Input((5,))]).shape
+        >>> StackBranches()([keras.Input((5,)), keras.Input((5,)), keras.Input((5,))]).shape
         (None, 3, 5)
     """
 
@@ -58,7 +58,7 @@ class Stack(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class Pick(keras.layers.Layer):
+class PickBranch(keras.layers.Layer):
     """Takes one of the branches that stand side by side.
 
     Args:
@@ -75,7 +75,7 @@ class Pick(keras.layers.Layer):
         ValueError: If there is no such branch.
 
     Example:
-        >>> Pick(1)(ops.array([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()
+        >>> PickBranch(1)(ops.array([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()
         [[3.0, 4.0]]
     """
 

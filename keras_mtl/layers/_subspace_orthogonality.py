@@ -17,11 +17,11 @@ class SubspaceOrthogonality(GraphPenalty):
 
     With `G_i` the columns of a kernel that make the i-th part of the channels, the penalty is
     `strength * sum_{i<j} |G_i^T G_j|_F^2`, summed over the kernels of the layers; the gates of a
-    recurrent layer count one by one. The layer passes its inputs on; the penalised layers read
+    recurrent layer count one by one. The layer passes its inputs on; the penalized layers read
     them, and are found by name. The penalty is in the logs as `<name>_penalty`.
 
     Args:
-        branches: The names of the penalised layers, each in a list of its own: dense,
+        branches: The names of the penalized layers, each in a list of its own: dense,
             convolutional or recurrent ones.
         num_subspaces: Into how many parts channels are cut. Defaults to `2`.
         strength: Weight of the penalty, not negative. Defaults to `0.01`.

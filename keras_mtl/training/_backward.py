@@ -146,7 +146,7 @@ class Backward:
         """As `towers`, with gradients with respect to the frontier for each column apart.
 
         Columns are independent losses of one tensor: their gradients are a Jacobian, which the
-        layer that spreads them knows, and which is else taken in one vectorised pass.
+        layer that spreads them knows, and which is else taken in one vectorized pass.
         """
         cotangents, towers = self.towers(weights)
         factors = weights if self.scale is None else weights * self.scale

@@ -49,13 +49,13 @@ class BalancedModel(BalancedSteps):
     `compile`, `fit`, `evaluate`, `predict`, callbacks, `.keras` files and `tf.distribute` work
     as with any Keras model. What is exported is the network, never the balancer. On several
     replicas a step is that of one device on the global batch: gradients are clipped after they
-    are added up, `compile` sets `synchronized` on layers of batch normalisation, and dropout
+    are added up, `compile` sets `synchronized` on layers of batch normalization, and dropout
     draws other masks on each replica.
 
     The logs hold for each task `<task>_loss` (unweighted, averaged over valid labels; also as
     `<task>_mean_loss`, its name under plain Keras), its metrics and, in training,
     `<task>_weight`. `loss` is the sum of the losses times `Task.weight`, or, with a
-    `LossBalancer`, the scalar that it minimises; regularisers are added to either.
+    `LossBalancer`, the scalar that it minimizes; regularizers are added to either.
 
     A task without a valid label in a step takes no part in it. Neither does one whose loss or
     gradient is not finite; those are counted, and `fit` warns of them by name.

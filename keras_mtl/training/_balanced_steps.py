@@ -100,7 +100,7 @@ class BalancedSteps(keras.Model):
             backward=backward(parts),
             losses=raw * self._task_losses.weights,
             # A task of no weight is measured, not balanced: its gradient is zero.
-            labelled=(counts > 0.0) & (self._task_losses.weights > 0.0),
+            labeled=(counts > 0.0) & (self._task_losses.weights > 0.0),
             stored=tf.convert_to_tensor(self._last_weights),
             due=due,
             rescale_weights=self.rescale_weights,
@@ -195,7 +195,7 @@ class BalancedSteps(keras.Model):
         scalar = None
         if isinstance(self.balancer, LossBalancer):
             with self.balancer.on_tasks(None):  # evaluation leaves no trace in the state
-                scalar = self.balancer.scalarise(raw * self._task_losses.weights)
+                scalar = self.balancer.scalarize(raw * self._task_losses.weights)
         self._means.update_state(raw, counts, tf.zeros_like(raw), tf.zeros_like(raw, tf.bool))
         self._track_loss(x, raw, scalar, penalty)
         logs = self._logs(x, y, predictions, sample_weight)

@@ -170,7 +170,7 @@ def check_distribution(
 
 
 def check_normalization(network: keras.Model, balancer: Balancer, at: str, every: int) -> None:
-    """Raises where batch normalisation cannot see the global batch of several replicas."""
+    """Raises where batch normalization cannot see the global batch of several replicas."""
     replicas = num_replicas()
     found = normalizations(network)
     if replicas == 1 or not found:
@@ -184,7 +184,7 @@ def check_normalization(network: keras.Model, balancer: Balancer, at: str, every
     ]
     if masked:
         raise ValueError(
-            f"on {replicas} replicas the layers {masked} normalise masked inputs by statistics of "
+            f"on {replicas} replicas the layers {masked} normalize masked inputs by statistics of "
             "each replica apart, which differs from one device. Use LayerNormalization, or "
             "train on one device."
         )

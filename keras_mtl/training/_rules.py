@@ -64,7 +64,7 @@ def on_present(
     return outcome
 
 
-def scalarise(balancer: LossBalancer, losses: Tensor, present: Tensor) -> Outcome:
+def scalarize(balancer: LossBalancer, losses: Tensor, present: Tensor) -> Outcome:
     """The scalar of a loss balancer, its derivatives, and those of what it learns.
 
     Returns:
@@ -77,7 +77,7 @@ def scalarise(balancer: LossBalancer, losses: Tensor, present: Tensor) -> Outcom
         with tf.GradientTape() as tape:
             tape.watch(losses)
             taking_part = _take(losses, indices)
-            scalar = balancer.scalarise(taking_part) if _any(indices) else tf.zeros(())
+            scalar = balancer.scalarize(taking_part) if _any(indices) else tf.zeros(())
         weights, *gradients = tape.gradient(
             scalar, [losses, *learned], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )

@@ -34,7 +34,7 @@ class Outcome:
         gradients: This replica's gradients by `id` of the variable; the optimizer adds up
             those of all replicas.
         weights: The task weights `[K]`.
-        scalar: What a loss balancer minimises; `None` for other kinds.
+        scalar: What a loss balancer minimizes; `None` for other kinds.
         broken: Tasks whose loss or gradient is not finite, bool `[K]`.
         left_out: Those of them to tell the user of. Loss scaling makes gradients overflow now
             and then, by design; there it is the tasks whose loss is not finite.
@@ -55,7 +55,7 @@ class Step(abc.ABC):
         balancer: The rule.
         backward: Gives gradients of this replica's losses.
         losses: Losses `[K]` of the global batch, times the tasks' own weights.
-        labelled: Which tasks have a valid label in the global batch, bool `[K]`.
+        labeled: Which tasks have a valid label in the global batch, bool `[K]`.
         stored: The weights `[K]` of the last step that computed them.
         due: Whether this step computes them; `None` if every step does.
         rescale_weights: Whether weights are brought to sum to the number of present tasks.
@@ -65,14 +65,14 @@ class Step(abc.ABC):
     balancer: Balancer
     backward: Backward
     losses: Tensor
-    labelled: Tensor
+    labeled: Tensor
     stored: Tensor
     due: Tensor | None
     rescale_weights: bool
     scale_towers: bool
 
     def __post_init__(self) -> None:
-        self.present = self.labelled & tf.math.is_finite(self.losses)
+        self.present = self.labeled & tf.math.is_finite(self.losses)
         self.losses = tf.where(self.present, self.losses, tf.zeros_like(self.losses))
 
     @abc.abstractmethod
@@ -99,14 +99,14 @@ class Step(abc.ABC):
                 pairs.append((variable, gradient))
         gradients = {id(variable): gradient for variable, gradient in joined(pairs)}
         took_part = self.present & finite
-        broken = left_out = self.labelled & ~took_part
+        broken = left_out = self.labeled & ~took_part
         if self.backward.scale is not None:
             # An overflow must reach the loss-scaling optimizer, which lowers its scale then; a
             # loss that is not finite is none.
             overflow = tf.reduce_any(self.present & ~finite)
             poison = tf.where(overflow, float("nan"), 1.0)
             gradients = {key: times(poison, g) for key, g in gradients.items()}
-            left_out = self.labelled & ~self.present  # the optimizer sees to an overflow
+            left_out = self.labeled & ~self.present  # the optimizer sees to an overflow
         weights = tf.where(took_part, weights, tf.zeros_like(weights))
         return Outcome(gradients, weights, scalar, broken, left_out)
 

@@ -81,7 +81,7 @@ class InnerStepsStep(LookAheadStep):
             rows = [self.gradient(tape, part, flat) for part in parts]
             return weighted_sum(weights, zero_rows(~taking, rows))
 
-        healthy = tf.reduce_all(taking | ~self.labelled)
+        healthy = tf.reduce_all(taking | ~self.labeled)
         found = sum_over_replicas(self.stack([branch(healthy, at_once, one_by_one)]))
         pairs = iter(zip(found, flat, strict=True))
         shared, *own = [

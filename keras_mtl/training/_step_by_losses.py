@@ -18,7 +18,7 @@ class LossStep(Step):
 
     def run(self) -> Outcome:
         """One pass through the towers and one through the trunk, of the weighted losses."""
-        scalar, weights, *learned = _rules.scalarise(self.balancer, self.losses, self.asked())
+        scalar, weights, *learned = _rules.scalarize(self.balancer, self.losses, self.asked())
         weights = self.or_reused(self.rescaled(weights))
         if self.due is not None:  # what is differentiated where weights are reused
             scalar = tf.where(self.due, scalar, tf.reduce_sum(weights * self.losses))

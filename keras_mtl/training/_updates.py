@@ -85,14 +85,14 @@ def spare_from_decay(optimizer: Any, variables: Sequence[Any], learned: Sequence
 
 
 def synchronize_statistics(network: keras.Model) -> None:
-    """Makes batch normalisation take the statistics of the global batch, on several replicas."""
+    """Makes batch normalization take the statistics of the global batch, on several replicas."""
     if num_replicas() > 1:
         for layer in normalizations(network):
             layer.synchronized = True
 
 
 def normalizations(layer: keras.layers.Layer) -> list[Any]:
-    """The layers of batch normalisation inside a layer that use the statistics of a batch."""
+    """The layers of batch normalization inside a layer that use the statistics of a batch."""
     inside = layer._flatten_layers()
     kind = keras.layers.BatchNormalization
     return [each for each in inside if isinstance(each, kind) and each.trainable]

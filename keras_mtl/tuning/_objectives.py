@@ -36,7 +36,7 @@ class Gain:
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """What to optimise: a name in the logs, a direction, and gains to put there if it is new."""
+    """What to optimize: a name in the logs, a direction, and gains to put there if it is new."""
 
     name: str
     mode: Mode

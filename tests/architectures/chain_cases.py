@@ -9,7 +9,7 @@ from keras_mtl.layers import CounterfactualRisk
 CASES: dict[str, dict] = {
     "aitm": {"tower": (8, 7), "calibrator": 0.0},  # a calibrator is for events alone
     "cascade": {"shared": (8,), "tower": (7,)},
-    "dbmtl": {"shared": (8,), "tower": (7,), "relation": (5,)},
+    "deep_bayesian": {"shared": (8,), "tower": (7,), "relation": (5,)},
     "escm2": {"tower": (8, 7)},
     "esm2": {"tower": (8, 7)},
     "esmm": {"tower": (8, 7)},
@@ -30,7 +30,7 @@ def events(count):
     ][:count]
 
 
-def behaviours(count):
+def behaviors(count):
     return [
         Task.binary("view"),
         Task.binary("cart"),
@@ -93,7 +93,7 @@ FIXED = PRODUCTS | {
     "test_a_row_task_at_the_end_of_a_sequence_is_refused": "the law builds one task",
 }
 MAPS = {
-    "test_predictions_at_each_position_equal_those_of_rows": "pixels see their neighbours",
+    "test_predictions_at_each_position_equal_those_of_rows": "pixels see their neighbors",
     "test_a_tagging_and_a_pooled_task_share_a_masked_sequence": "sequences are refused",
     "test_a_recipe_tower_pools_a_masked_sequence": "sequences are refused",
     "test_a_row_task_at_the_end_of_a_sequence_is_refused": "sequences are refused",
@@ -109,7 +109,7 @@ PIXELS = World(tasks=tasks_of_pixels, labels=labels_of_pixels, features=images, 
 WORLDS: dict[str, World] = {
     "aitm": World(chained=True),
     "cascade": World(chained=True, exceptions=CASCADE),
-    "dbmtl": World(chained=True),
+    "deep_bayesian": World(chained=True),
     "escm2": World(
         counts=(4,),
         tasks=with_risk,
@@ -117,7 +117,7 @@ WORLDS: dict[str, World] = {
         exceptions=FIXED
         | {"test_outputs_are_float32_and_named_after_the_tasks": "a risk reads several outputs"},
     ),
-    "esm2": World(counts=(4,), tasks=behaviours, labels=labels_of_events, exceptions=FIXED),
+    "esm2": World(counts=(4,), tasks=behaviors, labels=labels_of_events, exceptions=FIXED),
     "esmm": World(counts=(1, 3, 5), tasks=events, labels=labels_of_events, exceptions=PRODUCTS),
     "mti_net": PIXELS,
     "pad_net": PIXELS,

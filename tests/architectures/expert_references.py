@@ -7,7 +7,7 @@ def value(variable):
     return np.asarray(variable, "float64")
 
 
-def randomise(network, seed=2):
+def randomize(network, seed=2):
     """Draws all weights; variances stay positive."""
     rng = np.random.default_rng(seed)
     for variable in network.weights:
@@ -79,7 +79,7 @@ def mixture(network, name, x, outputs):
     return sum(gate[..., i : i + 1] * output for i, output in enumerate(outputs))
 
 
-def normalise(layer, x):
+def normalize(layer, x):
     """Batch normalization as it serves."""
     scale = value(layer.gamma) / np.sqrt(value(layer.moving_variance) + layer.epsilon)
     return (x - value(layer.moving_mean)) * scale + value(layer.beta)

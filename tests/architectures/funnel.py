@@ -46,7 +46,7 @@ def probability(network, name, x):
     return special.expit(dense(network, f"{name}_logits", top))
 
 
-def randomise(network):
+def randomize(network):
     rng = np.random.default_rng(2)
     network.set_weights([rng.normal(size=w.shape) for w in network.get_weights()])
 

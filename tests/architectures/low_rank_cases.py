@@ -9,7 +9,7 @@ CASES: dict[str, dict[str, Any]] = {
     "low_rank": {"body": (8, 7), "rank": 2, "tower": (5,)},
     "lora": {"body": (8, 7), "rank": 2, "tower": (5,)},
     "sparse": {"shared": (8,), "tower": (5,)},
-    "tensor_factorised": {"body": (8, 7), "rank": 3, "tower": (5,)},
+    "tensor_factorized": {"body": (8, 7), "rank": 3, "tower": (5,)},
 }
 
 _STARTS_AT_ZERO = "an update begins as a product with zero: see test_lora.py"

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from expert_references import draw, randomise, relu, value
+from expert_references import draw, randomize, relu, value
 from pretrained_bodies import bert, images, mobile_net, sentences
 
 import keras_mtl as mtl
@@ -22,7 +22,7 @@ def adapters_of(network, task):
 
 def test_a_task_reads_the_frozen_layers_with_its_adapters_behind_them():
     network = build(bottleneck=3)
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     y = x
     for i in range(2):

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import dense, draw, logits, randomise, value
+from expert_references import dense, draw, logits, randomize, value
 
 from keras_mtl import Task, architectures
 
@@ -15,7 +15,7 @@ def build(**arguments):
 
 def test_a_task_runs_the_blocks_that_it_selected_and_skips_the_others():
     network = build()
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     decisions, outputs = [], network(x)
     for k, task in enumerate(TASKS):
@@ -32,7 +32,7 @@ def test_a_task_runs_the_blocks_that_it_selected_and_skips_the_others():
 
 def test_the_penalties_are_the_cross_entropy_of_skipping_and_the_differences():
     network = build(sparsity=0.3, sharing=0.7)
-    randomise(network)
+    randomize(network)
     network(draw(7, 5))
     expected = 0.0
     for i in range(3):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from funnel import SIZE, dense, impressions, predict, randomise, relu, tower, value
+from funnel import SIZE, dense, impressions, predict, randomize, relu, tower, value
 from scipy import special
 
 import keras_mtl as mtl
@@ -16,7 +16,7 @@ TASKS = [Task.binary(name) for name in NAMES]
 
 def build(tasks=TASKS, **arguments):
     network = architectures.aitm(keras.Input((SIZE,)), tasks, **{"tower": (6, 4)} | arguments)
-    randomise(network)
+    randomize(network)
     return network
 
 

@@ -27,8 +27,8 @@ REFUSALS = {
     **{("escm2", rank, None): IMPRESSIONS for rank in (3, 4)},
     ("sluice", None, "model"): "or set orthogonality=0",
     ("sparse", 3, "recipe"): "a GRU; begin it with a Dense or Conv layer",
-    ("tensor_factorised", None, "recipe"): "nothing is factorised .* choose hard_sharing",
-    ("tensor_factorised", None, "model"): "nothing is factorised .* choose hard_sharing",
+    ("tensor_factorized", None, "recipe"): "nothing is factorized .* choose hard_sharing",
+    ("tensor_factorized", None, "model"): "nothing is factorized .* choose hard_sharing",
 }
 LIVE_LAYER = "received the live layer .* Pass a recipe that makes new layers at each call"
 

@@ -255,7 +255,7 @@ def test_mixed_precision_gives_float32_outputs(name):
     [everyday(name, shape) for name in NAMES for shape in [(4, SIZE), (3, 4, SIZE)]],
 )
 def test_predictions_at_each_position_equal_those_of_rows(name, shape):
-    """Dense parts see no neighbours: positions are rows."""
+    """Dense parts see no neighbors: positions are rows."""
     make = {2: Task.tagging, 3: Task.segmentation}[len(shape)]
     keras.utils.set_random_seed(5)
     dense_tasks = [make("tags", 3), make("parts", 4)]

@@ -11,7 +11,7 @@ TASKS = [Task.binary("zeta"), Task.regression("alpha")]
 INPUT = (4,)
 
 
-def normalised(features):
+def normalized(features):
     features = keras.layers.Dense(5)(features)
     return keras.layers.LayerNormalization()(features)
 
@@ -43,7 +43,7 @@ def test_empty_units_are_no_layer():
 
 
 def test_a_recipe_makes_layers_of_its_own_for_each_task():
-    network = architectures.single_task(keras.Input(INPUT), TASKS, tower=normalised)
+    network = architectures.single_task(keras.Input(INPUT), TASKS, tower=normalized)
     assert sum(isinstance(each, keras.layers.LayerNormalization) for each in network.layers) == 2
 
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from funnel import SIZE, dense, impressions, moved_by, predict, randomise, tower
+from funnel import SIZE, dense, impressions, moved_by, predict, randomize, tower
 from scipy import special
 
 from keras_mtl import Task, architectures
@@ -13,7 +13,7 @@ TASKS = [Task.multiclass("zeta", 3), Task.regression("alpha"), Task.binary("mid"
 def build(tasks=TASKS, **arguments):
     arguments = {"shared": (6,), "tower": (4,)} | arguments
     network = architectures.cascade(keras.Input((SIZE,)), tasks, **arguments)
-    randomise(network)
+    randomize(network)
     return network
 
 

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, experts, logits, mixture, randomise
+from expert_references import draw, experts, logits, mixture, randomize
 
 from keras_mtl import Task, architectures
 
@@ -16,7 +16,7 @@ def network():
 
 
 def test_a_task_mixes_its_own_experts_and_the_shared_ones(network):
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     outputs, shared = network(x), experts(network, "shared_experts", x)
     for task in TASKS:

@@ -21,7 +21,7 @@ EVERYDAY = [
 LONG = [
     ("aitm", {}),
     ("cascade", {}),
-    ("dbmtl", {}),
+    ("deep_bayesian", {}),
     ("escm2", {}),
     ("esm2", {}),
     ("mti_net", {}),
@@ -116,7 +116,7 @@ def test_a_step_in_a_graph_equals_an_eager_one(name, arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cascade", "dbmtl", "esmm", "mti_net", "pad_net"])
+@pytest.mark.parametrize("name", ["cascade", "deep_bayesian", "esmm", "mti_net", "pad_net"])
 def test_chains_train_at_their_representation(name):
     tasks, labels, features = problem(name, {})
     model = mtl.BalancedModel(build(name, tasks), tasks, balancers.MGDA(), at="representation")

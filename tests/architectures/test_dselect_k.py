@@ -3,7 +3,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, experts, logits, randomise, softmax, value
+from expert_references import draw, experts, logits, randomize, softmax, value
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures, balancers
@@ -27,7 +27,7 @@ def test_a_task_reads_the_experts_that_its_gate_selects(num_experts):
     network = architectures.dselect_k(
         keras.Input((5,)), TASKS, num_experts=num_experts, expert=(6,), tower=(5,)
     )
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     made, outputs = experts(network, "shared_experts", x), network(x)
     for task in TASKS:

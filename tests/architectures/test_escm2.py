@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from funnel import SIZE, impressions, predict, probability, randomise, relu, tower, value
+from funnel import SIZE, impressions, predict, probability, randomize, relu, tower, value
 from scipy import special
 
 import keras_mtl as mtl
@@ -27,11 +27,11 @@ def make_tasks(estimator="dr", **arguments):
 
 def build(tasks, **arguments):
     network = architectures.escm2(keras.Input((SIZE,)), tasks, **{"tower": (4,)} | arguments)
-    randomise(network)
+    randomize(network)
     return network
 
 
-def labelled():
+def labeled():
     x, labels = impressions()
     labels["conversion"] = np.nan_to_num(labels["conversion"])
     return x, labels | {"risk": labels["click"] + labels["purchase"]}
@@ -40,7 +40,7 @@ def labelled():
 @pytest.mark.parametrize("estimator", ["ips", "dr"])
 def test_the_loss_is_the_papers_sum(estimator):
     tasks = make_tasks(estimator)
-    network, (x, labels) = build(tasks), labelled()
+    network, (x, labels) = build(tasks), labeled()
     click, rate = (probability(network, name, x)[:, 0] for name in ("click", "conversion"))
 
     def entropy(label, p):
@@ -67,7 +67,7 @@ def test_the_loss_is_the_papers_sum(estimator):
 
 @pytest.mark.parametrize(("estimator", "width"), [("ips", 2), ("dr", 3)])
 def test_the_output_of_the_risk_holds_what_it_is_computed_from(estimator, width):
-    network, (x, _) = build(make_tasks(estimator)), labelled()
+    network, (x, _) = build(make_tasks(estimator)), labeled()
     found = predict(network, x)
     assert found["risk"].shape == (len(x), width) and found["risk"].dtype == "float32"
     assert {name: each.shape[1] for name, each in found.items() if name != "risk"} == {
@@ -83,7 +83,7 @@ def test_the_output_of_the_risk_holds_what_it_is_computed_from(estimator, width)
 @pytest.mark.parametrize("estimator", ["ips", "dr"])
 def test_the_risk_does_not_bend_the_click(estimator):
     tasks = make_tasks(estimator)
-    network, (x, labels) = build(tasks), labelled()
+    network, (x, labels) = build(tasks), labeled()
     towers = {
         name: network.get_layer(f"{name}_tower_0").kernel.value for name in ("click", "conversion")
     }
@@ -96,7 +96,7 @@ def test_the_risk_does_not_bend_the_click(estimator):
 
 def test_a_missing_label_of_the_risk_does_not_count():
     tasks = make_tasks("ips", labels=mtl.Labels(integer=True, low=0, high=2))
-    network, (x, labels) = build(tasks), labelled()
+    network, (x, labels) = build(tasks), labeled()
     network.compile("sgd", **mtl.compile_args(tasks), run_eagerly=True)
     known = np.arange(len(x)) % 2 == 0
     expected = network.evaluate(
@@ -110,14 +110,14 @@ def test_a_missing_label_of_the_risk_does_not_count():
 
 def test_what_is_served_needs_no_risk():
     tasks = make_tasks()
-    network, (x, _) = build(tasks), labelled()
+    network, (x, _) = build(tasks), labeled()
     served = keras.Model(network.input, {t.name: network.output[t.name] for t in tasks[:3]})
     assert len(served.weights) == 8 < len(network.weights)
     np.testing.assert_array_equal(served(x)["conversion"], network(x)["conversion"])
 
 
 def test_the_imputing_tower_follows_the_tower():
-    network, (x, _) = build(make_tasks(), tower=(4, 3)), labelled()
+    network, (x, _) = build(make_tasks(), tower=(4, 3)), labeled()
     top = tower(network, "risk_tower", x, depth=2)
     assert top.shape == (len(x), 3) and (relu(top) == top).all()
 

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from funnel import SIZE, impressions, moved_by, predict, probability, randomise
+from funnel import SIZE, impressions, moved_by, predict, probability, randomize
 
 from keras_mtl import Task, architectures
 
@@ -12,7 +12,7 @@ TASKS = [Task.binary(name, weight=0 if name == "conversion" else 1) for name in 
 @pytest.fixture
 def network():
     network = architectures.esm2(keras.Input((SIZE,)), TASKS, tower=(4,))
-    randomise(network)
+    randomize(network)
     return network
 
 

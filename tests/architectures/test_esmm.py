@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from funnel import SIZE, impressions, moved_by, predict, probability, randomise, value
+from funnel import SIZE, impressions, moved_by, predict, probability, randomize, value
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures
@@ -16,7 +16,7 @@ TASKS = [CLICK, CONVERSION, PURCHASE]
 @pytest.fixture
 def network():
     network = architectures.esmm(keras.Input((SIZE,)), TASKS, tower=(4,))
-    randomise(network)
+    randomize(network)
     return network
 
 
@@ -87,7 +87,7 @@ def test_a_longer_chain_multiplies_all_steps():
     names = ["view", "click_rate", "click", "buy_rate", "buy"]
     tasks = [Task.binary(name, weight=0 if "rate" in name else 1) for name in names]
     network = architectures.esmm(keras.Input((SIZE,)), tasks, tower=(4,))
-    randomise(network)
+    randomize(network)
     x, _ = impressions()
     view, click, buy = (probability(network, name, x) for name in (names[0], names[1], names[3]))
     found = predict(network, x)

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import dense, draw, linear, logits, randomise, relu, value
+from expert_references import dense, draw, linear, logits, randomize, relu, value
 
 from keras_mtl import Task, architectures
 
@@ -19,7 +19,7 @@ def test_a_task_modulates_each_stage_before_its_activation():
     network = architectures.film(
         keras.Input((5,)), TASKS, body=(6, 4), embedding_units=3, tower=(5,)
     )
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     outputs = network(x)
     for task in TASKS:

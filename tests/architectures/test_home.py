@@ -8,9 +8,9 @@ from expert_references import (
     linear,
     logits,
     mixture,
-    normalise,
+    normalize,
     parallel,
-    randomise,
+    randomize,
     sigmoid,
     silu,
     softmax,
@@ -48,7 +48,7 @@ def expert_group(network, owner, x, suffix):
         made = experts(network, f"{owner}_experts{suffix}", x, linear)
     stacked = np.stack(made, 1)
     layer = network.get_layer(f"{owner}_normalization{suffix}").normalization
-    stacked = normalise(layer, stacked.reshape(len(x), -1)).reshape(stacked.shape)
+    stacked = normalize(layer, stacked.reshape(len(x), -1)).reshape(stacked.shape)
     return list(np.moveaxis(silu(stacked), 1, 0))
 
 
@@ -89,7 +89,7 @@ def silu_logits(network, task, x):
 @pytest.mark.parametrize(("count", "expert"), [(2, (6,)), (1, (6, 4))])
 def test_the_output_equals_the_papers_equations(count, expert):
     network = build(num_experts=count, expert=expert)
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     expected, outputs = reference(network, x), network(x)
     for task in NAMES:

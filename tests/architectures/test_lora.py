@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from expert_references import draw, randomise, relu, value
+from expert_references import draw, randomize, relu, value
 from pretrained_bodies import bert, images, mobile_net, sentences
 
 import keras_mtl as mtl
@@ -34,7 +34,7 @@ def train(network, x, y, steps=2):
 
 def test_a_task_reads_the_frozen_kernels_plus_alpha_over_r_times_its_products():
     network = build(rank=2, alpha=3.0)
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     factors = [value(each) for each in network.get_layer("zeta_lora").factors]
     y = x
@@ -58,7 +58,7 @@ def test_training_starts_from_the_body_as_it_is():
 
 def test_every_factor_gets_a_gradient_of_its_own_task_alone():
     network = build(tower=(5,))
-    randomise(network)
+    randomize(network)
     variables = network.trainable_variables
     assert {each.path.split("_")[0] for each in variables} == {"zeta", "alpha"}
     for task in TASKS:
@@ -122,7 +122,7 @@ def test_queries_and_values_of_a_keras_hub_backbone_are_adapted(tmp_path):
 
 def test_a_tasks_factors_move_to_another_network():
     first, second = build(), build()
-    randomise(first)
+    randomize(first)
     second.get_layer("shared_body").set_weights(first.get_layer("shared_body").get_weights())
     for name in ("zeta_lora", "zeta_logits"):
         second.get_layer(name).set_weights(first.get_layer(name).get_weights())

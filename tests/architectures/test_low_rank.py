@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from expert_references import draw, logits, randomise, relu, value
+from expert_references import draw, logits, randomize, relu, value
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures
@@ -16,7 +16,7 @@ def build(**arguments):
 
 def test_a_task_reads_the_shared_kernels_plus_its_products():
     network = build(rank=2)
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     outputs = network(x)
     body = network.get_layer("shared_body").layer

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, experts, logits, parallel, randomise, value
+from expert_references import draw, experts, logits, parallel, randomize, value
 
 from keras_mtl import Task, architectures
 
@@ -14,7 +14,7 @@ def best(network, i):
 
 def test_each_node_and_task_reads_the_parent_that_it_chose():
     network = architectures.ltb(keras.Input((5,)), TASKS, body=(6, 4), num_branches=4, tower=(5,))
-    randomise(network, seed=5)
+    randomize(network, seed=5)
     network.get_layer("shared_branch_2").theta.assign(np.eye(4)[[1, 3, 1]])
     x = draw(7, 5)
     low = experts(network, "shared_nodes_0", x)

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, experts, logits, mixture, parallel, randomise, softmax, value
+from expert_references import draw, experts, logits, mixture, parallel, randomize, softmax, value
 
 from keras_mtl import Task, architectures
 
@@ -12,7 +12,7 @@ def test_an_expert_reads_the_mixture_of_its_own_gate_over_the_level_below():
     network = architectures.ml_mmoe(
         keras.Input((5,)), TASKS, num_levels=3, num_experts=3, expert=(6, 4), tower=(5,)
     )
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     level = experts(network, "shared_experts_0", x)
     for i in (1, 2):
@@ -35,7 +35,7 @@ def test_recipes_compute_the_same_as_units():
     arguments = {"num_experts": 2, "tower": ()}
     units = architectures.ml_mmoe(keras.Input((5,)), TASKS, expert=(4,), **arguments)
     network = architectures.ml_mmoe(keras.Input((5,)), TASKS, expert=recipe, **arguments)
-    randomise(units)
+    randomize(units)
     gates = value(units.get_layer("shared_gates_1").kernels[0])
     dense = [layer for layer in network.layers if layer.name.startswith("dense")]
     first, second = units.get_layer("shared_experts_0"), units.get_layer("shared_experts_1_0")

@@ -27,7 +27,7 @@ def reference(network, features, expert, task, tower):
     return mixture @ value(layer.kernel) + value(layer.bias)
 
 
-def randomise(network):
+def randomize(network):
     rng = np.random.default_rng(2)
     network.set_weights([rng.normal(size=w.shape) for w in network.get_weights()])
 
@@ -38,7 +38,7 @@ def test_the_output_equals_the_papers_equation(shape):
     make = {2: Task.multiclass, 3: Task.tagging, 4: Task.segmentation}[len(shape)]
     tasks = [make("zeta", 4), make("alpha", 3)]
     network = architectures.mmoe(inputs, tasks, num_experts=3, expert=(6, 4), tower=(5,))
-    randomise(network)
+    randomize(network)
     experts = network.get_layer("shared_experts")
 
     def expert(x):
@@ -60,7 +60,7 @@ def test_recipes_are_experts_too():
         return keras.layers.Dense(4, activation="relu")(features)
 
     network = architectures.mmoe(keras.Input((5,)), TASKS, num_experts=3, expert=recipe, tower=())
-    randomise(network)
+    randomize(network)
     prefixes = ("shared", "zeta", "alpha")
     dense = [each for each in network.layers if isinstance(each, keras.layers.Dense)]
     dense = [each for each in dense if not each.name.startswith(prefixes)]

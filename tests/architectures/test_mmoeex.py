@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, experts, logits, randomise, softmax, value
+from expert_references import draw, experts, logits, randomize, softmax, value
 
 from keras_mtl import Task, architectures
 
@@ -19,7 +19,7 @@ def allowed(network):
 
 def test_a_gate_is_a_softmax_over_the_experts_that_serve_its_task():
     network = build()
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     made, outputs = experts(network, "shared_experts", x), network(x)
     for task in TASKS:

@@ -1,6 +1,6 @@
 import keras
 import numpy as np
-from expert_references import draw, experts, logits, mixture, randomise
+from expert_references import draw, experts, logits, mixture, randomize
 
 from keras_mtl import Task, architectures
 
@@ -9,7 +9,7 @@ TASKS = [Task.regression("zeta"), Task.regression("alpha", 3)]
 
 def test_all_tasks_read_the_mixture_of_one_gate():
     network = architectures.moe(keras.Input((5,)), TASKS, num_experts=3, expert=(6, 4), tower=(5,))
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     mixed = mixture(network, "shared_gate", x, experts(network, "shared_experts", x))
     outputs = network(x)

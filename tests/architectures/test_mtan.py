@@ -6,8 +6,8 @@ from expert_references import (
     draw,
     linear,
     logits,
-    normalise,
-    randomise,
+    normalize,
+    randomize,
     relu,
     sigmoid,
 )
@@ -30,14 +30,14 @@ def attention(network, task, j, read, p):
     """a * p with a = sigmoid(norm(W_h relu(norm(W_g read))))."""
     name = f"{task}_attention_{j}"
     x = dense(network, f"{name}_g", np.concatenate(read, -1), linear)
-    x = relu(normalise(network.get_layer(f"{name}_g_norm"), x))
+    x = relu(normalize(network.get_layer(f"{name}_g_norm"), x))
     x = dense(network, f"{name}_h", x, linear)
-    return sigmoid(normalise(network.get_layer(f"{name}_h_norm"), x)) * p
+    return sigmoid(normalize(network.get_layer(f"{name}_h_norm"), x)) * p
 
 
 def test_the_output_equals_the_papers_equation():
     network = architectures.mtan(keras.Input((5,)), TASKS, body=(6, 4), tower=(5,))
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     outputs = network(x)
     low = dense(network, "shared_body_0", x)
@@ -45,7 +45,7 @@ def test_the_output_equals_the_papers_equation():
     for task in TASKS:
         below = attention(network, task.name, 0, [low], low)
         below = dense(network, "shared_extractor_0", below, linear)
-        below = relu(normalise(network.get_layer("shared_extractor_0_norm"), below))
+        below = relu(normalize(network.get_layer("shared_extractor_0_norm"), below))
         top = attention(network, task.name, 1, [high, below], high)
         expected = logits(network, task.name, top)
         np.testing.assert_allclose(outputs[task.name], expected, rtol=1e-4, atol=1e-5)

@@ -179,7 +179,7 @@ def test_bodies_that_make_no_maps_are_refused():
         build(shared=lambda images: None)
     with pytest.raises(ValueError, match="shared is empty"):
         build(shared=())
-    with pytest.raises(ValueError, match="mti_net: neighbouring pixels are convolved"):
+    with pytest.raises(ValueError, match="mti_net: neighboring pixels are convolved"):
         architectures.mti_net(keras.Input((4,)), TASKS)
     with pytest.raises(ValueError, match="'parts' and 'depth' share the layer"):
         live = keras.layers.Conv2D(3, 3, padding="same")

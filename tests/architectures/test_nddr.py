@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from funnel import randomise, relu, value
+from funnel import randomize, relu, value
 
 from keras_mtl import Task, architectures, layers
 
@@ -14,14 +14,14 @@ def build(tasks=TASKS, **arguments):
     return architectures.nddr(keras.Input((SIZE,)), tasks, **arguments)
 
 
-def normalised(x, layer):
-    """What a batch normalisation makes of `x` outside training, in float64."""
+def normalized(x, layer):
+    """What a batch normalization makes of `x` outside training, in float64."""
     scale = value(layer.gamma) / np.sqrt(value(layer.moving_variance) + layer.epsilon)
     return (x - value(layer.moving_mean)) * scale + value(layer.beta)
 
 
-def randomise_positive(network):
-    randomise(network)
+def randomize_positive(network):
+    randomize(network)
     for variable in network.variables:  # variances are not negative
         if variable.name == "moving_variance":
             variable.assign(np.abs(variable) + 0.5)
@@ -30,7 +30,7 @@ def randomise_positive(network):
 @pytest.mark.parametrize("shortcut", [False, True])
 def test_the_output_equals_the_papers_equation(shortcut):
     network = build(shortcut=shortcut)
-    randomise_positive(network)
+    randomize_positive(network)
     features = np.random.default_rng(0).normal(size=(7, SIZE))
     columns, levels = [features, features], []
     for i in range(2):
@@ -41,7 +41,7 @@ def test_the_output_equals_the_papers_equation(shortcut):
         ]
         fuse = network.get_layer(f"shared_nddr_{i}")
         joined = np.concatenate(columns, -1) @ value(fuse.kernel)
-        columns = np.split(relu(normalised(joined, fuse.normalization)), 2, -1)
+        columns = np.split(relu(normalized(joined, fuse.normalization)), 2, -1)
         levels.append(columns)
     outputs = network(features)
     for k, name in enumerate(("zeta", "alpha")):
@@ -49,7 +49,7 @@ def test_the_output_equals_the_papers_equation(shortcut):
         if shortcut:
             top = np.concatenate([level[k] for level in levels], -1)
             top = top @ value(network.get_layer(f"{name}_shortcut_projection").kernel)
-            top = relu(normalised(top, network.get_layer(f"{name}_shortcut_normalization")))
+            top = relu(normalized(top, network.get_layer(f"{name}_shortcut_normalization")))
         head = network.get_layer(f"{name}_logits")
         expected = top @ value(head.kernel) + value(head.bias)
         np.testing.assert_allclose(outputs[name], expected, rtol=1e-4, atol=1e-4)
@@ -65,7 +65,7 @@ def test_projections_begin_as_stitches(count):
         np.testing.assert_allclose(mixed, expected / np.sqrt(1.001), rtol=1e-4, atol=1e-5)
 
 
-def test_training_normalises_what_is_not_masked():
+def test_training_normalizes_what_is_not_masked():
     tokens = np.array([[3, 1, 0], [2, 0, 0]])
     embedded = [keras.layers.Embedding(5, 4, mask_zero=True)(tokens) for _ in range(2)]
     for result in layers.NDDR(activation=None)(embedded, training=True):

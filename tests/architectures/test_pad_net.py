@@ -116,9 +116,9 @@ def test_a_model_is_the_body_and_a_recipe_a_tower():
 
 @pytest.mark.parametrize("shape", [(4,), (None, 4)])
 def test_rows_and_sequences_are_refused(shape):
-    with pytest.raises(ValueError, match=r"neighbouring pixels are convolved.* received the shape"):
+    with pytest.raises(ValueError, match=r"neighboring pixels are convolved.* received the shape"):
         architectures.pad_net(keras.Input(shape), TASKS)
-    with pytest.raises(ValueError, match="pad_net: neighbouring pixels are convolved"):
+    with pytest.raises(ValueError, match="pad_net: neighboring pixels are convolved"):
         architectures.pad_net(keras.Input(shape), TASKS, shared=())
 
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from expert_references import dense, draw, linear, randomise, relu, sigmoid, value
+from expert_references import dense, draw, linear, randomize, relu, sigmoid, value
 
 from keras_mtl import Task, architectures
 
@@ -29,7 +29,7 @@ def test_the_output_equals_the_papers_equations():
     network = architectures.pepnet(
         make_inputs(), TASKS, domain=["page"], prior=["user", "stats"], tower=(6, 5), gamma=3.0
     )
-    randomise(network)
+    randomize(network)
     x = {name: column.reshape(7, -1) for name, column in rows().items()}
     features = np.concatenate(list(x.values()), -1)
     domain = np.concatenate([x["page"], features], -1)

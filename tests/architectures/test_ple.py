@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from expert_references import draw, experts, logits, mixture, randomise
+from expert_references import draw, experts, logits, mixture, randomize
 
 from keras_mtl import Task, architectures
 
@@ -48,7 +48,7 @@ def reference(network, x, levels):
 @pytest.mark.parametrize("levels", [1, 2, 3])
 def test_the_output_equals_the_papers_equations(levels):
     network = build(levels)
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     expected, outputs = reference(network, x, levels), network(x)
     for name in NAMES:

@@ -3,7 +3,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from funnel import randomise, relu, value
+from funnel import randomize, relu, value
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures, layers
@@ -20,7 +20,7 @@ def build(tasks=TASKS, inputs=(SIZE,), **arguments):
 
 def test_the_output_equals_the_papers_equation():
     network = build()
-    randomise(network)
+    randomize(network)
     features = np.random.default_rng(0).normal(size=(7, SIZE))
     columns, levels = [features, features], []
     for i in range(3):
@@ -60,20 +60,20 @@ def overlap(kernel, count):
 @pytest.mark.parametrize("count", [2, 4])
 def test_the_penalty_is_the_overlap_of_the_subspaces(count):
     network = build(num_subspaces=count, orthogonality=0.5)
-    randomise(network)
+    randomize(network)
     kernels = [network.get_layer(f"shared_{n}_body_{i}").kernel for n in NAMES for i in range(3)]
     expected = 0.5 * sum(overlap(kernel, count) for kernel in kernels)
     np.testing.assert_allclose(network.get_layer("shared_subspaces").penalty(), expected, rtol=1e-4)
 
 
-def test_each_gate_of_a_recurrent_stage_is_penalised_by_itself():
+def test_each_gate_of_a_recurrent_stage_is_penalized_by_itself():
     def stage(features):
         x = keras.layers.LSTM(4, return_sequences=True)(features)
         return keras.layers.LayerNormalization()(x)
 
     tasks = [Task.tagging("zeta", 3), Task.tagging("alpha", 2)]
     network = build(tasks, (None, SIZE), body=[stage], orthogonality=1.0)
-    randomise(network)
+    randomize(network)
     cells = [each for each in network.layers if isinstance(each, keras.layers.LSTM)]
     gates = [
         gate

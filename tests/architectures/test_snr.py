@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, experts, logits, parallel, randomise, relu, sigmoid, value
+from expert_references import draw, experts, logits, parallel, randomize, relu, sigmoid, value
 
 from keras_mtl import Task, architectures
 
@@ -29,7 +29,7 @@ def route(network, level, branches):
 @pytest.mark.parametrize("routing", ["transform", "average"])
 def test_the_output_equals_the_papers_equations(routing):
     network = build(routing=routing, num_levels=3)
-    randomise(network)
+    randomize(network)
     x = draw(7, 5)
     level = experts(network, "shared_experts_0", x)
     for i in (1, 2):

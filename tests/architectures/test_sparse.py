@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, randomise, value
+from expert_references import draw, randomize, value
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures, layers
@@ -15,7 +15,7 @@ def build(**arguments):
 
 def test_the_penalty_is_the_norm_of_all_tasks_weights_of_each_feature():
     network = build(strength=0.3)
-    randomise(network)
+    randomize(network)
     kernels = [value(network.get_layer(f"{task}_tower_0").kernel) for task in ("zeta", "alpha")]
     selection = network.get_layer("shared_selection")
     expected = 0.3 * sum(np.sqrt(sum(np.sum(k[i] ** 2) for k in kernels)) for i in range(5))
@@ -99,12 +99,12 @@ def test_features_that_no_task_reads_have_a_finite_gradient():
 
 
 def test_a_tower_that_reads_features_otherwise_is_refused():
-    def normalised(features):
+    def normalized(features):
         return keras.layers.LayerNormalization(name=f"n{next(count)}")(features)
 
     count = iter(range(9))
     with pytest.raises(ValueError, match=r"task 'zeta'.*through 'n0', a LayerNormalization"):
-        build(tower=normalised)
+        build(tower=normalized)
     for strength in (-1, "much", float("nan")):
         with pytest.raises(ValueError, match="strength must be a number of at least 0"):
             layers.GroupSparsity([], strength)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from funnel import SIZE, impressions, predict, randomise, relu, tower, value
+from funnel import SIZE, impressions, predict, randomize, relu, tower, value
 from scipy import special
 
 from keras_mtl import Task, architectures
@@ -14,7 +14,7 @@ OWNERS = ["zeta", "alpha", "mid", "shared"]
 def build(tasks=TASKS, **arguments):
     arguments = {"embedding": (4,), "num_experts": 2, "expert": (3,), "tower": ()} | arguments
     network = architectures.stem(keras.Input((SIZE,)), tasks, **arguments)
-    randomise(network)
+    randomize(network)
     return network
 
 

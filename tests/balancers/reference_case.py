@@ -52,7 +52,7 @@ def relative_errors(weights, jacobians, expected):
 
 
 def minimum_by_faces(gramians, linear=None):
-    """Minimises `w^T G w / 2 + b^T w` over the simplex: the best stationary point of a face.
+    """Minimizes `w^T G w / 2 + b^T w` over the simplex: the best stationary point of a face.
 
     Exact, and another algorithm: 2^K linear systems.
     """

@@ -33,7 +33,7 @@ def test_a_sequence_must_have_one_number_a_task():
         (lambda: MGDA().weigh(np.eye(2), np.ones(3)), r"with 3 losses.*\[K, K\].*\(2, 2\)"),
         (lambda: MGDA().weigh(np.ones((3, 2)), np.ones(3)), r"\(3, 2\)"),
         (lambda: GradDrop().merge(np.ones((2, 5)), np.ones(3)), r"\[K, n\].*\(2, 5\)"),
-        (lambda: Fixed([1.0]).scalarise(np.ones((1, 1))), r"losses must be \[K\]"),
+        (lambda: Fixed([1.0]).scalarize(np.ones((1, 1))), r"losses must be \[K\]"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(call, match):
@@ -70,7 +70,7 @@ class PairMemory(LossBalancer):
         super().build(num_tasks)
         self.pairs = self.add_state("pairs", (num_tasks, num_tasks), task_axes=2)
 
-    def scalarise(self, losses):
+    def scalarize(self, losses):
         self.pairs.assign(self.pairs.value + losses[:, None] * losses[None])
         return tf.reduce_sum(losses)
 
@@ -79,7 +79,7 @@ def test_state_of_pairs_is_written_for_the_pairs_that_take_part():
     balancer = PairMemory()
     balancer.build(3)
     with balancer.on_tasks(tf.constant([2, 0])) as updates:
-        balancer.scalarise([2.0, 3.0])
+        balancer.scalarize([2.0, 3.0])
     expected = [[9, 0, 6], [0, 0, 0], [6, 0, 4]]
     np.testing.assert_array_equal(updates[balancer.pairs.variable.path], expected)
 

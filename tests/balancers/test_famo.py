@@ -14,7 +14,7 @@ def weights_of(balancer, losses):
     losses = tf.constant(losses, "float32")
     with tf.GradientTape() as tape:
         tape.watch(losses)
-        scalar = balancer.scalarise(losses)
+        scalar = balancer.scalarize(losses)
     return tape.gradient(scalar, losses).numpy()
 
 
@@ -110,7 +110,7 @@ def test_the_whole_step_compiles():
         balancer.build(3)
 
         def step(losses):
-            weights = balancer.scalarise(losses)
+            weights = balancer.scalarize(losses)
             balancer.after_update(losses * tf.constant([0.5, 0.9, 1.1]))
             return weights
 
@@ -125,7 +125,7 @@ def test_the_whole_step_compiles():
 
 
 def test_the_update_cannot_come_before_the_rule():
-    with pytest.raises(ValueError, match=r"call scalarise\(losses\) before after_update"):
+    with pytest.raises(ValueError, match=r"call scalarize\(losses\) before after_update"):
         FAMO().after_update([1.0, 2.0])
 
 

@@ -52,7 +52,7 @@ def result_of(balancer, jacobian, losses=None):
     if isinstance(balancer, LossBalancer):
         with tf.GradientTape() as tape:
             tape.watch(losses)
-            scalar = balancer.scalarise(losses)
+            scalar = balancer.scalarize(losses)
         return tape.gradient(scalar, losses)
     if isinstance(balancer, GradientBalancer):
         return balancer.merge(jacobian, losses)

@@ -12,12 +12,12 @@ def weights_of(balancer, losses):
     losses = tf.constant(losses)
     with tf.GradientTape() as tape:
         tape.watch(losses)
-        scalar = balancer.scalarise(losses)
+        scalar = balancer.scalarize(losses)
     return tape.gradient(scalar, losses).numpy()
 
 
 def test_equal_is_the_sum():
-    assert float(Equal().scalarise([1.0, 2.0, 4.5])) == 7.5
+    assert float(Equal().scalarize([1.0, 2.0, 4.5])) == 7.5
 
 
 def test_fixed_weights_go_to_the_tasks_they_name():
@@ -37,7 +37,7 @@ def test_fixed_weights_by_name_survive_a_round_trip():
 def test_fixed_weights_can_be_changed_while_a_compiled_step_runs():
     balancer = Fixed([1.0, 2.0])
     balancer.build(2)
-    step = tf.function(lambda losses: balancer.scalarise(losses))
+    step = tf.function(lambda losses: balancer.scalarize(losses))
     assert float(step(tf.ones(2))) == 3
     balancer.task_weights.assign([5.0, 0.0])
     assert float(step(tf.ones(2))) == 5
@@ -49,7 +49,7 @@ def test_both_forms_of_uncertainty_reach_half_the_mean_of_one_plus_log_loss():
     balancer = Uncertainty()
     balancer.build(3)
     balancer.log_variance.assign(np.log(losses))
-    assert math.isclose(balancer.scalarise(losses), 0.5 * np.sum(1 + np.log(losses)), rel_tol=1e-6)
+    assert math.isclose(balancer.scalarize(losses), 0.5 * np.sum(1 + np.log(losses)), rel_tol=1e-6)
     np.testing.assert_allclose(weights_of(balancer, losses.astype("float32")), 0.5 / losses)
     other = Uncertainty(regression=False)
     other.build(3)
@@ -67,12 +67,12 @@ def test_revised_uncertainty_is_least_where_calculus_says_and_stays_positive(reg
     totals = []
     for shift in -0.1, 0.0, 0.1:
         balancer.log_variance.assign(np.log(variance) + shift)
-        totals.append(float(balancer.scalarise(losses)))
+        totals.append(float(balancer.scalarize(losses)))
     assert totals[1] == min(totals)
     np.testing.assert_allclose(totals[1], np.sum(scaled / variance + np.log1p(variance)), rtol=1e-6)
     for log_variance in -20.0, 0.0, 20.0:
         balancer.log_variance.assign(np.full(3, log_variance))
-        assert float(balancer.scalarise(losses)) > 0
+        assert float(balancer.scalarize(losses)) > 0
 
 
 @pytest.mark.parametrize("regression", [True, False, [True, False]])
@@ -83,7 +83,7 @@ def test_uncertainty_is_learned_by_gradient_descent(regression):
     (variable,) = balancer.trainable_variables
     for _ in range(100):
         with tf.GradientTape() as tape:
-            scalar = balancer.scalarise(losses)
+            scalar = balancer.scalarize(losses)
         variable.assign_sub(0.5 * tape.gradient(scalar, variable.value))
     forms = np.broadcast_to(regression, 2)
     np.testing.assert_allclose(variable, np.log(losses * np.where(forms, 1, 2)), atol=1e-3)
@@ -93,7 +93,7 @@ def test_uncertainty_learns_nothing_of_a_task_that_is_absent():
     balancer = Uncertainty()
     balancer.build(3)
     with tf.GradientTape() as tape, balancer.on_tasks(tf.constant([2, 0])):
-        scalar = balancer.scalarise(tf.constant([4.0, 6.0]))
+        scalar = balancer.scalarize(tf.constant([4.0, 6.0]))
     gradient = tape.gradient(scalar, balancer.log_variance.variable.value)
     # d/ds of exp(-s) L / 2 + s / 2 at s = 0, for tasks 2 and 0.
     np.testing.assert_allclose(tf.convert_to_tensor(gradient), [-2.5, 0.0, -1.5])
@@ -101,7 +101,7 @@ def test_uncertainty_learns_nothing_of_a_task_that_is_absent():
 
 def run_epoch(balancer, *steps):
     for losses in steps:
-        balancer.scalarise(losses)
+        balancer.scalarize(losses)
     balancer.end_epoch()
 
 
@@ -117,7 +117,7 @@ def test_dwa_gives_the_golden_weights_after_two_epochs():
 def test_dwa_over_a_window_needs_no_epochs():
     balancer = DWA(window=2)
     for losses in [0.5, 1.0], [1.5, 1.0], [0.8, 0.4], [1.0, 0.6]:
-        balancer.scalarise(losses)
+        balancer.scalarize(losses)
         balancer.end_epoch()
     np.testing.assert_allclose(balancer.task_weights(), [1.09967, 0.90033], atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_dwa_keeps_the_rate_of_a_task_that_an_epoch_never_saw():
     run_epoch(balancer, [1.0, 1.0])
     run_epoch(balancer, [0.9, 0.5])
     with balancer.on_tasks(tf.constant([0])) as updates:
-        balancer.scalarise([0.9])
+        balancer.scalarize([0.9])
     for state in balancer.states:
         state.assign(updates.get(state.variable.path, state.variable))
     balancer.end_epoch()

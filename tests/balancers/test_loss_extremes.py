@@ -32,7 +32,7 @@ def step(balancer, losses):
     losses = tf.constant(losses, "float32")
     with tf.GradientTape() as tape:
         tape.watch(losses)
-        scalar = balancer.scalarise(losses)
+        scalar = balancer.scalarize(losses)
     weights = tape.gradient(scalar, losses).numpy()
     if balancer.needs_losses_after:
         balancer.after_update(tf.reverse(losses, [0]))

@@ -27,7 +27,7 @@ def weights_of(balancer, losses=(3.0, 5.0)):
     losses = tf.constant(losses)
     with tf.GradientTape() as tape:
         tape.watch(losses)
-        scalar = balancer.scalarise(losses)
+        scalar = balancer.scalarize(losses)
     return tape.gradient(scalar, losses).numpy()
 
 

@@ -19,7 +19,7 @@ def drawn_weights(balancer, num_tasks, steps=STEPS):
         losses = tf.ones((num_tasks,))
         with tf.GradientTape() as tape:
             tape.watch(losses)
-            scalar = balancer.scalarise(losses)
+            scalar = balancer.scalarize(losses)
         return tape.gradient(scalar, losses)
 
     return tf.function(lambda: tf.map_fn(at, tf.range(steps), tf.float32))().numpy()
@@ -96,7 +96,7 @@ def test_the_objective_uses_the_preference_that_the_network_was_fed():
         losses = tf.ones((3,))
         with tf.GradientTape() as tape:
             tape.watch(losses)
-            scalar = balancer.scalarise(losses)
+            scalar = balancer.scalarize(losses)
         np.testing.assert_allclose(tape.gradient(scalar, losses), draws[-1], rtol=1e-6)
     assert len(np.unique(draws, axis=0)) == 3
 
@@ -107,11 +107,11 @@ def test_a_drawn_preference_is_shared_by_the_tasks_that_take_part():
     fed = balancer.draw_preference().numpy()[[2, 0]]
     with tf.GradientTape() as tape, balancer.on_tasks(tf.constant([2, 0])):
         tape.watch(losses)
-        scalar = balancer.scalarise(losses)
+        scalar = balancer.scalarize(losses)
     alone = COSMOS(lambda_=2.0, preference=[float(p) for p in fed])
     with tf.GradientTape() as other:
         other.watch(losses)
-        expected = alone.scalarise(losses)
+        expected = alone.scalarize(losses)
     weights, rule = tape.gradient(scalar, losses), other.gradient(expected, losses)
     np.testing.assert_allclose(weights, rule, rtol=1e-5)
 

@@ -63,7 +63,7 @@ def test_mgda_divides_gradients_before_it_weighs_them(normalization):
 
 
 def cagrad_by_bisection(jacobians, c):
-    """For a multiplier t of the ball, w minimises `|g_w|^2 / 2 + t g_w . g_0`.
+    """For a multiplier t of the ball, w minimizes `|g_w|^2 / 2 + t g_w . g_0`.
 
     `|g_w| / t` falls in t, and the ball is met where it is c |g_0|.
     """

@@ -112,7 +112,7 @@ def least_weights(num_tasks):
 
 
 @pytest.mark.parametrize("num_tasks", [2, 4, *slow((3,), (5,), (6,), (7,), (8,))])
-def test_pareto_efficient_weights_minimise_the_length_above_their_bounds(num_tasks):
+def test_pareto_efficient_weights_minimize_the_length_above_their_bounds(num_tasks):
     jacobians, least = random_jacobians(400, num_tasks, seed=num_tasks), least_weights(num_tasks)
     gramians, left = gramians_of(jacobians), 1 - least.sum()
     # The rest of the weights, v on the simplex: min left^2 v^T G v / 2 + left c^T G v.

@@ -17,7 +17,7 @@ from keras_mtl.balancers import IMTLG, FairGrad, Krum, NashMTL
 
 
 def fair_weights(gramian, alpha):
-    """Minimises `w^T G w / 2` less the utility of w by damped Newton steps: no dual variables.
+    """Minimizes `w^T G w / 2` less the utility of w by damped Newton steps: no dual variables.
 
     The derivative of the utility is `w^(-1/alpha)`; steps are halved until the sum falls.
     """
@@ -47,7 +47,7 @@ MORE = [(alpha, k) for alpha in (0.1, 0.5, 1.0, 2.0, 5.0) for k in range(2, 9)]
 @pytest.mark.parametrize(
     ("alpha", "num_tasks"), [*ALPHAS, *slow(*[each for each in MORE if each not in ALPHAS])]
 )
-def test_fair_weights_minimise_their_convex_function(alpha, num_tasks):
+def test_fair_weights_minimize_their_convex_function(alpha, num_tasks):
     jacobians = random_jacobians(60, num_tasks, seed=num_tasks)
     weights = weigh_all(FairGrad(alpha=alpha), jacobians)
     expected = np.array([fair_weights(gramian, alpha) for gramian in gramians_of(jacobians)])
@@ -235,7 +235,7 @@ def test_krum_leaves_wrong_gradients_out():
 
 def test_tasks_that_tie_for_krums_last_place_share_it():
     jacobian = np.array([[0.0, 0], [1, 0], [10, 0], [11, 0], [50, 0]])
-    # With one neighbour each: scores 1, 1, 1, 1 and more.
+    # With one neighbor each: scores 1, 1, 1, 1 and more.
     weights = Krum(f=2, m=2).weigh(jacobian @ jacobian.T, np.ones(5))
     np.testing.assert_allclose(weights, [0.25, 0.25, 0.25, 0.25, 0])
 

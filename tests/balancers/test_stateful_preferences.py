@@ -100,9 +100,9 @@ def test_epo_misses_an_impossible_restriction_by_as_little_as_can_be():
 
 def concave_front(x):
     """Two losses with a concave Pareto front, and their Jacobian (Lin et al., 2019)."""
-    centre = np.ones_like(x) / np.sqrt(len(x))
-    near = np.array([np.exp(-np.sum((x - sign * centre) ** 2)) for sign in (1, -1)])
-    jacobian = np.array([2 * near[k] * (x - sign * centre) for k, sign in enumerate((1, -1))])
+    center = np.ones_like(x) / np.sqrt(len(x))
+    near = np.array([np.exp(-np.sum((x - sign * center) ** 2)) for sign in (1, -1)])
+    jacobian = np.array([2 * near[k] * (x - sign * center) for k, sign in enumerate((1, -1))])
     return 1 - near, jacobian
 
 

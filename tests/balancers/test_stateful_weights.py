@@ -151,7 +151,7 @@ def test_gradnorm_has_the_targets_and_slopes_of_the_table():
     np.testing.assert_allclose(np.abs([2, 8] - targets.numpy()).sum(), 10.9763, atol=1e-4)
 
 
-def test_gradnorm_favours_the_slow_task_and_not_the_shorter_gradient():
+def test_gradnorm_favors_the_slow_task_and_not_the_shorter_gradient():
     balancer = GradNorm(alpha=1.5, initial_losses=[1.0, 1.0])
     # With one target for both, weights would move the other way.
     balancer.weigh(np.diag([16.0, 36.0]), [0.2, 1.8])

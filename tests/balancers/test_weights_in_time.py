@@ -13,7 +13,7 @@ def weights_of(balancer, losses):
     losses = tf.constant(losses, "float32")
     with tf.GradientTape() as tape:
         tape.watch(losses)
-        scalar = balancer.scalarise(losses)
+        scalar = balancer.scalarize(losses)
     return tape.gradient(scalar, losses).numpy()
 
 
@@ -89,7 +89,7 @@ def test_cov_keeps_its_digits_over_many_steps():
     balancer.build(2)
     history = rng.uniform(0.999, 1.001, size=(1500, 2)).astype("float32")
     history[:, 1] += rng.uniform(-0.003, 0.003, size=1500)
-    tf.function(lambda steps: tf.map_fn(balancer.scalarise, steps))(tf.constant(history))
+    tf.function(lambda steps: tf.map_fn(balancer.scalarize, steps))(tf.constant(history))
     expected = np.array([variation(list(column.astype("float64")), None) for column in history.T])
     np.testing.assert_allclose(balancer.task_weights(), expected / expected.sum(), rtol=0.01)
 
@@ -123,7 +123,7 @@ def test_a_schedule_by_steps_goes_on_in_a_compiled_step():
     ramp = keras.optimizers.schedules.PolynomialDecay(1.0, 4, end_learning_rate=0.0)
     balancer = Schedule([ramp, fade, 3.0], per="step")
     balancer.build(3)
-    step = tf.function(lambda losses: balancer.scalarise(losses))
+    step = tf.function(lambda losses: balancer.scalarize(losses))
     for time in range(4):
         expected = (1 - time / 4) * 100 + 10 / (1 + time) + 3
         np.testing.assert_allclose(step(tf.constant([100.0, 10.0, 1.0])), expected, rtol=1e-6)

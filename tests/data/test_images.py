@@ -61,7 +61,7 @@ def test_labels_and_weights_of_pixels_move_with_the_image(layer):
     assert y["cat"].tolist() == [0, 1] * 6
 
 
-def test_colours_change_in_the_image_alone():
+def test_colors_change_in_the_image_alone():
     (x, y, w), (before, labels, weights) = augmented([LAYERS.RandomBrightness(0.5, seed=1)])
     assert not np.allclose(x, before)
     np.testing.assert_array_equal(y["parts"], labels["parts"])

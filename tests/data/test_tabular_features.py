@@ -32,7 +32,7 @@ def rows(**changes):
     return {name: tf.constant(column[:2]) for name, column in (COLUMNS | changes).items()}
 
 
-def test_numbers_are_standardised_over_all_batches_and_strings_numbered(train):
+def test_numbers_are_standardized_over_all_batches_and_strings_numbered(train):
     encoded = tabular_encoder(train)({name: tf.constant(each) for name, each in COLUMNS.items()})
     numbers = np.stack([COLUMNS[name].astype("float64") for name in ("gain", "age")], axis=1)
     expected = (numbers - numbers.mean(0)) / numbers.std(0)
@@ -48,7 +48,7 @@ def test_strings_not_seen_before_take_the_first_place_of_their_column(train):
     assert encoded[:, 3:].numpy().tolist() == [[0, 4], [0, 5]]
 
 
-def test_long_tails_are_compressed_before_they_are_standardised(train):
+def test_long_tails_are_compressed_before_they_are_standardized(train):
     encoded = tabular_encoder(train, log=["age"])(
         {name: tf.constant(each) for name, each in COLUMNS.items()}
     )

@@ -62,8 +62,8 @@ def test_images_are_laid_over_each_other_by_the_brighter_pixel():
     canvas[:, 6:34, 6:34] = np.maximum(canvas[:, 6:34, 6:34], right)
     # Bilinear with antialiasing: a triangle of weights, 36/28 pixels to each side.
     scale = 36 / 28
-    centres = (np.arange(28) + 0.5) * scale - 0.5
-    weights = np.maximum(0, 1 - np.abs(np.arange(36) - centres[:, None]) / scale)
+    centers = (np.arange(28) + 0.5) * scale - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(36) - centers[:, None]) / scale)
     weights /= weights.sum(1, keepdims=True)
     expected = np.einsum("ia,nab,jb->nij", weights, canvas, weights)
     np.testing.assert_allclose(overlay(left, right)[..., 0], expected, atol=0.51)

@@ -11,7 +11,7 @@ def draw(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def randomise(network):
+def randomize(network):
     for i, variable in enumerate(network.trainable_variables):
         variable.assign(draw(*variable.shape, seed=i) / 4)
 
@@ -30,7 +30,7 @@ def modules(model):
 @pytest.mark.parametrize("builder", [architectures.lora, architectures.low_rank])
 def test_updates_are_added_to_the_kernels_of_plain_layers(builder, tmp_path):
     network = builder(keras.Input((5,)), TASKS, body=(6, 4), tower=(3,))
-    randomise(network)
+    randomize(network)
     plain = export.merge(network)
     x = draw(7, 5)
     check_equal(network, plain, x)
@@ -41,7 +41,7 @@ def test_updates_are_added_to_the_kernels_of_plain_layers(builder, tmp_path):
 
 def test_one_task_alone_is_as_small_as_the_body():
     network = architectures.lora(keras.Input((5,)), TASKS, body=(6, 4), alpha=3.0)
-    randomise(network)
+    randomize(network)
     part = keras.Model(network.input, {"alpha": network.output["alpha"]})
     plain = export.merge(part)
     check_equal(part, plain, draw(7, 5))
@@ -72,7 +72,7 @@ def test_statistics_and_preprocessing_are_kept():
         ]
     )
     network = architectures.low_rank(features, TASKS, body=body)
-    randomise(network)
+    randomize(network)
     body.layers[1].moving_mean.assign(draw(6))
     plain = export.merge(network)
     assert set(plain.input) == {"wage", "age"}
@@ -91,7 +91,7 @@ def test_a_keras_hub_backbone_is_merged():
     )
     body = keras.Model(backbone.input, backbone.output["pooled_output"])
     network = architectures.lora(body.input, TASKS, body=body)
-    randomise(network)
+    randomize(network)
     plain = export.merge(network)
     tokens = np.array([[3, 1, 4, 1], [5, 9, 0, 0]])
     x = {"token_ids": tokens, "padding_mask": np.sign(tokens), "segment_ids": 0 * tokens}

@@ -9,8 +9,8 @@ from keras_mtl import layers
 # How to make a layer, and the shapes that it reads.
 CASES = {
     "ParallelDense": (lambda **k: layers.ParallelDense(4, "tanh", **k), (2, 3, 2, 5)),
-    "Stack": (layers.Stack, [(2, 3, 5), (2, 3, 5)]),
-    "Pick": (lambda **k: layers.Pick(1, **k), (2, 3, 2, 5)),
+    "StackBranches": (layers.StackBranches, [(2, 3, 5), (2, 3, 5)]),
+    "PickBranch": (lambda **k: layers.PickBranch(1, **k), (2, 3, 2, 5)),
     "DSelectKGate": (lambda **k: layers.DSelectKGate(5, 2, entropy=0.1, **k), (2, 3, 4)),
     "MaskedGate": (lambda **k: layers.MaskedGate([True, False, True], **k), (2, 3, 4)),
     "TaskEmbedding": (lambda **k: layers.TaskEmbedding(4, **k), (2, 3, 5)),

@@ -7,18 +7,18 @@ from keras_mtl import layers
 
 def test_what_is_stacked_can_be_picked():
     columns = [np.full((2, 3, 4), float(i), "float32") for i in range(3)]
-    stacked = layers.Stack()(columns)
+    stacked = layers.StackBranches()(columns)
     assert stacked.shape == (2, 3, 3, 4)
     for i, column in enumerate(columns):
-        np.testing.assert_array_equal(layers.Pick(i)(stacked), column)
+        np.testing.assert_array_equal(layers.PickBranch(i)(stacked), column)
 
 
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="features side by side have equal shapes"):
-        layers.Stack()([keras.Input((4,)), keras.Input((5,))])
+        layers.StackBranches()([keras.Input((4,)), keras.Input((5,))])
 
 
 @pytest.mark.parametrize("index", [-1, 3])
 def test_a_branch_that_is_not_there_is_refused(index):
     with pytest.raises(ValueError, match=f"no branch {index} among"):
-        layers.Pick(index)(keras.Input((3, 4)))
+        layers.PickBranch(index)(keras.Input((3, 4)))

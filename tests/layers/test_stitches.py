@@ -10,7 +10,7 @@ def draw(count, *shape):
     return [rng.normal(size=shape).astype("float32") for _ in range(count)]
 
 
-def randomise(layer):
+def randomize(layer):
     rng = np.random.default_rng(1)
     layer.alphas.assign(rng.normal(size=layer.alphas.shape))
     return np.asarray(layer.alphas, "float64")
@@ -23,7 +23,7 @@ def test_features_are_mixed_as_the_paper_says(shape, per_channel, num_subspaces)
     inputs = draw(2, *shape)
     layer = layers.CrossStitch(0.5, per_channel, num_subspaces)
     layer(inputs)
-    alphas = randomise(layer)
+    alphas = randomize(layer)
     parts = [part for each in inputs for part in np.split(each, num_subspaces, -1)]
     mixed = []
     for i in range(len(parts)):

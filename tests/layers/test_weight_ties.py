@@ -114,7 +114,7 @@ def test_a_copied_network_is_tied_like_the_first(copy):
     assert other.get_config() == ties.get_config()
 
 
-def test_a_tower_that_is_cut_out_is_not_penalised():
+def test_a_tower_that_is_cut_out_is_not_penalized():
     network, _ = make(strength=STRENGTHS)
     a, b, _ = [np.asarray(each.kernel) for each in network.layers[2:]]
     biases = [np.asarray(each.bias) for each in network.layers[2:]]

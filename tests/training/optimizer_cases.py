@@ -119,11 +119,11 @@ CASES = {
             (lambda v: not is_of_tower(v), ByHand(clip=by_global_norm(0.2))),
         ],
     ),
-    "normalised": (
+    "normalized": (
         lambda: adam(global_clipnorm=0.5),
         lambda: only(ByHand(True, by_global_norm(0.5))),
     ),
-    "normalised and dropped": (lambda: sgd(), lambda: only(ByHand())),
+    "normalized and dropped": (lambda: sgd(), lambda: only(ByHand())),
 }
 # Those that fail in Keras on several replicas, and are refused there.
 ON_ONE_DEVICE = (
@@ -131,12 +131,12 @@ ON_ONE_DEVICE = (
     "accumulation",
     "clipped accumulation",
     "clipped towers",
-    "normalised and dropped",  # by other masks on each replica
+    "normalized and dropped",  # by other masks on each replica
 )
 
 
 def network(case):
-    if "normalised" not in case:
+    if "normalized" not in case:
         return problem.network()
     drop = "dropped" in case
     keras.utils.set_random_seed(0)

@@ -121,7 +121,7 @@ def test_a_variable_that_no_loss_reaches_is_named():
         model.fit(x, {"z": y["r"], "b": y["r"]}, verbose=0)
 
 
-def labelled(**changes):
+def labeled(**changes):
     x, y, _ = problem.batch()
     return tf.data.Dataset.from_tensor_slices((x, {**y, **changes})).batch(8)
 
@@ -129,19 +129,19 @@ def labelled(**changes):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (lambda: labelled(extra=np.zeros(16)), "extra"),
-        (lambda: labelled().map(lambda x, y: (x, {"z": y["z"], "b": y["b"]})), "'r'"),
-        (lambda: labelled(z=np.full(16, 2.0)), "task 'z': labels go from 2.0 to 2.0"),
-        (lambda: labelled(b=np.full(16, 3)), "task 'b': labels go from 3 to 3"),
-        (lambda: labelled(r=np.full(16, np.nan)), "task 'r': a label is NaN"),
-        (lambda: labelled(r=np.zeros((16, 3))), "task 'r': labels have shape"),
-        (lambda: labelled().unbatch(), "unknown|not to be batched"),
-        (lambda: labelled().filter(lambda *_: True), "number of batches is unknown"),
+        (lambda: labeled(extra=np.zeros(16)), "extra"),
+        (lambda: labeled().map(lambda x, y: (x, {"z": y["z"], "b": y["b"]})), "'r'"),
+        (lambda: labeled(z=np.full(16, 2.0)), "task 'z': labels go from 2.0 to 2.0"),
+        (lambda: labeled(b=np.full(16, 3)), "task 'b': labels go from 3 to 3"),
+        (lambda: labeled(r=np.full(16, np.nan)), "task 'r': a label is NaN"),
+        (lambda: labeled(r=np.zeros((16, 3))), "task 'r': labels have shape"),
+        (lambda: labeled().unbatch(), "unknown|not to be batched"),
+        (lambda: labeled().filter(lambda *_: True), "number of batches is unknown"),
     ],
 )
 @pytest.mark.parametrize("where", ["training", "validation"])
 def test_a_dataset_that_does_not_fit_is_refused_before_training(model, data, message, where):
-    given = {"x": data()} if where == "training" else {"validation_data": data(), "x": labelled()}
+    given = {"x": data()} if where == "training" else {"validation_data": data(), "x": labeled()}
     with pytest.raises(ValueError, match=message):
         model.fit(**given, verbose=0)
     assert int(model.optimizer.iterations) == 0
@@ -149,7 +149,7 @@ def test_a_dataset_that_does_not_fit_is_refused_before_training(model, data, mes
 
 def test_a_dataset_without_an_end_needs_steps_per_epoch(model):
     with pytest.raises(ValueError, match="infinite; pass steps_per_epoch"):
-        model.fit(labelled().repeat(), verbose=0)
+        model.fit(labeled().repeat(), verbose=0)
 
 
 def test_arrays_are_checked_like_a_dataset(model):

@@ -1,6 +1,6 @@
 """Every balancer in every way in which Keras runs a step; all of it but a sample is slow.
 
-Everyday, test_keras_behaviours.py runs one balancer in each way.
+Everyday, test_keras_behaviors.py runs one balancer in each way.
 """
 
 import every_balancer

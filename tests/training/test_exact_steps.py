@@ -178,7 +178,7 @@ def test_between_the_steps_that_compute_weights_the_last_ones_are_used(at):
 
 
 @pytest.mark.parametrize("name", ["DWA", "Uncertainty"])
-def test_a_loss_rule_logs_what_is_minimised_between_the_steps_that_compute_weights(name):
+def test_a_loss_rule_logs_what_is_minimized_between_the_steps_that_compute_weights(name):
     model = problem.balanced(getattr(mtl.balancers, name)(), every=2)
     for index in (0, 1):
         logs = model.train_on_batch(*problem.batch(index), return_dict=True)

@@ -49,7 +49,7 @@ class LooksBack(LossBalancer):
         self.before = self.add_state("before", (num_tasks,))
         self.after = self.add_state("after", (num_tasks,))
 
-    def scalarise(self, losses):
+    def scalarize(self, losses):
         self.before.assign(ops.stop_gradient(losses))
         return ops.sum(losses)
 

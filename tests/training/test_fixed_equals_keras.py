@@ -20,7 +20,7 @@ def tasks(weighted):
 
 
 def rich_network():
-    """Regularisers, normalisation and dropout, in the trunk and in towers."""
+    """Regularizers, normalization and dropout, in the trunk and in towers."""
     keras.utils.set_random_seed(0)
     x = keras.Input((4,))
     h = layers.Dense(8, kernel_regularizer="l2", activity_regularizer="l2")(x)
@@ -29,7 +29,7 @@ def rich_network():
     for task in tasks(False):
         tower = layers.Dense(6, activation="tanh", activity_regularizer="l1")(h)
         tower = layers.Dropout(0.2, seed=2)(tower)
-        # Without a bias: before a normalisation its gradient is rounding, which Adam enlarges.
+        # Without a bias: before a normalization its gradient is rounding, which Adam enlarges.
         tower = layers.Dense(5, kernel_regularizer="l1", use_bias=False)(tower)
         outputs[task.name] = task.output(layers.BatchNormalization()(tower))
     return keras.Model(x, outputs)

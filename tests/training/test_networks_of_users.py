@@ -239,7 +239,7 @@ def test_tokens_that_the_network_masks_count_in_no_loss_metric_or_gradient():
     assert outcomes[0][1]["z_accuracy"] == pytest.approx(hits, rel=1e-5)
 
 
-def test_dropout_and_normalisation_train_in_towers_and_rest_in_evaluation():
+def test_dropout_and_normalization_train_in_towers_and_rest_in_evaluation():
     x = keras.Input((4,))
     h = layers.Dense(8, name="trunk")(x)
     tower = layers.BatchNormalization(name="normal")(layers.Dropout(0.5, seed=1)(h))

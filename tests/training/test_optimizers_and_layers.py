@@ -15,7 +15,7 @@ import keras_mtl as mtl
 from keras_mtl.training import _checks, _updates
 
 SCRIPT = pathlib.Path(__file__).with_name("optimizer_runs.py")
-EVERYDAY = ("ema overwrites", "clipped accumulation", "clipped towers", "normalised and dropped")
+EVERYDAY = ("ema overwrites", "clipped accumulation", "clipped towers", "normalized and dropped")
 ON_REPLICAS = [case for case in optimizer_cases.CASES if case not in optimizer_cases.ON_ONE_DEVICE]
 
 
@@ -59,8 +59,8 @@ def check_replicas(folder, replicas, *cases):
 
 
 @pytest.mark.slow
-def test_clipping_and_normalisation_on_two_replicas_are_those_by_hand(tmp_path):
-    check_replicas(tmp_path, 2, "normalised")
+def test_clipping_and_normalization_on_two_replicas_are_those_by_hand(tmp_path):
+    check_replicas(tmp_path, 2, "normalized")
 
 
 @pytest.mark.slow
@@ -150,13 +150,13 @@ def masked_network():
 def test_statistics_that_replicas_cannot_share_are_refused(monkeypatch):
     model = mtl.BalancedModel(*masked_network(), mtl.balancers.MGDA())
     often = mtl.BalancedModel(
-        optimizer_cases.network("normalised"), problem.tasks(), mtl.balancers.MGDA(), every=2
+        optimizer_cases.network("normalized"), problem.tasks(), mtl.balancers.MGDA(), every=2
     )
     for each in (model, often):
         each.compile("sgd")
     for module in (_checks, _updates):
         monkeypatch.setattr(module, "num_replicas", lambda: 2)
-    with pytest.raises(ValueError, match=r"on 2 replicas the layers \['normal'\] normalise masked"):
+    with pytest.raises(ValueError, match=r"on 2 replicas the layers \['normal'\] normalize masked"):
         model.compile("sgd")
     with pytest.raises(ValueError, match=r"on 2 replicas every=2 .* 'shared_normal'"):
         often.compile("sgd")

@@ -30,7 +30,7 @@ def above_a_tower(features):
 
 
 def mixed(features):
-    """No layer spreads the columns: they are normalised together."""
+    """No layer spreads the columns: they are normalized together."""
     logits = layers.LayerNormalization()(layers.Dense(K, name="tower")(features))
     return layers.Activation("sigmoid")(logits)
 
@@ -135,7 +135,7 @@ def test_a_lone_tasks_columns_share_what_lies_below_the_layer_that_spreads_them(
     lone = [task(above_a_tower)]
     model = mtl.BalancedModel(network(lone), lone, balancers.MGDA(), at="representation")
     assert {v.path.split("/")[0] for v in model._parts.shared} == {"body", "tower"}
-    lone = [task(mixed)]  # it could as well begin above the normalisation, which has variables
+    lone = [task(mixed)]  # it could as well begin above the normalization, which has variables
     model = mtl.BalancedModel(network(lone), lone, balancers.MGDA(), at="representation")
     assert {v.path.split("/")[0] for v in model._parts.shared} == {"body", "tower"}
 

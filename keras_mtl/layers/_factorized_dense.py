@@ -12,7 +12,7 @@ _FORMS = ("laf", "tucker", "tt")
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class FactorisedDense(keras.layers.Layer):
+class FactorizedDense(keras.layers.Layer):
     """A dense layer whose kernel is made from a task's factor and factors of all tasks.
 
     The kernels of T tasks are a tensor `W (in, units, T)`, of which this layer holds what is
@@ -44,7 +44,7 @@ class FactorisedDense(keras.layers.Layer):
         ValueError: If the form is unknown, or `units` or `rank` is no positive integer.
 
     Example:
-        >>> layer = FactorisedDense(8, "tt", rank=3)
+        >>> layer = FactorizedDense(8, "tt", rank=3)
         >>> layer([keras.Input((5,)), keras.Input((2,))]).shape
         (None, 8)
         >>> [tuple(factor.shape) for factor in layer.factors]

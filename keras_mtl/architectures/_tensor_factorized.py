@@ -13,10 +13,10 @@ from keras_mtl.architectures._parts import Part, check_features, end_towers
 from keras_mtl.architectures._routing import check_count
 from keras_mtl.architectures._shared_stages import repeated_stage
 from keras_mtl.architectures._stages import Body, Stage, read_stages
-from keras_mtl.layers import FactorisedDense, TaskEmbedding
+from keras_mtl.layers import FactorizedDense, TaskEmbedding
 
 
-def tensor_factorised(
+def tensor_factorized(
     inputs: Any,
     tasks: Sequence[Task],
     *,
@@ -26,11 +26,11 @@ def tensor_factorised(
     task_rank: int = 2,
     tower: Part = (),
     activation: Any = "relu",
-    name: str | None = "tensor_factorised",
+    name: str | None = "tensor_factorized",
 ) -> keras.Model:
     """Gives each task a body of its own, in a tensor of low rank over all tasks.
 
-    The kernels of a layer of all T tasks, `W (in, units, T)`, are factorised: training finds at
+    The kernels of a layer of all T tasks, `W (in, units, T)`, are factorized: training finds at
     each layer how much tasks share. Choose it for many tasks (or domains) of which some are
     alike, and which layers they should share is not known. With `task_rank` 1 kernels differ by
     a number only; with as many as there are tasks, `"laf"` ties nothing. The body runs once a
@@ -46,13 +46,13 @@ def tensor_factorised(
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        body: Stages, of which units are factorised dense layers. A recipe `features ->
+        body: Stages, of which units are factorized dense layers. A recipe `features ->
             features` or a Keras layer or model is a stage that all tasks share, such as a
             convolution. Defaults to `(128, 64)`.
         form: `"laf"`, `"tucker"` or `"tt"`. Defaults to `"tucker"`.
         rank: Of the axes of a layer; `"laf"` has none. Defaults to `16`.
         task_rank: Of the axis of tasks. Defaults to `2`.
-        tower: Units of each task's tower, which is not factorised, or a recipe that makes new
+        tower: Units of each task's tower, which is not factorized, or a recipe that makes new
             layers at each call. Defaults to `()`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
@@ -69,17 +69,17 @@ def tensor_factorised(
     Example:
         >>> import keras_mtl as mtl
         >>> tasks = [mtl.Task.binary(name) for name in ("english", "german", "chinese")]
-        >>> network = mtl.architectures.tensor_factorised(
+        >>> network = mtl.architectures.tensor_factorized(
         ...     keras.Input((8,)), tasks, body=(16,), form="tt", rank=4
         ... )
-        >>> [tuple(f.shape) for f in network.get_layer("shared_factorised_0").factors]
+        >>> [tuple(f.shape) for f in network.get_layer("shared_factorized_0").factors]
         [(9, 4), (4, 16, 2)]
 
     Reference:
         Yang and Hospedales, Deep Multi-task Representation Learning: A Tensor Factorisation
         Approach, ICLR 2017, arXiv:1605.06391. There ranks come from, and training starts at, a
-        factorisation of separately trained networks; here ranks are given and the start is
-        random. Convolutions, which they factorise as well, are stages that all tasks share.
+        factorization of separately trained networks; here ranks are given and the start is
+        random. Convolutions, which they factorize as well, are stages that all tasks share.
     """
     tasks = check_tasks(tasks)
     for count, what in ((rank, "rank"), (task_rank, "task_rank")):
@@ -87,7 +87,7 @@ def tensor_factorised(
     stages = read_stages(body)
     if not any(isinstance(stage, int) for stage in stages):
         raise ValueError(
-            f"body: no stage of {stages} is units, so that nothing is factorised and all is "
+            f"body: no stage of {stages} is units, so that nothing is factorized and all is "
             "shared; choose hard_sharing, or add units, such as (..., 64)."
         )
     inputs, features = read_inputs(inputs, tasks)
@@ -95,8 +95,8 @@ def tensor_factorised(
     columns = {task.name: features for task in tasks}
     for i, stage in enumerate(stages):
         if isinstance(stage, int):
-            layer = FactorisedDense(stage, form, rank, activation, name=f"shared_factorised_{i}")
-            columns = _factorised(layer, columns, task_rank, i)
+            layer = FactorizedDense(stage, form, rank, activation, name=f"shared_factorized_{i}")
+            columns = _factorized(layer, columns, task_rank, i)
         else:
             columns = _shared(stage, columns, i)
 
@@ -104,8 +104,8 @@ def tensor_factorised(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _factorised(
-    layer: FactorisedDense, columns: dict[str, Tensor], task_rank: int, i: int
+def _factorized(
+    layer: FactorizedDense, columns: dict[str, Tensor], task_rank: int, i: int
 ) -> dict[str, Tensor]:
     """Puts each task's features through its own layer of a tensor of layers."""
     outputs = {}

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from expert_references import draw, randomise, relu, value
+from expert_references import draw, randomize, relu, value
 
 from keras_mtl import Task, architectures, layers
 
@@ -14,10 +14,10 @@ ROWS = {
 
 
 def build(**arguments):
-    network = architectures.tensor_factorised(
+    network = architectures.tensor_factorized(
         keras.Input((5,)), TASKS, **{"body": (6, 4), "rank": 3} | arguments
     )
-    randomise(network)
+    randomize(network)
     return network
 
 
@@ -28,7 +28,7 @@ def test_a_task_reads_kernels_made_from_the_factors(form):
     for task in TASKS:
         y = x
         for i in range(2):
-            layer = network.get_layer(f"shared_factorised_{i}")
+            layer = network.get_layer(f"shared_factorized_{i}")
             u = value(network.get_layer(f"{task.name}_factor_{i}").embeddings)[0]
             kernel = ROWS[form]([value(each) for each in layer.factors], u)
             y = relu(np.c_[y, np.ones(7)] @ kernel)
@@ -39,7 +39,7 @@ def test_a_task_reads_kernels_made_from_the_factors(form):
 
 def unfolded_ranks(form, rank, task_rank, count=6):
     """Ranks of the unfoldings of the tensor of the kernels of many tasks."""
-    layer = layers.FactorisedDense(9, form, rank)
+    layer = layers.FactorizedDense(9, form, rank)
     rng = np.random.default_rng(0)
     layer.build([(None, 7), (1, task_rank)])
     for factor in layer.factors:
@@ -60,7 +60,7 @@ def test_the_tensor_of_all_tasks_kernels_has_the_ranks_of_its_form():
 
 @pytest.mark.parametrize("form", ROWS)
 def test_kernels_start_with_the_variance_of_a_dense_layer_and_biases_at_zero(form):
-    layer = layers.FactorisedDense(300, form, rank=30)
+    layer = layers.FactorizedDense(300, form, rank=30)
     layer.build([(None, 200), (1, 20)])
     drawn = [
         value(layer.kernel(np.random.default_rng(i).normal(size=(1, 20)) / np.sqrt(20)))
@@ -73,7 +73,7 @@ def test_kernels_start_with_the_variance_of_a_dense_layer_and_biases_at_zero(for
 def test_other_stages_are_shared_and_run_once_where_they_can():
     convolution = keras.layers.Conv2D(4, 3, name="convolution")
     pool = keras.layers.GlobalAveragePooling2D(name="pool")
-    network = architectures.tensor_factorised(
+    network = architectures.tensor_factorized(
         keras.Input((8, 8, 3)), TASKS, body=[convolution, 6, lambda x: x[:, 1:], pool, 5]
     )
     assert len(convolution._inbound_nodes) == 1 and len(pool._inbound_nodes) == 2
@@ -82,7 +82,7 @@ def test_other_stages_are_shared_and_run_once_where_they_can():
 
 def test_tasks_of_equal_factors_and_heads_are_equal():
     tasks = [Task.regression("zeta"), Task.regression("alpha")]
-    network = architectures.tensor_factorised(keras.Input((5,)), tasks, body=(6,))
+    network = architectures.tensor_factorized(keras.Input((5,)), tasks, body=(6,))
     x = draw(7, 5)
     assert np.abs(network(x)["zeta"] - network(x)["alpha"]).max() > 0.01
     for part in ("factor_0", "logits"):

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from funnel import SIZE, dense, impressions, moved_by, predict, randomise, tower
+from funnel import SIZE, dense, impressions, moved_by, predict, randomize, tower
 from scipy import special
 
 from keras_mtl import Task, architectures
@@ -12,8 +12,8 @@ PARENTS = {"stay": ["click"], "buys": ("click", "comment")}
 
 def build(tasks=TASKS, **arguments):
     arguments = {"shared": (6,), "tower": (5,), "relation": (4,)} | arguments
-    network = architectures.dbmtl(keras.Input((SIZE,)), tasks, **arguments)
-    randomise(network)
+    network = architectures.deep_bayesian(keras.Input((SIZE,)), tasks, **arguments)
+    randomize(network)
     return network
 
 

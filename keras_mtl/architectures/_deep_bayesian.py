@@ -13,7 +13,7 @@ from keras_mtl.architectures._inputs import read_inputs
 from keras_mtl.architectures._parts import Part, apply_part, check_own_weights, end_towers
 
 
-def dbmtl(
+def deep_bayesian(
     inputs: Any,
     tasks: Sequence[Task],
     *,
@@ -22,7 +22,7 @@ def dbmtl(
     relation: Part = (32,),
     parents: Mapping[str, Sequence[str]] | None = None,
     activation: Any = "relu",
-    name: str | None = "dbmtl",
+    name: str | None = "deep_bayesian",
 ) -> keras.Model:
     """Lets targets depend on each other along a Bayesian network, in hidden features.
 
@@ -62,7 +62,7 @@ def dbmtl(
         >>> import keras_mtl as mtl
         >>> tasks = [mtl.Task.binary("click"), mtl.Task.regression("stay"),
         ...          mtl.Task.binary("purchase")]
-        >>> network = mtl.architectures.dbmtl(
+        >>> network = mtl.architectures.deep_bayesian(
         ...     keras.Input((8,)), tasks, parents={"stay": ["click"], "purchase": ["click"]}
         ... )
         >>> network.get_layer("purchase_reads").output.shape  # its tower and the click's relation

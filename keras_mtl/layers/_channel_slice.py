@@ -8,7 +8,7 @@ from keras_mtl._types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class Slice(keras.layers.Layer):
+class ChannelSlice(keras.layers.Layer):
     """Takes the channels from `start` to `stop` (not included) of the last axis.
 
     Indexing a symbolic tensor does the same, but drops the mask and has no name in a summary.
@@ -29,7 +29,7 @@ class Slice(keras.layers.Layer):
 
     Example:
         >>> import numpy as np
-        >>> Slice(1, 3)(np.array([[4.0, 5.0, 6.0]])).numpy().tolist()
+        >>> ChannelSlice(1, 3)(np.array([[4.0, 5.0, 6.0]])).numpy().tolist()
         [[5.0, 6.0]]
     """
 

@@ -28,11 +28,11 @@ def derivatives(balancer, losses):
     losses = tf.constant(losses, "float32")
     with tf.GradientTape() as tape:
         tape.watch(losses)
-        scalar = balancer.scalarise(losses)
+        scalar = balancer.scalarize(losses)
     return float(scalar), tape.gradient(scalar, losses).numpy()
 
 
-def penalised(losses):
+def penalized(losses):
     """PBI by least squares: the nearest point of the ray, and the distance from it."""
     ray, moved = np.array(PREFERENCE)[:, None], losses - np.array(REFERENCE)
     factor, residual, *_ = np.linalg.lstsq(ray, moved, rcond=None)
@@ -53,7 +53,7 @@ BY_ANOTHER_ROAD = {
         Tchebycheff(preference=PREFERENCE, reference=REFERENCE),
         lambda losses: np.linalg.norm(np.multiply(PREFERENCE, losses - REFERENCE), ord=np.inf),
     ),
-    "PBI": (PBI(theta=2.0, preference=PREFERENCE, reference=REFERENCE), penalised),
+    "PBI": (PBI(theta=2.0, preference=PREFERENCE, reference=REFERENCE), penalized),
     "COSMOS": (
         COSMOS(lambda_=3.0, preference=PREFERENCE),
         lambda losses: (
@@ -131,7 +131,7 @@ def test_imtl_l_learns_to_scale_every_loss_to_one():
     (variable,) = balancer.trainable_variables
     for _ in range(100):
         with tf.GradientTape() as tape:
-            scalar = balancer.scalarise(losses)
+            scalar = balancer.scalarize(losses)
         variable.assign_sub(0.3 * tape.gradient(scalar, variable.value))
     np.testing.assert_allclose(np.exp(variable) * losses, 1, rtol=1e-4)
 
@@ -178,7 +178,7 @@ def test_stch_records_a_task_that_missed_the_recording_when_it_comes():
     balancer = STCH(warmup_epochs=0)
     balancer.build(2)
     with balancer.on_tasks(tf.constant([0])) as updates:
-        balancer.scalarise([2.0])
+        balancer.scalarize([2.0])
     for state in balancer.states:
         state.assign(updates.get(state.variable.path, state.variable))
     balancer.end_epoch()
@@ -247,6 +247,6 @@ def test_a_preference_is_shared_by_the_tasks_that_take_part(kind):
         (lambda: COSMOS(seed=-1), "seed must be"),
     ],
 )
-def test_bad_arguments_of_scalarisers_are_refused_when_they_are_made(make, match):
+def test_bad_arguments_of_scalarizers_are_refused_when_they_are_made(make, match):
     with pytest.raises(ValueError, match=match):
         make()
