@@ -11,9 +11,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from keras_mtl._compile import compile_args, monitor
-from keras_mtl._heads import Head
-from keras_mtl._tasks import Labels, Task
+from keras_mtl._tasks import Head, Labels, Task, compile_args, monitor
 from keras_mtl._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -46,7 +44,16 @@ __all__ = [
     "tuning",
 ]
 
-_PACKAGES = {name for name in __all__ if name.islower()} - {"compile_args", "monitor"}
+_PACKAGES = (
+    "architectures",
+    "balancers",
+    "data",
+    "datasets",
+    "export",
+    "layers",
+    "training",
+    "tuning",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,12 +5,9 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._bodies import as_graph, read_body
-from keras_mtl.architectures._parts import Part, end_towers
-from keras_mtl.architectures._routing import check_count
+from keras_mtl.architectures._building import Part, as_graph, check_count, end_towers, read_body
 from keras_mtl.layers import Adapter, Frozen
 from keras_mtl.layers._frozen import freeze
 from keras_mtl.layers._kernels import find_kernels

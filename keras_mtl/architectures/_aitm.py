@@ -6,12 +6,18 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._chain import check_events, end_in_probabilities, event_logits
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, apply_part, check_own_weights, end_towers
+from keras_mtl.architectures._building import (
+    Part,
+    apply_part,
+    check_events,
+    check_own_weights,
+    end_in_probabilities,
+    end_towers,
+    event_logits,
+    read_inputs,
+)
 from keras_mtl.layers import ExpectationCalibrator, InformationTransfer
 
 

@@ -5,11 +5,15 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, end_towers
-from keras_mtl.architectures._stages import Body, read_stages, stage_of_each
+from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.architectures._building import (
+    Body,
+    Part,
+    end_towers,
+    read_inputs,
+    read_stages,
+    stage_of_each,
+)
 from keras_mtl.layers import CrossStitch
 
 

@@ -5,12 +5,16 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._chain import join
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, apply_part, check_own_weights, end_towers
+from keras_mtl.architectures._building import (
+    Part,
+    apply_part,
+    check_own_weights,
+    end_towers,
+    join,
+    read_inputs,
+)
 
 
 def deep_bayesian(

@@ -5,11 +5,15 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
-from keras_mtl.architectures._chain import check_events, end_in_probabilities, event_logits
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, apply_part
+from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.architectures._building import (
+    Part,
+    apply_part,
+    check_events,
+    end_in_probabilities,
+    event_logits,
+    read_inputs,
+)
 from keras_mtl.layers import JointLogit
 
 

@@ -5,14 +5,18 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, end_towers
-from keras_mtl.architectures._routing import check_count
-from keras_mtl.architectures._shared_stages import repeated_stage
-from keras_mtl.architectures._stages import Body, Stage, read_stages
+from keras_mtl.architectures._building import (
+    Body,
+    Part,
+    Stage,
+    check_count,
+    end_towers,
+    read_inputs,
+    read_stages,
+    repeated_stage,
+)
 from keras_mtl.layers import FiLM, TaskEmbedding
 
 

@@ -5,10 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, apply_part, end_towers
+from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.architectures._building import Part, apply_part, end_towers, read_inputs
 
 
 def hard_sharing(

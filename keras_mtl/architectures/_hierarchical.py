@@ -5,12 +5,18 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, apply_part, check_features, end_towers
-from keras_mtl.architectures._stages import Body, Stage, read_stages
+from keras_mtl.architectures._building import (
+    Body,
+    Part,
+    Stage,
+    apply_part,
+    check_features,
+    end_towers,
+    read_inputs,
+    read_stages,
+)
 
 
 def hierarchical(

@@ -6,12 +6,15 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._heads import Head, attach_head
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Head, Task, attach_head, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, apply_part, check_features, check_rank
+from keras_mtl.architectures._building import (
+    Part,
+    apply_part,
+    check_features,
+    check_rank,
+    read_inputs,
+)
 from keras_mtl.layers import ChannelSlice
 
 

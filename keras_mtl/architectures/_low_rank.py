@@ -5,11 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
-from keras_mtl.architectures._bodies import read_body
-from keras_mtl.architectures._parts import Part, end_towers
-from keras_mtl.architectures._routing import check_count
+from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.architectures._building import Part, check_count, end_towers, read_body
 from keras_mtl.layers import LowRankBody, LowRankFactors
 
 

@@ -5,17 +5,19 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, check_units, end_towers, is_units
-from keras_mtl.architectures._routing import (
+from keras_mtl.architectures._building import (
+    Part,
     beside,
     check_count,
+    check_units,
+    end_towers,
     gate_features,
+    is_units,
     make_experts,
     mix,
+    read_inputs,
 )
 from keras_mtl.layers import Experts, Mixture, ParallelDense
 

@@ -6,11 +6,15 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, end_towers
-from keras_mtl.architectures._routing import check_count, gate_features, make_experts
+from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.architectures._building import (
+    Part,
+    check_count,
+    end_towers,
+    gate_features,
+    make_experts,
+    read_inputs,
+)
 from keras_mtl.layers import MaskedGate, Mixture
 
 

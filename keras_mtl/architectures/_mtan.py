@@ -5,14 +5,18 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, check_features, end_towers
-from keras_mtl.architectures._resolution import resize_like
-from keras_mtl.architectures._shared_stages import repeated_stage
-from keras_mtl.architectures._stages import Body, read_stages
+from keras_mtl.architectures._building import (
+    Body,
+    Part,
+    check_features,
+    end_towers,
+    read_inputs,
+    read_stages,
+    repeated_stage,
+    resize_like,
+)
 
 Pair = tuple[Tensor, Tensor]
 

@@ -5,24 +5,21 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._chain import join
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._maps import (
+from keras_mtl.architectures._building import (
+    Part,
     check_maps,
+    check_own_weights,
+    check_units,
     convolution,
     convolve,
     distil,
-    read_initial,
-)
-from keras_mtl.architectures._parts import (
-    Part,
-    check_own_weights,
-    check_units,
     end_towers,
     is_units,
+    join,
+    read_initial,
+    read_inputs,
 )
 from keras_mtl.layers import FeaturePropagation
 

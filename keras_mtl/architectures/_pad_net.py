@@ -5,11 +5,17 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._maps import check_maps, convolve, distil, read_initial
-from keras_mtl.architectures._parts import Part, check_own_weights, end_towers
+from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.architectures._building import (
+    Part,
+    check_maps,
+    check_own_weights,
+    convolve,
+    distil,
+    end_towers,
+    read_initial,
+    read_inputs,
+)
 
 
 def pad_net(

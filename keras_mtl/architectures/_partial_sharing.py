@@ -5,13 +5,19 @@ from typing import Any, TypeAlias
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._graph import replay
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, check_own_weights, end_towers
-from keras_mtl.architectures._stages import Body, Stage, new_stage, read_stages
+from keras_mtl.architectures._building import (
+    Body,
+    Part,
+    Stage,
+    check_own_weights,
+    end_towers,
+    new_stage,
+    read_inputs,
+    read_stages,
+    replay,
+)
 
 Sharing: TypeAlias = Sequence[bool | Sequence[Sequence[str]]]
 """For each stage: whether all tasks share it, or which groups of tasks do."""

@@ -5,11 +5,16 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, check_features, check_units, end_towers, is_units
+from keras_mtl.architectures._building import (
+    Part,
+    check_features,
+    check_units,
+    end_towers,
+    is_units,
+    read_inputs,
+)
 from keras_mtl.layers import GateNU, PickBranch, StopGradient
 
 

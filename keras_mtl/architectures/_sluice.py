@@ -5,13 +5,17 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._graph import new_nodes
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, end_towers
-from keras_mtl.architectures._stages import Body, read_stages, stage_of_each
+from keras_mtl.architectures._building import (
+    Body,
+    Part,
+    end_towers,
+    new_nodes,
+    read_inputs,
+    read_stages,
+    stage_of_each,
+)
 from keras_mtl.layers import CrossStitch, LayerStitch, SubspaceOrthogonality
 
 # Layers whose kernels end in the axis of the channels, once or once a gate.

@@ -5,12 +5,17 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, check_units, end_towers, is_units
-from keras_mtl.architectures._routing import check_count, make_experts
+from keras_mtl.architectures._building import (
+    Part,
+    check_count,
+    check_units,
+    end_towers,
+    is_units,
+    make_experts,
+    read_inputs,
+)
 from keras_mtl.layers import ParallelDense, PickBranch, SubNetworkRouting
 
 

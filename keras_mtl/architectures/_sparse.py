@@ -5,12 +5,16 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._graph import new_nodes
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part, apply_part, check_features, end_towers
+from keras_mtl.architectures._building import (
+    Part,
+    apply_part,
+    check_features,
+    end_towers,
+    new_nodes,
+    read_inputs,
+)
 from keras_mtl.layers import GroupSparsity
 
 _READERS = (

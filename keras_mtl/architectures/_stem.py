@@ -5,18 +5,20 @@ from typing import Any
 
 import keras
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import (
+from keras_mtl.architectures._building import (
     Part,
     apply_part,
+    beside,
     check_own_weights,
     end_towers,
+    gate_features,
     is_units,
+    make_experts,
+    mix,
+    read_inputs,
 )
-from keras_mtl.architectures._routing import beside, gate_features, make_experts, mix
 from keras_mtl.layers import StopGradient
 
 

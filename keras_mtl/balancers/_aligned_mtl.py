@@ -6,11 +6,14 @@ from typing import Any, Literal, get_args
 import keras
 from keras import ops
 
-from keras_mtl._linalg import cosines_and_lengths, mean_where_zero, nan_where_not_finite
-from keras_mtl._spectrum import spectrum
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import (
+    cosines_and_lengths,
+    mean_where_zero,
+    nan_where_not_finite,
+    spectrum,
+)
 
 Scale = Literal["min", "median", "rmse"]
 

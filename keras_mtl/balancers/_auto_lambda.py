@@ -6,11 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._linalg import nan_where_not_finite
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._descent import Adam
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import Adam, nan_where_not_finite
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

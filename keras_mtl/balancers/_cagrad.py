@@ -5,11 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import best_worst_case, cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers
+from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._solvers import (
+    best_worst_case,
+    cosines_and_lengths,
+    count,
+    nan_where_not_finite,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

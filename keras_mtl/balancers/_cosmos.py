@@ -7,10 +7,8 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import length, shares_of
-from keras_mtl.balancers._base import LossBalancer
-from keras_mtl.balancers._draws import dirichlet
-from keras_mtl.balancers._numbers import check_numbers, check_seed, plain
+from keras_mtl.balancers._base import LossBalancer, check_numbers, check_seed, plain
+from keras_mtl.balancers._solvers import dirichlet, length, shares_of
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

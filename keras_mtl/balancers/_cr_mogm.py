@@ -8,9 +8,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers
-from keras_mtl.balancers._state import TaskState
+from keras_mtl.balancers._base import GramianBalancer, TaskState, check_numbers
 
 _DECLARED = ("needs_losses_after", "num_samples", "lengths_only", "needs_validation")
 

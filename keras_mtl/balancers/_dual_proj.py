@@ -5,11 +5,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._cones import project_onto_dual_cone
-from keras_mtl._counts import count
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite, resolution
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
+from keras_mtl.balancers._solvers import (
+    cosines_and_lengths,
+    count,
+    nan_where_not_finite,
+    project_onto_dual_cone,
+    resolution,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,12 +6,17 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count, library_of
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers, plain
-from keras_mtl.balancers._tableau import exchange, minimize_in_turn, values_of
+from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import (
+    cosines_and_lengths,
+    count,
+    exchange,
+    library_of,
+    minimize_in_turn,
+    nan_where_not_finite,
+    values_of,
+)
 
 _LEAST = 1e-12  # the share of a loss that counts as none
 _LONGEST = 1e-6  # gradients are as good as this much longer than the shortest at most

@@ -5,17 +5,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._cones import fair_point
-from keras_mtl._counts import count
-from keras_mtl._linalg import (
+from keras_mtl._types import Tensor
+from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
+    count,
+    fair_point,
     mean_where_zero,
     nan_where_not_finite,
     resolution,
 )
-from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

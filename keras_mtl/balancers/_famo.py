@@ -7,10 +7,8 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import softmax
-from keras_mtl.balancers._base import LossBalancer
-from keras_mtl.balancers._descent import Adam
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import Adam, softmax
 
 _EPSILON = 1e-8
 

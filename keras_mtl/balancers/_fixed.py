@@ -7,8 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import LossBalancer
-from keras_mtl.balancers._numbers import check_numbers
+from keras_mtl.balancers._base import LossBalancer, check_numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,14 +6,17 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite, resolution
-from keras_mtl._quadratic import nonnegative_minimum
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import softmax
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._descent import Adam
-from keras_mtl.balancers._numbers import check_numbers
+from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._solvers import (
+    Adam,
+    cosines_and_lengths,
+    count,
+    nan_where_not_finite,
+    nonnegative_minimum,
+    resolution,
+    softmax,
+)
 
 _PENALTY = 1e4  # of a sum of weights that is not 1
 _ROUNDS = 4  # each leaves a thousandth, or less, of how far the sum is off

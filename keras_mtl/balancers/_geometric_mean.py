@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import log_of
 from keras_mtl.balancers._base import LossBalancer
+from keras_mtl.balancers._solvers import log_of
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

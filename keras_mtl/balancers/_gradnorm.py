@@ -6,12 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._descent import Adam
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import Adam, cosines_and_lengths, count, nan_where_not_finite
 
 _LEAST = 1e-4
 

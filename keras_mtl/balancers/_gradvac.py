@@ -5,11 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers, check_seed
+from keras_mtl.balancers._base import GramianBalancer, check_numbers, check_seed
+from keras_mtl.balancers._solvers import cosines_and_lengths, count, nan_where_not_finite
 
 _SMALL = 1e-6  # of the square of a length: what is less is rounding of a float32 Gramian
 _NEAR_ONE = 1 - 1e-6

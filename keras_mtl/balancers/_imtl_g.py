@@ -5,15 +5,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._cones import equal_projections
-from keras_mtl._linalg import (
+from keras_mtl._types import Tensor
+from keras_mtl.balancers._base import GramianBalancer
+from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
+    equal_projections,
     mean_where_zero,
     nan_where_not_finite,
     resolution,
 )
-from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
 
 _LEAST = 1e-6  # the sum of weights over that of their sizes, below which they are kept finite
 

@@ -5,10 +5,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count, larger, smaller
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
+from keras_mtl.balancers._solvers import (
+    cosines_and_lengths,
+    count,
+    larger,
+    nan_where_not_finite,
+    smaller,
+)
 
 _ALIKE = 1e-6  # scores that differ by no more than this part of them are equal
 

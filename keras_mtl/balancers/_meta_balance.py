@@ -7,9 +7,13 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GradientBalancer
-from keras_mtl.balancers._main_task import check_main_task, mask_of, position_of
-from keras_mtl.balancers._numbers import check_numbers
+from keras_mtl.balancers._base import (
+    GradientBalancer,
+    check_main_task,
+    check_numbers,
+    mask_of,
+    position_of,
+)
 
 Adjust = Literal["both", "reduce", "enlarge"]
 

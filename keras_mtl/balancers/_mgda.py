@@ -5,9 +5,9 @@ from typing import Any, Literal, get_args
 import keras
 from keras import ops
 
-from keras_mtl._linalg import min_norm_point, resolution
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
+from keras_mtl.balancers._solvers import min_norm_point, resolution
 
 Normalization = Literal["none", "l2", "loss", "loss+"]
 

@@ -5,11 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import simplex_projection
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GradientBalancer
-from keras_mtl.balancers._numbers import check_numbers
+from keras_mtl.balancers._base import GradientBalancer, check_numbers
+from keras_mtl.balancers._solvers import count, simplex_projection
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,11 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count, larger
-from keras_mtl._linalg import min_norm_point, resolution
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import count, larger, min_norm_point, resolution
 
 _LEAST_RIDGE = 1e-9  # there are more vectors than dimensions: their Gramian is singular
 

@@ -7,9 +7,8 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import length
-from keras_mtl.balancers._base import LossBalancer
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import length
 
 _ON_THE_RAY = 1e-6  # float32 knows no smaller angle
 

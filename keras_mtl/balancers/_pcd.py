@@ -6,13 +6,22 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite, resolution
-from keras_mtl._quadratic import nonnegative_minimum
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._main_task import check_main_task, mask_of, position_of
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import (
+    GramianBalancer,
+    check_main_task,
+    check_numbers,
+    mask_of,
+    plain,
+    position_of,
+)
+from keras_mtl.balancers._solvers import (
+    cosines_and_lengths,
+    count,
+    nan_where_not_finite,
+    nonnegative_minimum,
+    resolution,
+)
 
 _ROUNDING = 1e-6  # what a float32 Gramian leaves of a zero, in units of squares of lengths
 

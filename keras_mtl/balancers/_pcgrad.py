@@ -5,10 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import cosines_and_lengths, nan_where_not_finite
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
+from keras_mtl.balancers._solvers import cosines_and_lengths, count, nan_where_not_finite
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

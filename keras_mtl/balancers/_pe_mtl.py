@@ -6,11 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count
-from keras_mtl._linalg import min_norm_point, resolution
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import count, min_norm_point, resolution
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,10 +6,8 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import softmax
-from keras_mtl.balancers._base import LossBalancer
-from keras_mtl.balancers._draws import dirichlet
-from keras_mtl.balancers._numbers import check_seed
+from keras_mtl.balancers._base import LossBalancer, check_seed
+from keras_mtl.balancers._solvers import dirichlet, softmax
 
 _DISTRIBUTIONS = ("normal", "dirichlet", "one-hot")
 

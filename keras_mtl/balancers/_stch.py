@@ -7,9 +7,8 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import log_of, shares_of
-from keras_mtl.balancers._base import LossBalancer
-from keras_mtl.balancers._numbers import check_numbers, plain
+from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
+from keras_mtl.balancers._solvers import log_of, shares_of
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

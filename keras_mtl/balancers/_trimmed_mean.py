@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._counts import count, smaller
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer
+from keras_mtl.balancers._solvers import count, smaller
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -7,8 +7,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Labels, Task
+from keras_mtl._tasks import Labels, Task, check_tasks
 from keras_mtl.data._blanks import is_batched
 from keras_mtl.data._label_summary import LabelSummary
 from keras_mtl.data._labels import mask_missing

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl.data._choose import choose_batches, choose_elements
 from keras_mtl.data._complete import Layout, join_layouts, read_layout
 from keras_mtl.data._plan import (

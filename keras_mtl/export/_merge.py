@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl.architectures._stages import call_copy
+from keras_mtl.architectures._building import call_copy
 from keras_mtl.layers import LowRankBody, LowRankFactors
 
 

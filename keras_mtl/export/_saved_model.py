@@ -10,8 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.training import BalancedModel

@@ -6,8 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer
 from keras_mtl.training._balanced_steps import BalancedSteps

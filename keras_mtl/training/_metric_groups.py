@@ -6,9 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._columns import ColumnMetric
-from keras_mtl._metrics import TaskMetric
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import ColumnMetric, Task, TaskMetric
 from keras_mtl._types import Tensor
 
 LEAST = 8

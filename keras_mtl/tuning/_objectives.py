@@ -9,9 +9,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_mtl._compile import monitor
-from keras_mtl._metrics import Mode
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Mode, Task, monitor
 from keras_mtl._types import Tensor
 
 Baselines = Mapping[str, float | Mapping[str, float]]

@@ -9,9 +9,7 @@ import keras
 import keras_tuner
 import tensorflow as tf
 
-from keras_mtl._compile import check_tasks
-from keras_mtl._metrics import Mode
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Mode, Task, check_tasks
 from keras_mtl.data import check_dataset
 from keras_mtl.tuning._engine import check_choices, make_tuner, open_folder
 from keras_mtl.tuning._objectives import Baselines, get_goal

@@ -12,7 +12,7 @@ from all_cases import CASES, world
 from base_cases import SIZE
 
 from keras_mtl import Labels, Task, architectures
-from keras_mtl.architectures._stages import Body
+from keras_mtl.architectures._building import Body
 
 LIVE = ("shared", "body", "stem")  # parts of which there is one, or that are copied
 ANEW = ("expert", "subnetwork", "embedding", "features", "tower")  # made anew at each call

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from keras_mtl._losses import TaskLoss
+from keras_mtl._tasks import TaskLoss
 from keras_mtl.layers import CounterfactualRisk
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._door import is_abstract, with_door
-from keras_mtl.balancers._state import IterationSeed, TaskState
+from keras_mtl.balancers._base._rule import is_abstract, with_door
+from keras_mtl.balancers._base._state import IterationSeed, TaskState
 
 
 class Balancer(keras.layers.Layer, abc.ABC):

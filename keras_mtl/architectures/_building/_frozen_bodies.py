@@ -6,9 +6,9 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task
-from keras_mtl.architectures._inputs import read_inputs
-from keras_mtl.architectures._parts import Part
-from keras_mtl.architectures._shared_stages import live_stage
+from keras_mtl.architectures._building._inputs import read_inputs
+from keras_mtl.architectures._building._parts import Part
+from keras_mtl.architectures._building._shared_stages import live_stage
 
 
 def read_body(

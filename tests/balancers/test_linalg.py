@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from keras_mtl._linalg import cosines_and_lengths, min_norm_point, simplex_projection
+from keras_mtl.balancers._solvers import cosines_and_lengths, min_norm_point, simplex_projection
 
 
 @settings(max_examples=50, deadline=None)

@@ -7,7 +7,7 @@ import keras
 
 from keras_mtl._tasks import Task
 from keras_mtl._types import Recipe, Tensor
-from keras_mtl.architectures._parts import apply_part, check_features, check_own_weights
+from keras_mtl.architectures._building._parts import apply_part, check_features, check_own_weights
 
 Stage: TypeAlias = int | Recipe | keras.layers.Layer
 """Units, a recipe that makes new layers at each call, or a Keras layer or model to be copied."""

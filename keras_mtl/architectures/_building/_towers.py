@@ -5,8 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl._heads import Head, attach_activation
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Head, Task, attach_activation
 from keras_mtl._types import Tensor
 from keras_mtl.layers import Towers
 

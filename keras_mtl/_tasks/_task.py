@@ -7,11 +7,18 @@ from typing import Any
 
 import keras
 
-from keras_mtl._columns import column_metrics
-from keras_mtl._heads import Head, attach_head
-from keras_mtl._losses import TaskLoss, get_loss
-from keras_mtl._metrics import MeanLoss, Mode, TaskMetric, get_metric, metric_mode, metric_name
-from keras_mtl._names import check_name
+from keras_mtl._tasks._column_metrics import column_metrics
+from keras_mtl._tasks._head import Head, attach_head
+from keras_mtl._tasks._loss import TaskLoss, get_loss
+from keras_mtl._tasks._metrics import (
+    MeanLoss,
+    Mode,
+    TaskMetric,
+    get_metric,
+    metric_mode,
+    metric_name,
+)
+from keras_mtl._tasks._names import check_name
 from keras_mtl._types import Recipe, Tensor
 
 

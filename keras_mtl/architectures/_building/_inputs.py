@@ -7,7 +7,7 @@ import keras
 
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._graph import roots_of
+from keras_mtl.architectures._building._graph import roots_of
 
 
 def read_inputs(inputs: Any, tasks: Iterable[Task], *, join: bool = True) -> tuple[Any, Any]:

@@ -6,9 +6,9 @@ gradients. `ridge` is what the cosines' eigenvalues may be off by: see `resoluti
 
 from keras import ops
 
-from keras_mtl._counts import count, larger
-from keras_mtl._quadratic import LEAST_RIDGE, TINY, nonnegative_minimum
 from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._quadratic import LEAST_RIDGE, TINY, nonnegative_minimum
+from keras_mtl.balancers._solvers._sizes import count, larger
 
 _MAX_STEPS = 30
 

@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
-from keras_mtl._counts import count, larger
-from keras_mtl._quadratic import (
+from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._quadratic import (
     MAX_STEPS,
     NEWTON_RIDGE,
     TINY,
@@ -23,7 +23,7 @@ from keras_mtl._quadratic import (
     nonnegative_minimum,
     reach,
 )
-from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._sizes import count, larger
 
 
 def simplex_projection(point: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_mtl._losses import align_labels, label_weights
+from keras_mtl._tasks._loss import align_labels, label_weights
 from keras_mtl._types import Tensor
 
 Which = Literal["worst", "best"]

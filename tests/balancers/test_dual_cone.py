@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy.optimize import nnls
 
-from keras_mtl._cones import equal_projections, fair_point, project_onto_dual_cone
+from keras_mtl.balancers._solvers import equal_projections, fair_point, project_onto_dual_cone
 
 
 def unit_vectors(count, size, seed):

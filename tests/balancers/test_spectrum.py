@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl._spectrum import _next_seats, spectrum
+from keras_mtl.balancers._solvers._spectrum import _next_seats, spectrum
 
 
 def graded(seed, count=5, spread=6):

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
-from keras_mtl._heads import Head
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Head, Task
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._parts import (
+from keras_mtl.architectures._building._parts import (
     Part,
     apply_part,
     check_features,

@@ -4,7 +4,7 @@ import tensorflow as tf
 from scipy.optimize import nnls
 
 from keras_mtl import _quadratic
-from keras_mtl._quadratic import _interior_minimum, nonnegative_minimum, reach
+from keras_mtl.balancers._solvers._quadratic import _interior_minimum, nonnegative_minimum, reach
 
 
 def problem(seed, size=6, rank=8):

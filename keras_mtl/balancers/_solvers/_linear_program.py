@@ -7,8 +7,8 @@ point near one. A pivot is a dozen operations on one small array.
 
 from keras import ops
 
-from keras_mtl._counts import count
 from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._sizes import count
 
 _ZERO = 1e-9
 

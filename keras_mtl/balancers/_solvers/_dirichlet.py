@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._arrays import softmax
+from keras_mtl.balancers._solvers._safe_math import softmax
 
 _CANDIDATES = 16  # each is accepted with a probability above 0.95
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_mtl._losses import TaskLoss, align_labels, label_weights
+from keras_mtl._tasks._loss import TaskLoss, align_labels, label_weights
 from keras_mtl._types import Tensor
 
 Mode = Literal["min", "max"]

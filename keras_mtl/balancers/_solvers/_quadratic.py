@@ -9,8 +9,8 @@ and 19.3).
 
 from keras import ops
 
-from keras_mtl._counts import count, larger
 from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._sizes import count, larger
 
 TINY = 1e-30
 NEWTON_RIDGE = 1e-13  # on Newton's matrix alone: it keeps an exact zero off the pivots, no more

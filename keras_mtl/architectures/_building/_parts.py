@@ -5,11 +5,10 @@ from typing import Any, TypeAlias
 
 import keras
 
-from keras_mtl._heads import Head
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Head, Task
 from keras_mtl._types import Recipe, Tensor
-from keras_mtl.architectures._graph import new_nodes
-from keras_mtl.architectures._side_by_side import side_by_side
+from keras_mtl.architectures._building._graph import new_nodes
+from keras_mtl.architectures._building._towers import side_by_side
 
 Part: TypeAlias = Sequence[int] | Recipe
 """Units, or a recipe `features -> features` that makes new layers at each call."""

@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._state import TaskState
+from keras_mtl.balancers._base import TaskState
 
 
 class Adam:

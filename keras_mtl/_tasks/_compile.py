@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from keras_mtl._metrics import Mode
-from keras_mtl._tasks import Task
+from keras_mtl._tasks._metrics import Mode
+from keras_mtl._tasks._task import Task
 
 
 def check_tasks(tasks: Sequence[Task]) -> tuple[Task, ...]:

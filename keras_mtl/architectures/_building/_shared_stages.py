@@ -6,9 +6,9 @@ from typing import Any
 import keras
 
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._graph import replay
-from keras_mtl.architectures._parts import apply_part, check_features
-from keras_mtl.architectures._stages import Stage
+from keras_mtl.architectures._building._graph import replay
+from keras_mtl.architectures._building._parts import apply_part, check_features
+from keras_mtl.architectures._building._stages import Stage
 
 
 def live_stage(stage: Stage, features: Tensor, name: str, activation: Any) -> Any:

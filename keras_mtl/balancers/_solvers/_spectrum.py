@@ -2,10 +2,10 @@
 
 from keras import ops
 
-from keras_mtl._counts import count, larger, library_of
-from keras_mtl._linalg import cosines_and_lengths, resolution
-from keras_mtl._quadratic import TINY
 from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._linalg import cosines_and_lengths, resolution
+from keras_mtl.balancers._solvers._quadratic import TINY
+from keras_mtl.balancers._solvers._sizes import count, larger, library_of
 
 _MAX_SWEEPS = 12
 _ORTHOGONAL = 1e-8

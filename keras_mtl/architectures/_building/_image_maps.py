@@ -7,7 +7,7 @@ import keras
 
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._parts import (
+from keras_mtl.architectures._building._parts import (
     Part,
     apply_part,
     check_features,

@@ -1,0 +1,66 @@
+"""Solvers and small functions that the rules of the balancers share.
+
+All of them are written in `keras.ops`, take a fixed number of iterations and run inside a
+traced step. What the room holds, from the general to the special:
+
+    _sizes           sizes that may be unknown while a graph is traced
+    _safe_math       logarithms, softmax and lengths that stay finite
+    _linalg          Gramians, projections onto the simplex, points of least norm
+    _quadratic       quadratic programs over u >= 0
+    _dual_cone       projections onto the dual cone of the gradients
+    _linear_program  the simplex method
+    _spectrum        eigenvalues of a Gramian
+    _adam            Adam on one number per task
+    _dirichlet       random weights that compile under XLA
+"""
+
+from keras_mtl.balancers._solvers._adam import Adam
+from keras_mtl.balancers._solvers._dirichlet import dirichlet
+from keras_mtl.balancers._solvers._dual_cone import (
+    equal_projections,
+    fair_point,
+    project_onto_dual_cone,
+)
+from keras_mtl.balancers._solvers._linalg import (
+    best_worst_case,
+    cosines_and_lengths,
+    mean_where_zero,
+    min_norm_point,
+    nan_where_not_finite,
+    resolution,
+    simplex_projection,
+)
+from keras_mtl.balancers._solvers._linear_program import exchange, minimize_in_turn, values_of
+from keras_mtl.balancers._solvers._quadratic import nonnegative_minimum
+from keras_mtl.balancers._solvers._safe_math import LEAST, length, log_of, shares_of, softmax
+from keras_mtl.balancers._solvers._sizes import count, larger, library_of, smaller
+from keras_mtl.balancers._solvers._spectrum import spectrum
+
+__all__ = [
+    "LEAST",
+    "Adam",
+    "best_worst_case",
+    "cosines_and_lengths",
+    "count",
+    "dirichlet",
+    "equal_projections",
+    "exchange",
+    "fair_point",
+    "larger",
+    "length",
+    "library_of",
+    "log_of",
+    "mean_where_zero",
+    "min_norm_point",
+    "minimize_in_turn",
+    "nan_where_not_finite",
+    "nonnegative_minimum",
+    "project_onto_dual_cone",
+    "resolution",
+    "shares_of",
+    "simplex_projection",
+    "smaller",
+    "softmax",
+    "spectrum",
+    "values_of",
+]
