@@ -5,6 +5,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_mtl._keras_internals import direction_of, set_direction
 from keras_mtl._tasks._loss import align_labels, label_weights
 from keras_mtl._types import Tensor
 
@@ -37,7 +38,7 @@ class ColumnMetric(keras.metrics.Metric):
         super().__init__(name=name or metric.name)
         self.metric = metric
         self.num_columns = num_columns
-        self._direction = getattr(metric, "_direction", None)
+        set_direction(self, direction_of(metric))
         self.labels = self.add_variable((num_columns,), "zeros", name="labels")
         self._first = [ops.convert_to_numpy(variable) for variable in metric.variables]
         self.states = [
@@ -115,7 +116,7 @@ class ColumnView(keras.metrics.Metric):
         # Plain attributes, which Keras does not track: the metric is counted and reset once.
         object.__setattr__(self, "_source", metric)
         self.which = which
-        self._direction = metric._direction
+        set_direction(self, direction_of(metric))
 
     def update_state(self, *_: Any, **__: Any) -> None:
         """Does nothing: the metric that is shown counts."""
@@ -129,7 +130,7 @@ class ColumnView(keras.metrics.Metric):
         if isinstance(self.which, int):
             return values[self.which]
         known = self._source.labels > 0
-        lowest = (self.which == "worst") == (self._direction == "up")
+        lowest = (self.which == "worst") == (direction_of(self) == "up")
         far = float("inf") if lowest else -float("inf")
         values = ops.where(known, values, far)
         value = ops.min(values) if lowest else ops.max(values)
@@ -143,6 +144,6 @@ def column_metrics(
     name = prefix + metric.name
     counted = ColumnMetric(metric, len(columns), name=name)
     views: list[tuple[int | Which, str]] = [(columns.index(each), each) for each in logged]
-    if counted._direction is not None:
+    if direction_of(counted) is not None:
         views = [("worst", "worst"), ("best", "best"), *views]
     return [counted, *(ColumnView(counted, which, f"{name}_{end}") for which, end in views)]

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._keras_internals import logits_of, mask_of, with_logits
 from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
 
@@ -84,10 +85,10 @@ class TaskLoss(keras.losses.Loss):
         y_true = align_labels(y_true, y_pred, self.elementwise)
         if self.elementwise:
             # Keras losses average over the last axis: give them one of length 1.
-            logits = getattr(y_pred, "_keras_logits", None)
+            logits = logits_of(y_pred)
             y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
             if logits is not None:
-                y_pred._keras_logits = ops.expand_dims(logits, -1)
+                y_pred = with_logits(y_pred, ops.expand_dims(logits, -1))
         return self.loss.call(y_true, y_pred)
 
     def total_and_count(
@@ -128,7 +129,7 @@ def label_weights(
 ) -> Tensor:
     """The weight of each label in `values`, from sample weights and the prediction's mask."""
     weights = ops.ones_like(values, dtype="float32")
-    mask = getattr(prediction, "_keras_mask", None)
+    mask = mask_of(prediction)
     for factor in (sample_weight, mask):
         if factor is None:
             continue

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_mtl._keras_internals import direction_of, mask_of, set_direction, with_mask
 from keras_mtl._tasks._loss import TaskLoss, align_labels, label_weights
 from keras_mtl._types import Tensor
 
@@ -81,7 +82,7 @@ def _check_known(name: str) -> None:
 
 def metric_mode(metric: keras.metrics.Metric) -> Mode | None:
     """Whether the metric is to be maximized or minimized; `None` if Keras does not say."""
-    return _BETTER.get(getattr(metric, "_direction", None))
+    return _BETTER.get(direction_of(metric))
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -115,7 +116,7 @@ class TaskMetric(keras.metrics.Metric):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Counts the valid labels of a batch."""
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         y_true = align_labels(y_true, y_pred, self.elementwise)
         if self.elementwise:
@@ -124,9 +125,7 @@ class TaskMetric(keras.metrics.Metric):
             y_true, y_pred = ops.reshape(y_true, flat), ops.reshape(y_pred, flat)
             weights = ops.reshape(weights, (-1,))
         else:
-            values = y_pred[..., 0]
-            if mask is not None:
-                values._keras_mask = mask
+            values = with_mask(y_pred[..., 0], mask)
             weights = label_weights(values, values, sample_weight)
         self.metric.update_state(y_true, y_pred, sample_weight=weights)
 
@@ -171,10 +170,9 @@ class MeanLoss(keras.metrics.Metric):
         2.0
     """
 
-    _direction = "down"
-
     def __init__(self, loss: TaskLoss, name: str = "mean_loss") -> None:
         super().__init__(name=name)
+        set_direction(self, "down")
         self.loss = loss
         self.sums = self.add_variable((2, max(1, loss.num_columns)), "zeros", name="sums")
 

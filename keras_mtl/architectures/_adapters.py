@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import nested_layers, run_graph
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._building import Part, as_graph, check_count, end_towers, read_body
@@ -114,7 +115,7 @@ def _places(graph: keras.Model, after: Sequence[str] | None) -> list[str]:
 
 def _composite(graph: keras.Model) -> list[str]:
     """The names of the layers that hold others."""
-    return [layer.name for layer in graph.layers if any(layer._flatten_layers(include_self=False))]
+    return [layer.name for layer in graph.layers if nested_layers(layer, include_self=False)]
 
 
 def _run(
@@ -148,4 +149,4 @@ def _run(
 
         return call
 
-    return graph._run_through_graph(features, adapted)
+    return run_graph(graph, features, adapted)

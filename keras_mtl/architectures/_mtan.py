@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import is_functional
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._building import (
@@ -114,7 +115,7 @@ def _stages(features: Tensor, body: Body, activation: Any) -> list[Pair]:
 
 def _ends(features: Tensor, body: Any, attend: Sequence[str | tuple[str, str]]) -> list[Pair]:
     """`u` and `p` of each stage of a model, by the names of layers."""
-    functional = isinstance(body, keras.Sequential) or hasattr(body, "_nodes")
+    functional = isinstance(body, keras.Sequential) or is_functional(body)
     if not isinstance(body, keras.Model) or not functional or not body.built:
         raise TypeError(
             "attend names layers of a body that is one functional Keras model with inputs; "

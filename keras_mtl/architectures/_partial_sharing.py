@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_mtl._keras_internals import replay
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._building import (
@@ -16,7 +17,6 @@ from keras_mtl.architectures._building import (
     new_stage,
     read_inputs,
     read_stages,
-    replay,
 )
 
 Sharing: TypeAlias = Sequence[bool | Sequence[Sequence[str]]]

@@ -5,13 +5,13 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import nodes_above
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._building import (
     Body,
     Part,
     end_towers,
-    new_nodes,
     read_inputs,
     read_stages,
     stage_of_each,
@@ -123,11 +123,11 @@ def sluice(
 def _last_kernel(features: Tensor, below: Tensor) -> str:
     """The name of the layer whose kernel makes a stage's channels."""
     visited: set[int] = set()
-    for _ in new_nodes([below], visited):
+    for _ in nodes_above([below], visited):
         pass
     weighted = [
         node.operation
-        for node in new_nodes([features], visited)
+        for node in nodes_above([features], visited)
         if any(len(variable.shape) > 1 for variable in getattr(node.operation, "weights", ()))
     ]
     if weighted and isinstance(weighted[0], _SEPARABLE):

@@ -5,13 +5,13 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import nodes_above
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._building import (
     Body,
     Part,
     end_towers,
-    new_nodes,
     read_inputs,
     read_stages,
     stage_of_each,
@@ -100,7 +100,7 @@ def soft_sharing(
 def _layers(column: Tensor, features: Tensor) -> list[str]:
     """The names of the layers with weights between the features and the end of a body."""
     visited: set[int] = set()
-    for _ in new_nodes([features], visited):
+    for _ in nodes_above([features], visited):
         pass
-    operations = [node.operation for node in new_nodes([column], visited)]
+    operations = [node.operation for node in nodes_above([column], visited)]
     return [each.name for each in operations if getattr(each, "weights", ())]

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import nodes_above, operations_after
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.architectures._building import (
@@ -12,7 +13,6 @@ from keras_mtl.architectures._building import (
     apply_part,
     check_features,
     end_towers,
-    new_nodes,
     read_inputs,
 )
 from keras_mtl.layers import GroupSparsity
@@ -97,23 +97,20 @@ def sparse(
 
 def _readers(selection: GroupSparsity) -> dict[str, Any]:
     """The layers with weights that read the features, with none between, by name."""
-    found: dict[str, Any] = {}
-    pending: list[Any] = [selection]
-    while pending:
-        for node in pending.pop()._outbound_nodes:
-            if getattr(node.operation, "weights", ()):
-                found[node.operation.name] = node.operation
-            else:
-                pending.append(node.operation)
-    return found
+
+    def has_weights(operation: Any) -> bool:
+        return bool(getattr(operation, "weights", ()))
+
+    below = operations_after(selection, enter=lambda operation: not has_weights(operation))
+    return {operation.name: operation for operation in below if has_weights(operation)}
 
 
 def _of_task(task: Task, output: Tensor, features: Tensor, readers: dict[str, Any]) -> list[str]:
     """The names of those readers that one task has."""
     visited: set[int] = set()
-    for _ in new_nodes([features], visited):
+    for _ in nodes_above([features], visited):
         pass
-    own = {node.operation.name for node in new_nodes([output], visited)}
+    own = {node.operation.name for node in nodes_above([output], visited)}
     names = [name for name in readers if name in own]
     size = features.shape[-1]
     for name in names:

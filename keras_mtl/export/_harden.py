@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import copy_inputs, node_of, position_of
 from keras_mtl._types import Tensor
 from keras_mtl.layers import (
     Branching,
@@ -46,14 +47,7 @@ def harden(network: keras.Model) -> keras.Model:
             f"the network {network.name!r} has no learned branches (layers Branching or "
             "SelectOrSkip): it is a plain network already."
         )
-    inputs = keras.tree.map_structure(
-        lambda tensor: keras.Input(
-            batch_shape=tensor.shape,
-            dtype=tensor.dtype,
-            name=tensor._keras_history.operation.name,
-        ),
-        network.input,
-    )
+    inputs = copy_inputs(network)
     copy = _Copy(network.input, inputs)
     outputs = {name: copy.tensor(output) for name, output in network.output.items()}
     return keras.Model(inputs, outputs, name=network.name)
@@ -71,8 +65,8 @@ class _Copy:
     def tensor(self, tensor: Tensor) -> Tensor:
         """The copy of a tensor."""
         if id(tensor) not in self.tensors:
-            operation, index, position = tensor._keras_history
-            node = operation._inbound_nodes[index]
+            node = node_of(tensor)
+            operation = node.operation
             if isinstance(operation, PickBranch):
                 self.tensors[id(tensor)] = self.branch(node.input_tensors[0], operation.index)
             else:
@@ -81,17 +75,15 @@ class _Copy:
                     (node.arguments.args, node.arguments.kwargs),
                 )
                 made = self.call(operation, *args, **kwargs)
-                self.tensors[id(tensor)] = keras.tree.flatten(made)[position]
+                self.tensors[id(tensor)] = keras.tree.flatten(made)[position_of(tensor)]
         return self.tensors[id(tensor)]
 
     def branch(self, tensor: Tensor, k: int) -> Tensor:
         """The copy of branch `k` of `(batch, ..., num_branches, units)`, without the others."""
         key = (id(tensor), k)
         if key not in self.branches:
-            operation, index, _ = tensor._keras_history
-            self.branches[key] = self._branch(
-                operation, operation._inbound_nodes[index].input_tensors, tensor, k
-            )
+            node = node_of(tensor)
+            self.branches[key] = self._branch(node.operation, node.input_tensors, tensor, k)
         return self.branches[key]
 
     def _branch(self, operation: Any, read: list[Tensor], tensor: Tensor, k: int) -> Tensor:

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import copy_inputs, operation_of
 from keras_mtl.architectures._building import call_copy
 from keras_mtl.layers import LowRankBody, LowRankFactors
 
@@ -51,7 +52,7 @@ def merge(network: keras.Model) -> keras.Model:
             return _call_merged(network, operation, *args, **kwargs)
         return operation(*args, **kwargs)
 
-    plain = keras.models.clone_model(network, _copy_inputs(network), copy, call)
+    plain = keras.models.clone_model(network, copy_inputs(network), copy, call)
     merged = {layer.name for layer in network.layers if isinstance(layer, LowRankFactors)}
     for layer in plain.layers:
         if layer.weights and layer.name not in merged:
@@ -59,22 +60,11 @@ def merge(network: keras.Model) -> keras.Model:
     return plain
 
 
-def _copy_inputs(network: keras.Model) -> Any:
-    return keras.tree.map_structure(
-        lambda tensor: keras.Input(
-            batch_shape=tensor.shape,
-            dtype=tensor.dtype,
-            name=tensor._keras_history.operation.name,
-        ),
-        network.input,
-    )
-
-
 def _call_merged(network: keras.Model, shared: LowRankBody, inputs: Any, factors: Any) -> Any:
     """Calls a copy of the body with one task's updates in its kernels."""
-    owner = network.get_layer(factors[0]._keras_history.operation.name)
+    owner = network.get_layer(operation_of(factors[0]).name)
     output = call_copy(shared.layer, inputs, owner.name)
     updated = shared.updated(owner.call(None))
-    copy = output._keras_history.operation
+    copy = operation_of(output)
     copy.set_weights([updated.get(id(each), each) for each in shared.layer.weights])
     return output

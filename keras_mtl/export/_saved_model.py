@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import walk
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.export._version_folder import check_version_folder, new_version
@@ -155,14 +156,4 @@ def _endpoint(
 
 def _inputs_of(output: Tensor) -> set[int]:
     """The ids of the `keras.Input`s from which the graph computes `output`."""
-    needed, seen, queue = set(), set(), [output]
-    while queue:
-        tensor = queue.pop()
-        layer, index, _ = tensor._keras_history
-        node = layer._inbound_nodes[index]
-        if node.is_input:
-            needed.add(id(tensor))
-        elif id(node) not in seen:
-            seen.add(id(node))
-            queue.extend(node.input_tensors)
-    return needed
+    return {id(tensor) for tensor, node in walk([output]) if node.is_input}

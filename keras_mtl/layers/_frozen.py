@@ -5,14 +5,15 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import nested_layers, nodes_above
 from keras_mtl._types import Tensor
 
 
 def freeze(layer: keras.layers.Layer) -> None:
     """Freezes a layer and all layers inside it."""
     # Of a layer that is frozen itself, `trainable = False` leaves those inside as they are.
-    for each in layer._flatten_layers():
-        each.trainable = False
+    for inner in nested_layers(layer):
+        inner.trainable = False
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -45,16 +46,9 @@ class Frozen(keras.layers.Layer):
 
     def symbolic_call(self, features: Tensor, **kwargs: Any) -> Tensor:
         """Freezes the layers while the graph is made."""
-        visited: set[int] = set()
-        pending = [features]
-        while pending:
-            operation, index, _ = pending.pop()._keras_history
-            node = operation._inbound_nodes[index]
-            if id(node) not in visited:
-                visited.add(id(node))
-                pending.extend(node.input_tensors)
-                if operation.name in self.layers:
-                    freeze(operation)
+        for node in nodes_above([features]):
+            if node.operation.name in self.layers:
+                freeze(node.operation)
         return super().symbolic_call(features, **kwargs)
 
     def call(self, features: Tensor) -> Tensor:

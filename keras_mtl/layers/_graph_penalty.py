@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import has_readers, operations_after
 from keras_mtl._types import Tensor
 
 
@@ -49,18 +50,12 @@ class GraphPenalty(keras.layers.Layer):
 
     def _behind(self) -> dict[str, keras.layers.Layer]:
         """The layers that use this layer's outputs, by name."""
-        found: dict[str, Any] = {}
-        pending: list[Any] = [self]
-        while pending:
-            for node in pending.pop()._outbound_nodes:
-                if node.operation.name not in found:
-                    found[node.operation.name] = node.operation
-                    pending.append(node.operation)
-        return {k: each for k, each in found.items() if isinstance(each, keras.layers.Layer)}
+        below = operations_after(self)
+        return {layer.name: layer for layer in below if isinstance(layer, keras.layers.Layer)}
 
     def call(self, inputs: Tensor) -> Tensor:
         """Adds the penalty to the loss; returns the inputs."""
-        if self._outbound_nodes:  # not while the graph is being made
+        if has_readers(self):  # not while the graph is being made
             self.add_loss(self.penalty())
         return inputs
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_mtl._keras_internals import nested_layers
+
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
@@ -54,8 +56,8 @@ def find_kernels(
 def _owners(body: keras.layers.Layer) -> dict[int, keras.layers.Layer]:
     """The innermost layer that has a variable, by the identity of the variable."""
     owners: dict[int, keras.layers.Layer] = {}
-    for layer in body._flatten_layers():
-        inner = layer._flatten_layers(include_self=False)
+    for layer in nested_layers(body):
+        inner = nested_layers(layer, include_self=False)
         others = {id(variable) for each in inner for variable in each.weights}
         owners |= {id(each): layer for each in layer.weights if id(each) not in others}
     return owners

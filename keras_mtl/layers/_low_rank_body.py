@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._keras_internals import is_functional
 from keras_mtl._types import Tensor
 from keras_mtl.layers._frozen import freeze
 from keras_mtl.layers._kernels import Kernel, find_kernels
@@ -109,7 +110,7 @@ class LowRankBody(keras.layers.Wrapper):
 
     def _run(self, inputs: Any, training: bool | None) -> Any:
         # A functional model carries masks from layer to layer, but warns that it does not.
-        graph = isinstance(self.layer, keras.Sequential) or hasattr(self.layer, "_inputs_struct")
+        graph = isinstance(self.layer, keras.Sequential) or is_functional(self.layer)
         return self.layer.call(inputs, training=training) if graph else self.layer(inputs)
 
     def compute_output_spec(

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import compiled_metrics
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer
@@ -190,9 +191,10 @@ class BalancedModel(BalancedSteps):
         """
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        if self._compile_metrics is not None:
+        metrics = compiled_metrics(self)
+        if metrics is not None:
             outputs = named_outputs(self.network)
-            self._compile_metrics.build(outputs, outputs)  # metrics are objects: no label is read
+            metrics.build(outputs, outputs)  # metrics are objects: no label is read
 
     def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile`."""

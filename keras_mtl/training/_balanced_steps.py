@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import PreparedModel, loss_tracker
 from keras_mtl._replicas import num_replicas, several_workers
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
@@ -37,7 +38,7 @@ from keras_mtl.training._task_means import TaskMeans
 from keras_mtl.training._updates import as_on_one_device
 
 
-class BalancedSteps(keras.Model):
+class BalancedSteps(PreparedModel):
     """One step of training and of evaluation; `BalancedModel` adds construction and `fit`."""
 
     balancer: Balancer
@@ -172,12 +173,6 @@ class BalancedSteps(keras.Model):
         losses = raw * self._task_losses.weights
         _rules.after_update(self.balancer, losses, asked & tf.math.is_finite(losses))
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Builds nothing: `compile` has made all variables.
-
-        Keras's own knows neither pairs of batches nor preferences, and fails over workers.
-        """
-
     @property
     def even_preference(self) -> Tensor:
         """What a network that takes a preference is evaluated with."""
@@ -251,7 +246,7 @@ class BalancedSteps(keras.Model):
         if penalty is not None:
             scalar += penalty * num_replicas()
         batch_size = tf.shape(keras.tree.flatten(x)[0])[0]
-        self._loss_tracker.update_state(scalar, sample_weight=batch_size)
+        loss_tracker(self).update_state(scalar, sample_weight=batch_size)
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """The logs so far; task weights are logged in training only."""

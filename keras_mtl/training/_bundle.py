@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_mtl._keras_internals import position_of, walk
 from keras_mtl._types import Tensor
 from keras_mtl.training._slices import Slice
 
@@ -78,16 +79,9 @@ def find_bundles(
 def _places(output: Tensor, node: Any) -> set[int]:
     """Which tensors of a node an output is made of; none if of something else too."""
     places: set[int] = set()
-    seen: set[int] = set()
-    todo = [output]
-    while todo:
-        operation, index, place = todo.pop()._keras_history
-        above = operation._inbound_nodes[index]
+    for tensor, above in walk([output], enter=lambda above: above is not node):
         if above is node:
-            places.add(place)
+            places.add(position_of(tensor))
         elif above.is_input:
             return set()
-        elif id(above) not in seen:
-            seen.add(id(above))
-            todo.extend(above.input_tensors)
     return places

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl import data
+from keras_mtl._keras_internals import calls_of, mask_of
 from keras_mtl._replicas import num_replicas
 from keras_mtl._tasks import Task
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
@@ -180,7 +181,9 @@ def check_normalization(network: keras.Model, balancer: Balancer, at: str, every
         for operation in network.operations
         if isinstance(operation, keras.layers.Layer)
         and normalizations(operation)
-        and any(_has_mask(tensor) for n in operation._inbound_nodes for tensor in n.input_tensors)
+        and any(
+            mask_of(tensor) is not None for n in calls_of(operation) for tensor in n.input_tensors
+        )
     ]
     if masked:
         raise ValueError(
@@ -194,10 +197,6 @@ def check_normalization(network: keras.Model, balancer: Balancer, at: str, every
             f"those of {found[0].name!r} need all replicas in each. Use every=1, "
             "at='representation', or LayerNormalization."
         )
-
-
-def _has_mask(tensor: Any) -> bool:
-    return getattr(tensor, "_keras_mask", None) is not None
 
 
 def check_fit_data(

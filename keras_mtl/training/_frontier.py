@@ -7,6 +7,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import (
+    is_functional,
+    mask_of,
+    node_of,
+    operation_of,
+    position_of,
+    run_graph,
+    walk,
+    with_mask,
+)
 from keras_mtl._types import Tensor
 from keras_mtl.training._bundle import Bundle, find_bundles
 from keras_mtl.training._slices import Slice
@@ -29,7 +39,7 @@ class Tower(keras.Function):
                 return operation
             return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": training})
 
-        return self._run_through_graph(inputs, operation_fn=told)
+        return run_graph(self, inputs, told)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,11 +128,7 @@ def split_forward(
 
 def _copy(tensor: Tensor) -> Tensor:
     """The same tensor for one task alone: its gradient is that task's."""
-    copy = tf.identity(tensor)
-    mask = getattr(tensor, "_keras_mask", None)
-    if mask is not None:
-        copy._keras_mask = mask
-    return copy
+    return with_mask(tf.identity(tensor), mask_of(tensor))
 
 
 def named_outputs(network: keras.Model) -> dict[str, Tensor]:
@@ -131,7 +137,7 @@ def named_outputs(network: keras.Model) -> dict[str, Tensor]:
     Raises:
         ValueError: If it is not functional, or its outputs have no names of their own.
     """
-    if not isinstance(network, keras.Model) or not hasattr(network, "_nodes"):
+    if not is_functional(network):
         raise ValueError(
             "network must be a functional keras.Model (made from keras.Input tensors); received "
             f"{type(network).__name__}. A subclassed model does not show which variables its "
@@ -144,7 +150,7 @@ def named_outputs(network: keras.Model) -> dict[str, Tensor]:
             raise ValueError(f"outputs must be one tensor each; {nested} hold several.")
         return dict(outputs)
     flat = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-    names = [output._keras_history.operation.name for output in flat]
+    names = [operation_of(output).name for output in flat]
     if len(set(names)) < len(names):
         raise ValueError(
             f"outputs must have different names; their layers are called {names}. Return a "
@@ -202,7 +208,7 @@ def find_frontier(
     shared = _trainable(trunk_nodes)
     groups = [shared, *own.values()]
     return Frontier(
-        trunk=keras.Model(network._inputs_struct, frontier),
+        trunk=keras.Model(network.input, frontier),
         towers=towers,
         bundles=list({id(bundle.node): bundle for bundle in cuts.values()}.values()),
         exits=exits,
@@ -227,16 +233,11 @@ def _stops_gradient(operation: Any) -> bool:
     return bool(getattr(operation, "stops_gradient", type(operation).__name__ == "StopGradient"))
 
 
-def _node(tensor: Tensor) -> Any:
-    operation, node_index, _ = tensor._keras_history
-    return operation._inbound_nodes[node_index]
-
-
 def _below_last_layer(output: Tensor) -> list[Tensor]:
     """What the last layer with trainable variables on the way to an output reads."""
-    node = _node(output)
+    node = node_of(output)
     while not node.is_input and not _trainable([node]):
-        node = _node(node.input_tensors[0])
+        node = node_of(node.input_tensors[0])
     return list(node.input_tensors)
 
 
@@ -246,23 +247,17 @@ def _users(
     """Every node of the graph, by identity, with the tasks that depend on it; not bundles."""
     users: dict[int, tuple[Any, set[str]]] = {}
     for name, output in outputs.items():
-        todo = [output]
-        while todo:
-            tensor = _above_bundle(todo.pop(), bundles)
-            node = _node(tensor)
-            _, tasks = users.setdefault(id(node), (node, set()))
-            if name not in tasks:
-                tasks.add(name)
-                todo.extend(node.input_tensors)
+        for _, node in walk([output], reroute=lambda tensor: _above_bundle(tensor, bundles)):
+            users.setdefault(id(node), (node, set()))[1].add(name)
     return users
 
 
 def _above_bundle(tensor: Tensor, bundles: dict[int, Bundle]) -> Tensor:
     """What a bundle makes this tensor of; the tensor itself where no bundle has made it."""
-    bundle = bundles.get(id(_node(tensor)))
+    bundle = bundles.get(id(node_of(tensor)))
     if bundle is None:
         return tensor
-    return bundle.begin(bundle.tasks[tensor._keras_history[2]])
+    return bundle.begin(bundle.tasks[position_of(tensor)])
 
 
 def _edge(
@@ -272,17 +267,12 @@ def _edge(
     bundles: dict[int, Bundle],
 ) -> dict[int, Tensor]:
     """The tensors at which one task's tower begins: made by the trunk, or inputs."""
-    edge: dict[int, Tensor] = {}
-    todo, seen = [output], set()
-    while todo:
-        tensor = _above_bundle(todo.pop(), bundles)
-        node = _node(tensor)
-        if node.is_input or users[id(node)][1] != {name}:
-            edge[id(tensor)] = tensor
-        elif id(node) not in seen:
-            seen.add(id(node))
-            todo.extend(node.input_tensors)
-    return edge
+
+    def is_own(node: Any) -> bool:
+        return not node.is_input and users[id(node)][1] == {name}
+
+    steps = walk([output], enter=is_own, reroute=lambda tensor: _above_bundle(tensor, bundles))
+    return {id(tensor): tensor for tensor, node in steps if not is_own(node)}
 
 
 def _trainable(nodes: list[Any]) -> list[keras.Variable]:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._keras_internals import is_built
 from keras_mtl._tasks import ColumnMetric, Task, TaskMetric
 from keras_mtl._types import Tensor
 
@@ -76,7 +77,7 @@ def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[
         metrics = [made.metric for made in many[0].make_metrics() if isinstance(made, TaskMetric)]
         # Those of users may do what cannot be done for many tasks at once; others make variables
         # when they see a batch.
-        if all(_is_of_keras(each) and getattr(each, "_built", True) for each in metrics):
+        if all(_is_of_keras(each) and is_built(each) for each in metrics):
             groups += [MetricGroup(metric, [task.name for task in many]) for metric in metrics]
     return groups
 

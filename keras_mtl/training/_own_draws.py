@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import nested_layers
 from keras_mtl._replicas import num_replicas, replica_index
 
 # Layers that draw for each example. What is drawn once a batch must be the same on all replicas.
@@ -29,7 +30,7 @@ def own_draws(model: keras.Model) -> Iterator[None]:
     Args:
         model: Whose layers draw inside of the context.
     """
-    layers = model._flatten_layers() if num_replicas() > 1 else []
+    layers = nested_layers(model) if num_replicas() > 1 else []
     states = [
         layer.seed_generator.state
         for layer in layers

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import node_of
 from keras_mtl._types import Tensor
 from keras_mtl.training._bundle import Bundle
 
@@ -87,8 +88,8 @@ def find_spread(output: Tensor, name: str) -> Spread | None:
     """
     place = len(output.shape) - 1
     while True:
-        operation, index, _ = output._keras_history
-        node = operation._inbound_nodes[index]
+        node = node_of(output)
+        operation = node.operation
         if node.is_input or len(node.input_tensors) != 1 or len(node.output_tensors) != 1:
             return None
         if getattr(operation, "activation", keras.activations.linear) not in _ENTRY_BY_ENTRY:

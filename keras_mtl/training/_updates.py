@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import is_decayed, nested_layers
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.training._statistics import dense, times, values
@@ -80,7 +81,7 @@ def spare_from_decay(optimizer: Any, variables: Sequence[Any], learned: Sequence
     """Excludes what a balancer learns from weight decay, beside what the user has excluded."""
     for each in inner_optimizers(optimizer):
         if learned and each.weight_decay:
-            spared = [v for v in variables if not each._use_weight_decay(v.value)]
+            spared = [v for v in variables if not is_decayed(each, v.value)]
             each.exclude_from_weight_decay(var_list=[*spared, *learned])
 
 
@@ -93,6 +94,6 @@ def synchronize_statistics(network: keras.Model) -> None:
 
 def normalizations(layer: keras.layers.Layer) -> list[Any]:
     """The layers of batch normalization inside a layer that use the statistics of a batch."""
-    inside = layer._flatten_layers()
+    inside = nested_layers(layer)
     kind = keras.layers.BatchNormalization
     return [each for each in inside if isinstance(each, kind) and each.trainable]

@@ -27,7 +27,6 @@ from keras_mtl.architectures._building._experts import (
     mix,
 )
 from keras_mtl.architectures._building._frozen_bodies import as_graph, read_body
-from keras_mtl.architectures._building._graph import new_nodes, replay
 from keras_mtl.architectures._building._image_maps import (
     check_maps,
     convolution,
@@ -84,14 +83,12 @@ __all__ = [
     "join",
     "make_experts",
     "mix",
-    "new_nodes",
     "new_stage",
     "read_body",
     "read_initial",
     "read_inputs",
     "read_stages",
     "repeated_stage",
-    "replay",
     "resize_like",
     "stage_of_each",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import is_functional
 from keras_mtl._tasks import Task
 from keras_mtl.architectures._building._inputs import read_inputs
 from keras_mtl.architectures._building._parts import Part
@@ -25,7 +26,7 @@ def read_body(
     Raises:
         ValueError: If the body returns anything but one tensor.
     """
-    by_name = isinstance(inputs, dict) and isinstance(getattr(body, "_inputs_struct", None), dict)
+    by_name = isinstance(inputs, dict) and is_functional(body) and isinstance(body.input, dict)
     inputs, features = read_inputs(inputs, tasks, join=not by_name)
     layer = live_stage(body, features, "shared_body", activation)
     output = _output_of(layer, features)
@@ -51,7 +52,7 @@ def as_graph(layer: keras.layers.Layer, features: Any) -> keras.Model:
     Raises:
         ValueError: If the body is a model that does not show its layers.
     """
-    if hasattr(layer, "_inputs_struct"):
+    if is_functional(layer):
         return layer
     if isinstance(layer, keras.Model) and not isinstance(layer, keras.Sequential):
         raise ValueError(

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import is_symbolic, nodes_above
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._building._graph import roots_of
 
 
 def read_inputs(inputs: Any, tasks: Iterable[Task], *, join: bool = True) -> tuple[Any, Any]:
@@ -28,14 +28,14 @@ def read_inputs(inputs: Any, tasks: Iterable[Task], *, join: bool = True) -> tup
     """
     columns = inputs if isinstance(inputs, dict) else {"inputs": inputs}
     for tensor in columns.values():
-        if not isinstance(tensor, keras.KerasTensor) or not hasattr(tensor, "_keras_history"):
+        if not is_symbolic(tensor):
             raise TypeError(
                 "inputs must be a keras.Input, a dict of them, or the output of a preprocessing "
                 f"model (model.output); received {tensor!r}."
             )
     if not columns:
         raise ValueError("inputs is an empty dict: the network would have no input.")
-    roots = {tensor.name: tensor for tensor in roots_of(columns.values())}
+    roots = _roots_of(columns.values())
     for name in roots.keys() & {task.name for task in tasks}:
         raise ValueError(f"task {name!r}: an input has this name too; rename one of the two.")
     if not isinstance(inputs, dict):
@@ -47,6 +47,13 @@ def read_inputs(inputs: Any, tasks: Iterable[Task], *, join: bool = True) -> tup
                 f"write keras.Input(..., name={key!r})."
             )
     return roots, (_concatenate(inputs) if join else dict(inputs))
+
+
+def _roots_of(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Returns the inputs, made by `keras.Input`, from which tensors are computed, by name."""
+    nodes = [node for node in nodes_above(tensors) if node.is_input]
+    roots = [node.output_tensors[0] for node in reversed(nodes)]
+    return {tensor.name: tensor for tensor in roots}
 
 
 def _flat(features: Tensor, name: str = "shared_features") -> Tensor:

@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_mtl._keras_internals import nodes_above
 from keras_mtl._tasks import Head, Task
 from keras_mtl._types import Recipe, Tensor
-from keras_mtl.architectures._building._graph import new_nodes
 from keras_mtl.architectures._building._towers import side_by_side
 
 Part: TypeAlias = Sequence[int] | Recipe
@@ -88,11 +88,11 @@ def check_own_weights(outputs: Mapping[str, Tensor], features: Iterable[Tensor] 
         ValueError: If a variable was used anew in two of the calls.
     """
     visited: set[int] = set()  # without features, what lies above is visited with the first
-    for _ in new_nodes(features, visited):
+    for _ in nodes_above(features, visited):
         pass
     owners: dict[int, str] = {}
     for name, output in outputs.items():
-        for node in new_nodes([output], visited):
+        for node in nodes_above([output], visited):
             for variable in getattr(node.operation, "trainable_variables", ()):
                 owner = owners.setdefault(id(variable), name)
                 if owner != name:

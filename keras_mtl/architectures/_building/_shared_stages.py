@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_mtl._keras_internals import replay
 from keras_mtl._types import Tensor
-from keras_mtl.architectures._building._graph import replay
 from keras_mtl.architectures._building._parts import apply_part, check_features
 from keras_mtl.architectures._building._stages import Stage
 

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_mtl._keras_internals import is_functional
 from keras_mtl._tasks import Task
 from keras_mtl._types import Recipe, Tensor
 from keras_mtl.architectures._building._parts import apply_part, check_features, check_own_weights
@@ -92,7 +93,7 @@ def _copy(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
     if isinstance(layer, keras.Sequential):
         layers = [_copy(each, f"{name}_{each.name}") for each in layer.layers]
         return keras.Sequential(layers, name=name)
-    if isinstance(layer, keras.Model) and hasattr(layer, "_nodes"):
+    if is_functional(layer):
         copy = keras.models.clone_model(layer, clone_function=renamed)
         return keras.Model(copy.input, copy.output, name=name)
     return type(layer).from_config({**layer.get_config(), "name": name})

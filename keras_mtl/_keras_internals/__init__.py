@@ -1,0 +1,64 @@
+"""The one room that knows what Keras keeps to itself.
+
+The rest of the package speaks Keras's public interface. What that does not offer (the graph of a
+functional model, masks and logits that ride on tensors, the layers inside of a layer, the hooks
+of the trainer) is used here and nowhere else, so that a new version of Keras changes one room. A
+test searches the other rooms for these names. Tried on Keras 3.15.0 and 3.15.1.
+
+    _graph    nodes of the functional graph: walked, copied, run again
+    _tensors  masks and logits that Keras hangs on tensors
+    _layers   the layers inside of a layer, metrics and their direction
+    _trainer  hooks of `keras.Model.fit`, and of optimizers
+"""
+
+from keras_mtl._keras_internals._graph import (
+    calls_of,
+    copy_inputs,
+    has_readers,
+    is_functional,
+    is_symbolic,
+    node_of,
+    nodes_above,
+    operation_of,
+    operations_after,
+    position_of,
+    replay,
+    run_graph,
+    walk,
+)
+from keras_mtl._keras_internals._layers import direction_of, is_built, nested_layers, set_direction
+from keras_mtl._keras_internals._tensors import logits_of, mask_of, with_logits, with_mask
+from keras_mtl._keras_internals._trainer import (
+    PreparedModel,
+    compiled_metrics,
+    is_decayed,
+    loss_tracker,
+)
+
+__all__ = [
+    "PreparedModel",
+    "calls_of",
+    "compiled_metrics",
+    "copy_inputs",
+    "direction_of",
+    "has_readers",
+    "is_built",
+    "is_decayed",
+    "is_functional",
+    "is_symbolic",
+    "logits_of",
+    "loss_tracker",
+    "mask_of",
+    "nested_layers",
+    "node_of",
+    "nodes_above",
+    "operation_of",
+    "operations_after",
+    "position_of",
+    "replay",
+    "run_graph",
+    "set_direction",
+    "walk",
+    "with_logits",
+    "with_mask",
+]

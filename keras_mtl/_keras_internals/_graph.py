@@ -1,0 +1,169 @@
+"""The functional graph of Keras: operations are called at nodes, which make tensors.
+
+Keras shows `model.layers` and `model.operations`, but not which call of a layer made a tensor.
+That is what tells shared variables from those of one task (`docs/design.md`, D3).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeGuard
+
+import keras
+
+from keras_mtl._keras_internals._tensors import mask_of
+from keras_mtl._types import Tensor
+
+
+def is_symbolic(tensor: Any) -> bool:
+    """Returns whether a value is a tensor of a functional graph.
+
+    A `keras.KerasTensor` that was made by hand stands in no graph and has no history.
+    """
+    return isinstance(tensor, keras.KerasTensor) and hasattr(tensor, "_keras_history")
+
+
+def is_functional(model: Any) -> TypeGuard[keras.Model]:
+    """Returns whether a model is a functional one, which shows its graph.
+
+    Keras exports no class to test against; `keras.Sequential` and subclassed models have no
+    nodes of their own.
+    """
+    return isinstance(model, keras.Model) and hasattr(model, "_nodes")
+
+
+def operation_of(tensor: Tensor) -> Any:
+    """Returns the operation (most often a layer) that made a tensor."""
+    return tensor._keras_history.operation
+
+
+def node_of(tensor: Tensor) -> Any:
+    """Returns the call that made a tensor.
+
+    Its `operation`, `input_tensors`, `output_tensors`, `arguments` and `is_input` are public.
+    """
+    operation, node_index, _ = tensor._keras_history
+    return operation._inbound_nodes[node_index]
+
+
+def position_of(tensor: Tensor) -> int:
+    """Returns the place of a tensor among the outputs of the call that made it."""
+    position: int = tensor._keras_history.tensor_index
+    return position
+
+
+def calls_of(operation: Any) -> list[Any]:
+    """Returns the nodes at which an operation was called."""
+    return list(operation._inbound_nodes)
+
+
+def walk(
+    tensors: Iterable[Tensor],
+    visited: set[int] | None = None,
+    *,
+    enter: Callable[[Any], bool] = lambda node: True,
+    reroute: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+) -> Iterator[tuple[Tensor, Any]]:
+    """Walks the graph from some tensors upwards, against the flow of data.
+
+    `keras.utils.get_source_inputs` visits a node once per path to it, which is 2^n times below n
+    residual blocks; here each node is entered once.
+
+    Args:
+        tensors: Where to begin.
+        visited: Identities of nodes that were entered before; new ones are added to it.
+        enter: Whether to go on above a node. A node that is not entered is yielded once for each
+            tensor of it that is met.
+        reroute: Replaces a tensor before its node is looked up.
+
+    Yields:
+        Pairs of a tensor and the node that made it.
+    """
+    visited = set() if visited is None else visited
+    pending = list(tensors)
+    while pending:
+        tensor = reroute(pending.pop())
+        node = node_of(tensor)
+        if id(node) in visited:
+            continue
+        if enter(node):
+            visited.add(id(node))
+            pending.extend(node.input_tensors)
+        yield tensor, node
+
+
+def nodes_above(tensors: Iterable[Tensor], visited: set[int] | None = None) -> Iterator[Any]:
+    """Yields the nodes above some tensors, each once; only those that were not visited before."""
+    for _, node in walk(tensors, visited):
+        yield node
+
+
+def operations_after(
+    operation: Any, *, enter: Callable[[Any], bool] = lambda operation: True
+) -> Iterator[Any]:
+    """Walks the graph from an operation downwards, with the flow of data.
+
+    Keras keeps the calls that read a layer's outputs, but exports no way to them.
+
+    Args:
+        operation: Where to begin; it is not yielded itself.
+        enter: Whether to go on below an operation.
+
+    Yields:
+        Operations, each once.
+    """
+    visited = {id(operation)}
+    pending = [operation]
+    while pending:
+        for node in pending.pop()._outbound_nodes:
+            if id(node.operation) in visited:
+                continue
+            visited.add(id(node.operation))
+            yield node.operation
+            if enter(node.operation):
+                pending.append(node.operation)
+
+
+def has_readers(layer: Any) -> bool:
+    """Returns whether a call in a graph reads the layer's outputs: not while it is first called."""
+    return bool(layer._outbound_nodes)
+
+
+def run_graph(
+    function: Any, inputs: Any, call: Callable[[Any], Callable[..., Any]] | None = None
+) -> Any:
+    """Runs the operations of a functional model (or `keras.Function`) on other inputs.
+
+    A call of the model would run them all as they are; no public method lets another function
+    stand in for some of them.
+
+    Args:
+        function: The model.
+        inputs: What stands in the place of its inputs.
+        call: Maps an operation to the function that is called in its place.
+    """
+    if call is None:
+        return function._run_through_graph(inputs)
+    return function._run_through_graph(inputs, operation_fn=call)
+
+
+def replay(features: Tensor, output: Tensor, other_features: Tensor) -> Tensor:
+    """Calls the layers that lead from `features` to `output` once more, on other features."""
+    pairs = [(features, other_features)]
+    mask = mask_of(features)
+    if mask is not None:  # in the graph a mask is an input of the layers that read it
+        pairs.append((mask, mask_of(other_features)))
+    inputs, replaced = zip(*pairs, strict=True)
+    return run_graph(keras.Function(list(inputs), output), list(replaced))
+
+
+def copy_inputs(network: keras.Model) -> Any:
+    """Returns new `keras.Input`s like those of a functional model, in its structure.
+
+    A KerasTensor's own name is not the name of its input layer once it has been copied, so the
+    layer is asked.
+    """
+    return keras.tree.map_structure(
+        lambda tensor: keras.Input(
+            batch_shape=tensor.shape, dtype=tensor.dtype, name=operation_of(tensor).name
+        ),
+        network.input,
+    )

@@ -1,0 +1,37 @@
+"""What Keras hangs on tensors: masks of sequences, and the logits behind probabilities.
+
+Both ride along as attributes of the tensor (`docs/keras_notes.md`, pains 20 and 21). Any
+operation that is not told of them loses them, and losses and metrics then read other numbers.
+"""
+
+from typing import Any
+
+from keras_mtl._types import Tensor
+
+
+def mask_of(tensor: Any) -> Tensor | None:
+    """Returns the mask of a tensor, bool `(batch, time)`; `None` where it has none."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def with_mask(tensor: Tensor, mask: Tensor | None) -> Tensor:
+    """Returns the tensor itself, with a mask from now on; as it is where there is none."""
+    if mask is not None:
+        tensor._keras_mask = mask
+    return tensor
+
+
+def logits_of(prediction: Any) -> Tensor | None:
+    """Returns the logits that sigmoid or softmax made a prediction of, if Keras knows them.
+
+    Keras's cross-entropies read them in the place of probabilities, which lose all digits where
+    the prediction is near 0 or 1.
+    """
+    return getattr(prediction, "_keras_logits", None)
+
+
+def with_logits(prediction: Tensor, logits: Tensor | None) -> Tensor:
+    """Returns the prediction itself, with logits from now on; as it is where there are none."""
+    if logits is not None:
+        prediction._keras_logits = logits
+    return prediction

@@ -1,0 +1,41 @@
+"""Hooks of Keras's trainer and optimizers."""
+
+from typing import Any
+
+import keras
+
+from keras_mtl._types import Tensor
+
+
+class PreparedModel(keras.Model):
+    """A model whose variables are all made by `compile`.
+
+    Keras makes the variables of the optimizer and of metrics in a symbolic step before the first
+    one. That step knows neither pairs of batches nor added inputs, fails over several workers
+    ("Attempt to convert a value (PerReplica...)": `docs/keras_notes.md`, F9; keras#20585), and a
+    step that makes variables is traced twice.
+    """
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds nothing: `compile` has made all variables."""
+
+
+def compiled_metrics(model: keras.Model) -> Any:
+    """Returns the container of the metrics that `compile` was given; `None` without any."""
+    return model._compile_metrics
+
+
+def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
+    """Returns the metric that is logged as `loss`.
+
+    A `train_step` of one's own that does not update it logs 0 (keras#14705).
+    """
+    return model._loss_tracker
+
+
+def is_decayed(optimizer: Any, variable: Tensor) -> bool:
+    """Returns whether an optimizer applies weight decay to a variable.
+
+    `exclude_from_weight_decay` replaces earlier exclusions, and nothing public lists them.
+    """
+    return bool(optimizer._use_weight_decay(variable))
