@@ -1,4 +1,4 @@
-"""The one room that knows Keras's internals: that it is the only one, and what it says of graphs."""
+"""Keras's internals: used in one room alone, and what that room says of graphs."""
 
 import os
 import pathlib
@@ -61,7 +61,7 @@ def test_a_node_is_walked_once_however_many_paths_lead_to_it():
 
 
 def test_a_second_walk_yields_only_what_the_first_has_not_visited():
-    inputs, output = residual_network(blocks=2)
+    _, output = residual_network(blocks=2)
     longer = keras.layers.Dense(1, name="dense")(output)
     visited = set()
     assert len(list(nodes_above([output], visited))) == 3
