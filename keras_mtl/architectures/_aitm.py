@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -28,29 +28,45 @@ def aitm(
     shared: Part | keras.layers.Layer = (),
     tower: Part = (128, 64, 32),
     calibrator: float = 0.6,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "aitm",
 ) -> keras.Model:
     """Hands features from each step of a chain to the next, which weighs how much to take.
 
-    With the towers' features `q_t(x)` and the transfer layers `g_t`, and with the attention
-    `AIT` of `layers.InformationTransfer`, whose maps all steps share:
+    For step t of the chain
 
-        z_1 = q_1    z_t = AIT(p_t, q_t) with p_t = g_t(z_{t-1})    y_t = h_t(z_t)
+        z_1 = q_1
+        p_t = g_t(z_{t-1})
+        z_t = AIT(p_t, q_t)
+        y_t = h_t(z_t)
 
-    The loss gets `calibrator * sum_t mean(max(y_t - y_{t-1}, 0))`: a later step is at most as
-    probable as the one before. Choose it for long chains (impression, click, application,
-    approval, activation) whose last steps have few positive labels. It does not say the
-    probability of a step given the one before; `esmm` does.
+    where `q_t` are the features at the end of the step's tower, `g_t` is a dense layer that
+    hands over the features of the step before, `AIT` is the attention of
+    `layers.InformationTransfer`, whose maps all steps share, and `h_t` is the head. The loss
+    gets the penalty
+
+        calibrator * sum_t mean(max(y_t - y_{t-1}, 0))
+
+    since a later step is at most as probable as the one before.
+
+    Choose it for long chains (impression, click, application, approval, activation) whose last
+    steps have few positive labels. It does not give the probability of a step given the one
+    before; `esmm` does.
+
+    Guide:
+        Shares: features, handed along a chain of steps by attention
+        Choose it when: the steps of a funnel follow each other
+        Not when: a later step does not imply the earlier ones
+        Source: Xi et al. 2021, arXiv:2105.08489
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes. Embeddings in front of it are shared.
         tasks: The steps of the chain in their order, at least one. Each is binary, and its
-            label is 1 only where those before are.
+            label is 1 only where the labels of all steps before are 1.
         shared: Units of a body under all towers, a recipe `features -> features`, or a Keras
-            model or layer. Defaults to `()`: only what stands before `inputs` is shared.
+            model or layer. Defaults to `()`: only the layers before `inputs` are shared.
         tower: Units of each task's tower, or a recipe `features -> features` that makes new
             layers at each call; all end in the same size. Defaults to `(128, 64, 32)`.
         calibrator: Strength of the penalty; the mean excess of each step is in the logs of
@@ -65,7 +81,7 @@ def aitm(
     Raises:
         ValueError: If tasks share a name or, with a calibrator, are not binary; if inputs cannot
             be joined, towers end in different sizes, or the strength is negative.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -96,27 +112,29 @@ def aitm(
 
     if calibrator:
         logits = event_logits((), transferred, activation)
-        outputs = end_in_probabilities(_calibrated(logits, calibrator), tasks)
+        outputs = end_in_probabilities(_calibrate(logits, calibrator), tasks)
     else:
         outputs = end_towers((), transferred, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
 
 
-def _transfer(towers: Mapping[str, Tensor], activation: Any) -> dict[str, Tensor]:
-    """Features with what each step takes from the one before."""
+def _transfer(towers: Mapping[str, Tensor], activation: Activation) -> dict[str, Tensor]:
+    """Computes `z_t` of each step from the features of its tower and from the step before."""
     attention = InformationTransfer(name="shared_transfer")
     transferred: dict[str, Tensor] = {}
-    handed = None
-    for task, own in towers.items():
-        if handed is not None:
-            size = own.shape[-1]
-            handed = keras.layers.Dense(size, activation=activation, name=f"{task}_handed")(handed)
-            own = attention([own, handed])
-        transferred[task] = handed = own
+    previous = None  # z_{t-1}
+    for task, features in towers.items():
+        if previous is not None:
+            hand_over = keras.layers.Dense(
+                features.shape[-1], activation=activation, name=f"{task}_handed"
+            )
+            features = attention([features, hand_over(previous)])
+        transferred[task] = previous = features
     return transferred
 
 
-def _calibrated(logits: Mapping[str, Tensor], strength: float) -> dict[str, Tensor]:
+def _calibrate(logits: Mapping[str, Tensor], strength: float) -> dict[str, Tensor]:
+    """Adds to each logit but the first the penalty for exceeding the one before."""
     calibrated = dict(logits)
     for earlier, later in pairwise(logits):
         layer = ExpectationCalibrator(strength, dtype="float32", name=f"{later}_calibrator")

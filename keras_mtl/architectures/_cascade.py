@@ -1,4 +1,4 @@
-"""Tasks that read what the tasks before them have found."""
+"""Tasks that read the outputs of the tasks before them (Dai et al., 2016)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -28,30 +28,43 @@ def cascade(
     tower: Part = (32,),
     feed: str = "prediction",
     stop_gradient: bool = False,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "cascade",
 ) -> keras.Model:
-    """Feeds what each task has found to the tasks after it, beside the shared features.
+    """Feeds the output of each task to the tasks after it, beside the shared features.
 
-    `y_k = h_k([f(x), u_1, ..., u_{k-1}])`, where `u_j` is the prediction `y_j` or the hidden
-    features below it. Choose it where tasks build on each other (the kind of a word before its
-    role) and the order is known; `hard_sharing` costs less where it is not. A prediction says
-    just what was asked; hidden features say more, and bend to the later tasks unless gradients
-    are stopped. A row is not fed to each position of a sequence.
+    The prediction of task k is
+
+        y_k = h_k([f(x), u_1, ..., u_{k-1}])
+
+    where `f` is the shared body, `h_k` is the tower with its head, and `u_j` is the prediction
+    `y_j` of an earlier task or the hidden features below it.
+
+    Choose it where tasks build on each other (the kind of a word before its role) and the order
+    is known; `hard_sharing` costs less where it is not. A prediction contains only the labeled
+    quantity; hidden features contain more, and the later tasks change them unless gradients are
+    stopped. An output without positions, `(batch, units)`, is not repeated over the positions of
+    a sequence.
+
+    Guide:
+        Shares: one body; the output of each task feeds the later tasks
+        Choose it when: one task is evidence for another
+        Not when: errors of an early task would spread to the later ones
+        Source: Dai et al. 2016, arXiv:1512.04412
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
-            the network then takes. A body that is no units may read other types as well.
+            the network then takes. A body that is not given as units may read other types.
         tasks: The tasks in the order of the cascade, at least one.
         shared: Units of the shared body, a recipe `features -> features`, or a Keras model or
             layer. Defaults to `(128, 64)`.
         tower: Units of each task's tower, or a recipe `features -> features` that makes new
             layers at each call. Defaults to `(32,)`.
-        feed: What later tasks read: `"prediction"` (a probability, not a logit) or
+        feed: The output that later tasks read: `"prediction"` (a probability, not a logit) or
             `"hidden"`, the end of the tower. Defaults to `"prediction"`.
-        stop_gradient: Whether later tasks leave no trace in what they read of earlier ones.
-            Defaults to `False`.
+        stop_gradient: Whether gradients stop at the fed outputs, so that the losses of later tasks
+            do not train the outputs of earlier ones. Defaults to `False`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 
@@ -59,9 +72,9 @@ def cascade(
         A functional `keras.Model` from the inputs to a dict of predictions by task name.
 
     Raises:
-        ValueError: If tasks share a name, inputs cannot be joined, `feed` is unknown, or what is
-            fed does not fit the features.
-        TypeError: If an argument is of another kind.
+        ValueError: If tasks share a name, inputs cannot be joined, `feed` is unknown, or the
+            output that is fed cannot be joined to the features.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -72,10 +85,10 @@ def cascade(
 
     Reference:
         Dai et al., Instance-aware Semantic Segmentation via Multi-task Network Cascades, CVPR
-        2016, arXiv:1512.04412 (features shared, each stage reads the ones before, trained end
-        to end); Read et al., Classifier Chains: A Review and Perspectives, JAIR 70, 2021
-        (predictions of earlier labels as features, gradients stopped). Hidden features are this
-        package's.
+        2016, arXiv:1512.04412 (features are shared, each stage reads the stages before, and all
+        are trained end to end); Read et al., Classifier Chains: A Review and Perspectives, JAIR
+        70, 2021 (predictions of earlier labels are features, and gradients are stopped). Feeding
+        hidden features is this package's addition.
     """
     tasks = check_tasks(tasks)
     if feed not in _FEEDS:
@@ -85,13 +98,15 @@ def cascade(
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
     outputs: dict[str, Tensor] = {}
-    found: list[Tensor] = []
+    earlier_outputs: list[Tensor] = []  # u_1, ..., u_{k-1}
     for task in tasks:
-        reads = join([features, *found], f"{task.name}_reads")
+        reads = join([features, *earlier_outputs], f"{task.name}_reads")
         top = apply_part(tower, reads, f"{task.name}_tower", activation)
         outputs |= end_towers((), {task.name: top}, [task], activation)
         fed = top if feed == "hidden" else outputs[task.name]
-        found.append(StopGradient(name=f"{task.name}_fed")(fed) if stop_gradient else fed)
+        if stop_gradient:
+            fed = StopGradient(name=f"{task.name}_fed")(fed)
+        earlier_outputs.append(fed)
     check_own_weights(outputs, [features])
 
     return keras.Model(inputs, outputs, name=name)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     beside,
@@ -26,24 +27,38 @@ def cgc(
     num_task_experts: int = 2,
     expert: Part = (128,),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "cgc",
 ) -> keras.Model:
     """Gives each task experts of its own beside shared ones, and a gate over both.
 
-    `g_k(x) = w_k(x) S_k(x)` with `w_k(x) = softmax(W_k x)` over task k's own experts and then
-    the shared ones, and `y_k = h_k(g_k(x))`. Choose it where `mmoe` helps some tasks and hurts
-    others: what belongs to one task alone has a place of its own here. With many tasks the
-    experts add up; and where tasks agree `hard_sharing` is enough. The weights that a gate
-    gives are the output of the layer `<task>_gate`: own experts first.
+    For task k
+
+        w_k(x) = softmax(W_k x)
+        g_k(x) = w_k(x) S_k(x)
+        y_k = h_k(g_k(x))
+
+    where the rows of `S_k(x)` are the outputs of task k's own experts and then of the shared
+    ones, `w_k` is the gate with the kernel `W_k`, and `h_k` is the tower with its head.
+
+    Choose it where `mmoe` helps some tasks and hurts others: here knowledge that belongs to one
+    task alone has a place of its own. With many tasks the experts add up, and where tasks agree
+    `hard_sharing` is enough. The weights that a gate gives are the output of the layer
+    `<task>_gate`, with the task's own experts first.
+
+    Guide:
+        Shares: experts of all tasks, beside experts of each task alone
+        Choose it when: tasks conflict, and a part of each task is specific to it
+        Not when: there are many tasks, since each adds experts
+        Source: Tang et al. 2020, doi:10.1145/3383313.3412236
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        num_shared_experts: How many experts all tasks use. Defaults to `2`.
-        num_task_experts: How many experts each task has for itself. Defaults to `2`.
+        num_shared_experts: Number of experts that all tasks use. Defaults to `2`.
+        num_task_experts: Number of experts that each task has for itself. Defaults to `2`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
@@ -56,7 +71,7 @@ def cgc(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, there is no expert of a
             kind, `expert` is empty, or a tower ends in a shape that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -74,9 +89,10 @@ def cgc(
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
 
-    shared = check_count(num_shared_experts, "num_shared_experts")
-    own = check_count(num_task_experts, "num_task_experts")
-    groups = {"shared": (features, shared)} | {task.name: (features, own) for task in tasks}
+    check_count(num_shared_experts, "num_shared_experts")
+    check_count(num_task_experts, "num_task_experts")
+    groups = {"shared": (features, num_shared_experts)}
+    groups |= {task.name: (features, num_task_experts) for task in tasks}
     experts = make_experts(groups, expert, activation)
 
     gated = gate_features(features, experts["shared"])

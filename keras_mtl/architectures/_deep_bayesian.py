@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -25,32 +25,50 @@ def deep_bayesian(
     tower: Part = (64,),
     relation: Part = (32,),
     parents: Mapping[str, Sequence[str]] | None = None,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "deep_bayesian",
 ) -> keras.Model:
     """Lets targets depend on each other along a Bayesian network, in hidden features.
 
-    `P(y_1, ..., y_K | x) = prod_k P(y_k | x, parents of y_k)`: with the towers `q_k(f(x))`,
+    This is deep Bayesian multi-target learning (Wang et al. 2019), which its paper abbreviates
+    DBMTL; it is not the balancer `balancers.DBMTL` (dual balancing). The targets have the joint
+    probability
 
-        u_k = r_k([q_k, u_j for each parent j])    y_k = h_k(u_k).
+        P(y_1, ..., y_K | x) = prod_k P(y_k | x, parents of y_k)
+
+    and for target k the network computes
+
+        u_k = r_k([q_k(f(x)), u_j for each parent j])
+        y_k = h_k(u_k)
+
+    where `f` is the shared body, `q_k` the tower, `r_k` the part given as `relation`, and `h_k`
+    the head.
 
     Choose it where it is known which target leads to which (a click to a stay, a stay to a
-    comment), more than one way. For a plain chain of events `aitm` weighs what it takes; where
-    nothing is known of the targets, `mmoe` asks for nothing.
+    comment), and they form more than one path. For a plain chain of events use `aitm`, which
+    weighs how much a step takes from the one before; where nothing is known of the targets use
+    `mmoe`, which needs no such knowledge.
+
+    Guide:
+        Shares: one body, and hidden features of the targets that a target depends on
+        Choose it when: targets depend on one another in a known order
+        Not when: no order of the targets is known
+        Source: Wang et al. 2019, arXiv:1902.09154
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
-            the network then takes. A body that is no units may read other types as well.
+            the network then takes. A body that is not given as units may read other types.
         tasks: The tasks, parents before their children, at least one.
         shared: Units of the shared body, a recipe `features -> features`, or a Keras model or
             layer. Defaults to `(128, 64)`.
         tower: Units of each task's tower, or a recipe `features -> features` that makes new
             layers at each call. Defaults to `(64,)`.
-        relation: Units of what each task makes of its tower and its parents, or a recipe as
-            above. Defaults to `(32,)`.
-        parents: For each task, the names of those it depends on; a task that is missing there
-            has none. Defaults to all tasks before it, as the chain rule has it.
+        relation: Units of the part that reads the tower of a task and the relations of its
+            parents, joined, or a recipe as above. Defaults to `(32,)`.
+        parents: For each task, the names of the tasks that it depends on; a task that is missing
+            there has none. Defaults to all tasks before it, as in the chain rule of
+            probability.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 
@@ -60,7 +78,7 @@ def deep_bayesian(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, or `parents` names a task
             that is unknown or comes later.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -77,7 +95,7 @@ def deep_bayesian(
         arXiv:1902.09154. A body of experts, as in EasyRec, can be put into `shared`.
     """
     tasks = check_tasks(tasks)
-    links = _read_parents(parents, [task.name for task in tasks])
+    parents_of = _read_parents(parents, [task.name for task in tasks])
     inputs, features = read_inputs(inputs, tasks)
 
     features = apply_part(shared, features, "shared_body", activation, shared=True)
@@ -86,9 +104,10 @@ def deep_bayesian(
         task.name: apply_part(tower, features, f"{task.name}_tower", activation) for task in tasks
     }
 
-    relations: dict[str, Tensor] = {}
+    relations: dict[str, Tensor] = {}  # u_k; those of parents are there first
     for task in towers:
-        reads = join([towers[task], *(relations[each] for each in links[task])], f"{task}_reads")
+        parent_relations = [relations[parent] for parent in parents_of[task]]
+        reads = join([towers[task], *parent_relations], f"{task}_reads")
         relations[task] = apply_part(relation, reads, f"{task}_relation", activation)
     check_own_weights(relations, [features])
 
@@ -99,7 +118,12 @@ def deep_bayesian(
 def _read_parents(
     parents: Mapping[str, Sequence[str]] | None, names: Sequence[str]
 ) -> dict[str, list[str]]:
-    """The parents of each task, all of them before it."""
+    """Returns the parents of each task.
+
+    Raises:
+        TypeError: If `parents` is not a dict.
+        ValueError: If a name is unknown, or a parent does not come before its child.
+    """
     if parents is None:
         return {name: list(names[:i]) for i, name in enumerate(names)}
     if not isinstance(parents, Mapping):
@@ -110,12 +134,12 @@ def _read_parents(
     unknown = sorted(set(parents) - set(names))
     if unknown:
         raise ValueError(f"parents: {unknown} are no tasks; there are {[*names]}.")
-    links = {name: [*parents.get(name, ())] for name in names}
-    for i, (name, each) in enumerate(links.items()):
-        if isinstance(parents.get(name), str) or not set(each) <= set(names[:i]):
+    parents_of = {name: [*parents.get(name, ())] for name in names}
+    for i, (name, task_parents) in enumerate(parents_of.items()):
+        if isinstance(parents.get(name), str) or not set(task_parents) <= set(names[:i]):
             raise ValueError(
                 f"task {name!r}: its parents must be a list of tasks that come before it, of "
                 f"{[*names[:i]]}; received {parents[name]!r}. Order the tasks so that parents "
                 "come first."
             )
-    return links
+    return parents_of

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     check_count,
@@ -27,25 +28,38 @@ def dselect_k(
     entropy: float = 1e-6,
     expert: Part = (128,),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "dselect_k",
 ) -> keras.Model:
-    """Shares experts between tasks; a task's gate ends with at most `num_selected` of them.
+    """Shares experts between tasks; each task's gate ends with at most `num_selected` of them.
 
-    `f_k(x) = sum_i q_k(x)_i f_i(x)`, `q_k` the gate of `keras_mtl.layers.DSelectKGate`. Choose
-    it in place of `mmoe` to see which task needs which expert, or to prune the experts that a
-    task does not use; with `per_example=False` the choice is one for all examples. A selector
-    needs some training before it decides, and hastens with a larger `entropy`. The weights that
-    a gate gives are the output of the layer `<task>_gate`.
+    The tower of task k reads
+
+        f_k(x) = sum_i q_k(x)_i f_i(x)
+
+    where `f_i(x)` are the outputs of the experts, and `q_k(x)_i` their weights by the gate
+    `layers.DSelectKGate` of task k.
+
+    Choose it instead of `mmoe` to see which task needs which expert, or to prune the experts
+    that a task does not use; with `per_example=False` the choice is the same for all examples.
+    A selector needs some training before it decides, and decides sooner with a larger
+    `entropy`. The weights that a gate gives are the output of the layer `<task>_gate`.
+
+    Guide:
+        Shares: experts, of which each task selects at most `num_selected`
+        Choose it when: inference should use few experts
+        Not when: there are few experts
+        Source: Hazimeh et al. 2021, arXiv:2106.03760
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        num_experts: How many experts, at least 2; any number, a power of two or not. Defaults
-            to `8`.
-        num_selected: The `k` of the name: at most so many experts a task. Defaults to `2`.
+        num_experts: Number of experts, at least 2; it need not be a power of two. Defaults to
+            `8`.
+        num_selected: The `k` in the name: the largest number of experts that a task selects.
+            Defaults to `2`.
         per_example: Whether the choice depends on the example. Defaults to `True`.
         entropy: Weight of the entropy penalty. Defaults to `1e-6`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
@@ -60,7 +74,7 @@ def dselect_k(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, a number is out of its
             range, `expert` is empty, or a tower ends in a shape that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -71,8 +85,8 @@ def dselect_k(
 
     Reference:
         Hazimeh et al., DSelect-k: Differentiable Selection in the Mixture of Experts with
-        Applications to Multi-Task Learning, NeurIPS 2021, arXiv:2106.03760. How penalties are
-        averaged is said in `DSelectKGate`. Features with more axes are gated as in `mmoe`.
+        Applications to Multi-Task Learning, NeurIPS 2021, arXiv:2106.03760. `DSelectKGate` says
+        how penalties are averaged. Features with more axes are gated as in `mmoe`.
     """
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
@@ -89,7 +103,7 @@ def dselect_k(
             num_selected,
             per_example,
             entropy=entropy,
-            dtype="float32",  # products of small chances vanish in half precision
+            dtype="float32",  # products of small probabilities vanish in half precision
             name=f"{task.name}_gate",
         )(gated)
         mixtures[task.name] = Mixture(name=f"{task.name}_mixture")([gate, experts])

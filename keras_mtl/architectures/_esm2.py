@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -23,28 +24,49 @@ def esm2(
     *,
     shared: Part | keras.layers.Layer = (),
     tower: Part = (128, 64),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "esm2",
 ) -> keras.Model:
     """Learns purchases through an action between click and purchase, such as filling a cart.
 
-    Of the four probabilities `y1 = P(click)`, `y2 = P(action | click)`,
-    `y3 = P(purchase | action)` and `y4 = P(purchase | click, no action)`, a tower each, come
+    Four towers give the probabilities
 
-        pCTR = y1    pCTAVR = y1 y2    pCVR = y2 y3 + (1 - y2) y4    pCTCVR = y1 pCVR.
+        y1 = P(click)
+        y2 = P(action | click)
+        y3 = P(purchase | action)
+        y4 = P(purchase | click, no action)
 
-    Choose it over `esmm` where purchases are rare, and an action that foretells them is recorded
-    and far more frequent.
+    and from these come the predictions of the four tasks: the click (`pCTR`), the click with the
+    action (`pCTAVR`), the purchase given a click (`pCVR`), and the click with the purchase
+    (`pCTCVR`):
+
+        pCTR = y1
+        pCTAVR = y1 y2
+        pCVR = y2 y3 + (1 - y2) y4
+        pCTCVR = y1 pCVR
+
+    Choose it over `esmm` where purchases are rare, and where an action that often comes before
+    them is recorded and is far more frequent.
+
+    Guide:
+        Shares: a body under the click and under the path of actions that follows it
+        Choose it when: actions between click and purchase are logged
+        Not when: no actions between click and purchase are logged
+        Source: Wen et al. 2020, arXiv:1910.07099
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes. Embeddings in front of it are shared.
-        tasks: Four binary tasks, in this order: the click; the action (after a click, 0
-            without one); the conversion given a click, with `weight=0`, whose labels are
-            missing (NaN) where there was no click; and the purchase (after a click, 0 without).
+        tasks: Four binary tasks, in this order:
+
+            - the click;
+            - the action (after a click), whose labels are 0 without a click;
+            - the conversion given a click, with `weight=0`, whose labels are missing (NaN) where
+              there was no click;
+            - the purchase (after a click), whose labels are 0 without a click.
         shared: Units of a body under all towers, a recipe `features -> features`, or a Keras
-            model or layer. Defaults to `()`: only what stands before `inputs` is shared.
+            model or layer. Defaults to `()`: only the layers before `inputs` are shared.
         tower: Units of each of the four towers, or a recipe `features -> features` that makes
             new layers at each call. Defaults to `(128, 64)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
@@ -55,7 +77,7 @@ def esm2(
 
     Raises:
         ValueError: If tasks are not these four, share a name, or inputs cannot be joined.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -66,7 +88,7 @@ def esm2(
         ...     mtl.Task.binary("purchase"),
         ... ]
         >>> network = mtl.architectures.esm2(keras.Input((8,)), tasks, tower=(16,))
-        >>> sorted(each.name for each in network.layers if each.name.endswith("tower_0"))
+        >>> sorted(layer.name for layer in network.layers if layer.name.endswith("tower_0"))
         ['cart_tower_0', 'click_tower_0', 'purchase_with_cart_tower_0',
          'purchase_without_cart_tower_0']
 
@@ -82,12 +104,12 @@ def esm2(
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
     click, action, conversion, purchase = (task.name for task in tasks)
-    given = [f"{purchase}_with_{action}", f"{purchase}_without_{action}"]
-    # The tower of the action gives its probability after a click.
-    towers = event_logits(tower, dict.fromkeys([click, action, *given], features), activation)
+    with_action, without_action = f"{purchase}_with_{action}", f"{purchase}_without_{action}"
+    events = [click, action, with_action, without_action]  # y1, y2, y3, y4
+    towers = event_logits(tower, dict.fromkeys(events, features), activation)
 
     after_click = TotalLogit(dtype="float32", name=f"{conversion}_logits")(
-        [towers[action], *(towers[each] for each in given)]
+        [towers[action], towers[with_action], towers[without_action]]
     )
     logits = {
         click: towers[click],
@@ -103,6 +125,7 @@ def esm2(
 
 
 def _check_chain(tasks: Sequence[Task]) -> None:
+    """Checks that the tasks are the four of the model."""
     if len(tasks) != 4:
         raise ValueError(
             "esm2 takes four tasks: the click, the action after it, the conversion given a click "

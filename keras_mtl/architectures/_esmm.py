@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -23,16 +24,28 @@ def esmm(
     *,
     shared: Part | keras.layers.Layer = (),
     tower: Part = (128, 64),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "esmm",
 ) -> keras.Model:
     """Learns conversion rates from all impressions, though only clicks show conversions.
 
-    `pCTCVR = pCTR * pCVR`: a tower for the click and one for the conversion after it; what is
-    trained is the click and the product, both known for every impression. Choose it where the
-    conversion rate is wanted for items that may never be clicked, and clicks are few. It tends
-    to overestimate that rate; `escm2` corrects for it. Where only the purchase matters, `aitm`
-    transfers more than a probability.
+    One tower gives the probability `pCTR` of a click, another the probability `pCVR` of a
+    conversion after a click. The probability of both is
+
+        pCTCVR = pCTR * pCVR
+
+    The losses are those of the click and of the product, whose labels are known for every
+    impression.
+
+    Choose it where the conversion rate is wanted for items that may never be clicked, and clicks
+    are few. It tends to overestimate that rate; `escm2` corrects for it. Where only the purchase
+    matters, `aitm` transfers more than a probability.
+
+    Guide:
+        Shares: a body under click and conversion, both learned from all impressions
+        Choose it when: conversions are seen only on clicked impressions
+        Not when: conversions without a click count
+        Source: Ma et al. 2018, arXiv:1804.07931
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
@@ -45,10 +58,10 @@ def esmm(
               count clicked impressions. Its labels are missing (NaN) where there was no click;
             - the purchase, which is a click and a conversion, and 0 where there was no click.
 
-            A longer chain goes on with two more tasks a step: the probability given the step
-            before, with `weight=0`, and that of all steps.
+            A longer chain continues with two more tasks per step: the probability given the
+            step before, with `weight=0`, and the probability of all steps so far.
         shared: Units of a body under all towers, a recipe `features -> features`, or a Keras
-            model or layer. Defaults to `()`: only what stands before `inputs` is shared.
+            model or layer. Defaults to `()`: only the layers before `inputs` are shared.
         tower: Units of each tower, or a recipe `features -> features` that makes new layers at
             each call. Defaults to `(128, 64)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
@@ -59,7 +72,7 @@ def esmm(
 
     Raises:
         ValueError: If tasks are not such a chain, share a name, or inputs cannot be joined.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import numpy as np
@@ -87,7 +100,7 @@ def esmm(
     steps = [tasks[0].name, *(task.name for task in tasks[1::2])]
     logits = event_logits(tower, dict.fromkeys(steps, features), activation)
 
-    for i, task in enumerate(tasks[2::2]):
+    for i, task in enumerate(tasks[2::2]):  # the products of the first 2, 3, ... steps
         joint = JointLogit(dtype="float32", name=f"{task.name}_logits")
         logits[task.name] = joint([logits[step] for step in steps[: i + 2]])
 
@@ -95,11 +108,13 @@ def esmm(
 
 
 def _check_chain(tasks: Sequence[Task]) -> None:
+    """Checks that the tasks are a click and then pairs of a conditional and a joint event."""
     names = [task.name for task in tasks]
     if len(tasks) % 2 == 0:
         raise ValueError(
             "esmm takes the click, the conversion given a click, and the purchase (click and "
-            f"conversion), in this order, and two more tasks a further step; received {names}."
+            "conversion), in this order, and two more tasks for each further step; "
+            f"received {names}."
         )
     check_events(tasks, "esmm", "multiplies probabilities")
     for task in tasks[1::2]:

@@ -1,4 +1,4 @@
-"""One body, modulated for each task by an embedding of it."""
+"""One body, modulated for each task by an embedding of the task (Perez et al., 2018)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
     Part,
@@ -27,25 +27,37 @@ def film(
     body: Body = (128, 64),
     embedding_units: int = 16,
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "film",
 ) -> keras.Model:
-    """Runs one body for every task, and scales and shifts its channels as the task asks.
+    """Runs one body for every task, with its channels scaled and shifted differently for each.
 
-    After stage l task k has `x_k,l = (1 + d) * F_l(x_k,l-1) + b` with `[d, b] = W_l e_k + w_l`
-    and a learned embedding `e_k`; all tasks share `F` and `W`. Choose it for many tasks: one
-    more costs an embedding and a tower in memory, and tasks that are alike can get embeddings
-    that are alike (`network.get_layer("<task>_embedding").embeddings`). The body is run once a
-    task, so that serving costs more than `hard_sharing`.
+    After stage l the features of task k are
+
+        [d, b] = W_l e_k + w_l
+        x_k,l = (1 + d) * F_l(x_k,l-1) + b
+
+    where `e_k` is a learned embedding of the task, and `d` and `b` hold a scale and a shift for
+    each channel. All tasks share the stages `F_l` and the maps `W_l`, `w_l`.
+
+    Choose it for many tasks: one more costs an embedding and a tower in memory, and similar
+    tasks can get similar embeddings (`network.get_layer("<task>_embedding").embeddings`). The
+    body runs once per task, so serving costs more than with `hard_sharing`.
+
+    Guide:
+        Shares: one body, conditioned on the task by a scale and a shift of its channels
+        Choose it when: there are many tasks and few weights to spare
+        Not when: all tasks are predicted at once, since the body runs once per task
+        Source: Perez et al. 2018, arXiv:1709.07871
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        body: Stages, each units, a recipe `features -> features`, or a Keras layer or model;
-            modulated after each stage, and with units before the activation. Defaults to
-            `(128, 64)`.
+        body: Stages. Each is given as units, a recipe `features -> features`, or a Keras layer
+            or model. Features are modulated after each stage; in a stage given as units that is
+            before the activation. Defaults to `(128, 64)`.
         embedding_units: Size of a task's embedding. Defaults to `16`.
         tower: Units of each task's tower, or a recipe that makes new layers at each call.
             Defaults to `(32,)`.
@@ -59,7 +71,7 @@ def film(
         ValueError: If tasks share a name, inputs cannot be joined, `body` is empty,
             `embedding_units` is less than 1, or a tower ends in a shape that does not fit its
             task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -80,27 +92,31 @@ def film(
         task.name: TaskEmbedding(embedding_units, name=f"{task.name}_embedding")(features)
         for task in tasks
     }
-    columns = dict.fromkeys(embeddings, features)
+    task_features = dict.fromkeys(embeddings, features)
     for i, stage in enumerate(read_stages(body)):
-        columns = _stage(stage, columns, embeddings, activation, i)
+        task_features = _modulated_stage(stage, task_features, embeddings, activation, i)
 
-    outputs = end_towers(tower, columns, tasks, activation)
+    outputs = end_towers(tower, task_features, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
 
 
-def _stage(
-    stage: Stage, columns: dict[str, Tensor], embeddings: dict[str, Tensor], activation: Any, i: int
+def _modulated_stage(
+    stage: Stage,
+    task_features: dict[str, Tensor],
+    embeddings: dict[str, Tensor],
+    activation: Activation,
+    i: int,
 ) -> dict[str, Tensor]:
-    """Puts each task's features through one stage, and modulates what comes out."""
-    first = next(iter(columns.values()))
+    """Applies stage `i` to each task's features, and modulates its output for the task."""
+    first = next(iter(task_features.values()))
     apply = repeated_stage(stage, first, f"shared_body_{i}", None)
     modulate = FiLM(name=f"shared_film_{i}")
     activate = keras.layers.Activation(activation, name=f"shared_activation_{i}")
-    made: dict[int, Tensor] = {}  # the first stage reads the same for all tasks
+    stage_outputs: dict[int, Tensor] = {}  # the first stage reads one tensor for all tasks
     outputs = {}
-    for task, features in columns.items():
-        if id(features) not in made:
-            made[id(features)] = apply(features)
-        modulated = modulate([made[id(features)], embeddings[task]])
+    for task, features in task_features.items():
+        if id(features) not in stage_outputs:
+            stage_outputs[id(features)] = apply(features)
+        modulated = modulate([stage_outputs[id(features)], embeddings[task]])
         outputs[task] = activate(modulated) if isinstance(stage, int) else modulated
     return outputs

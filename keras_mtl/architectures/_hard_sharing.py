@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import Part, apply_part, end_towers, read_inputs
 
 
@@ -15,22 +16,34 @@ def hard_sharing(
     *,
     shared: Part | keras.layers.Layer = (128, 64),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "hard_sharing",
 ) -> keras.Model:
     """Runs all tasks through one shared body, and ends each in a tower of its own.
 
-    `y_k = h_k(f(x))`. Choose it first: it is the smallest and the fastest to serve, and the
-    shared body regularizes tasks with few labels. Choose `mmoe` where tasks disagree, which
-    shows as one task losing against `single_task`.
+    The prediction of task k is
+
+        y_k = h_k(f(x))
+
+    where `f` is the shared body and `h_k` the tower with its head.
+
+    Choose it first: it is the smallest and the fastest to serve, and the shared body regularizes
+    tasks with few labels. Choose `mmoe` where tasks disagree, which shows when a task does worse
+    than with `single_task`.
+
+    Guide:
+        Shares: one body
+        Choose it when: you begin, tasks are related, or one small network must serve all tasks
+        Not when: tasks pull the shared body in different directions
+        Source: Caruana 1997, Machine Learning 28
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
-            the network then takes. A body that is no units may read other types as well.
+            the network then takes. A body that is not given as units may read other types.
         tasks: The tasks, at least one.
         shared: Units of the shared body, a recipe `features -> features`, or a Keras model or
-            layer, pretrained or new, which then is part of the network. Defaults to
+            layer, pretrained or new, which becomes part of the network. Defaults to
             `(128, 64)`.
         tower: Units of each task's tower, or a recipe `features -> features` that makes new
             layers at each call. Defaults to `(32,)`.
@@ -43,7 +56,7 @@ def hard_sharing(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, or a tower ends in a shape
             that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -57,8 +70,9 @@ def hard_sharing(
         (None, None, 17)
 
     Reference:
-        Caruana, Multitask Learning, Machine Learning 28, 1997. (One hidden layer there, and no
-        layers between it and the outputs; today a deep body and small towers are usual.)
+        Caruana, Multitask Learning, Machine Learning 28, 1997. (There the body is one hidden
+        layer, and no layers stand between it and the outputs; today a deep body and small towers
+        are usual.)
     """
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)

@@ -1,4 +1,4 @@
-"""One network whose one head predicts all tasks."""
+"""One network whose one head predicts all tasks (Caruana, 1997)."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Head, Task, attach_head, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -23,23 +23,35 @@ def joint_network(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (128, 64),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "joint_network",
 ) -> keras.Model:
     """Runs all tasks through one body and one dense head, whose slices are the tasks.
 
-    `y = a(W f(x) + b)`, where each task has its rows of `W` and its own activation `a`. It is
-    the smallest network that serves several tasks, and one matrix product ends it: choose it for
-    very many small tasks, or as the far end of what can be shared. Tasks can differ in nothing
-    but the last linear map; choose `hard_sharing` to give them towers.
+    The prediction of all tasks is
+
+        y = a(W f(x) + b)
+
+    where `f` is the body, and each task has some of the rows of `W` and `b` and an activation
+    `a` of its own.
+
+    It is the smallest network that serves several tasks, and one matrix product ends it: choose
+    it for very many small tasks, or as the extreme case in which everything is shared. Tasks can
+    differ only in the last linear map; choose `hard_sharing` to give them towers.
+
+    Guide:
+        Shares: everything: the tasks are slices of one head
+        Choose it when: there are very many small tasks
+        Not when: tasks need towers of their own
+        Source: Caruana 1997, Machine Learning 28
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
-            the network then takes. A body that is no units may read other types as well.
+            the network then takes. A body that is not given as units may read other types.
         tasks: The tasks, at least one, each with a `Head` (as the factories of `Task` make it).
         shared: Units of the body, a recipe `features -> features`, or a Keras model or layer,
-            pretrained or new, which then is part of the network. Defaults to `(128, 64)`.
+            pretrained or new, which becomes part of the network. Defaults to `(128, 64)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 
@@ -49,7 +61,7 @@ def joint_network(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, a task's head is a recipe,
             whose size is not known, or the body ends in a shape that does not fit a task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -59,27 +71,28 @@ def joint_network(
         6
 
     Reference:
-        Caruana, Multitask Learning, Machine Learning 28, 1997: one net with an output unit a
-        task. The head is one dense layer over all tasks, so its initial spread is that of its
-        joint width, a little less than that of a head a task.
+        Caruana, Multitask Learning, Machine Learning 28, 1997: one net with one output unit per
+        task. The head is one dense layer over all tasks, so the spread of its initial kernel is
+        that of its joint width, a little less than that of one head per task.
     """
     tasks = check_tasks(tasks)
-    heads = [_head(task) for task in tasks]
+    heads = [_read_head(task) for task in tasks]
     inputs, features = read_inputs(inputs, tasks)
 
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
     check_features(features, "shared_logits")
-    stops = [*accumulate(head.units for head in heads)]
+    stops = [*accumulate(head.units for head in heads)]  # where each task's slice ends
     logits = keras.layers.Dense(stops[-1], name="shared_logits")(features)
     outputs = {}
     for task, head, stop in zip(tasks, heads, stops, strict=True):
-        own = ChannelSlice(stop - head.units, stop, name=f"{task.name}_slice")(logits)
-        outputs[task.name] = _end(task, head, own)
+        pick = ChannelSlice(stop - head.units, stop, name=f"{task.name}_slice")
+        outputs[task.name] = _end(task, head, pick(logits))
     return keras.Model(inputs, outputs, name=name)
 
 
-def _head(task: Task) -> Head:
+def _read_head(task: Task) -> Head:
+    """Returns the task's head, and checks that its size is known."""
     if isinstance(task.head, Head):
         return task.head
     raise ValueError(
@@ -90,7 +103,7 @@ def _head(task: Task) -> Head:
 
 
 def _end(task: Task, head: Head, logits: Tensor) -> Tensor:
-    """The task's prediction from its slice of the joint head."""
+    """Computes the task's prediction from its slice of the logits, `(batch, ..., units)`."""
     activate = keras.layers.Activation(
         head.activation, dtype="float32", name=f"{task.name}_{head.activation}"
     )

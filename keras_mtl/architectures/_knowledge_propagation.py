@@ -1,4 +1,4 @@
-"""A body a task, and relations along which their features and gradients spread."""
+"""One body per task, and relations along which features and gradients spread."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Body,
     Part,
@@ -25,36 +26,50 @@ def knowledge_propagation(
     tower: Part = (32,),
     strength: float = 0.5,
     relations: Sequence[Sequence[float]] | None = None,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "knowledge_propagation",
 ) -> keras.Model:
     """Gives each task a body of its own, which learns from related tasks' losses as well.
 
-    The tower of task k reads `x~_k = x_k + lambda sum_j r_kj x_j`, its own features and those of
-    the tasks that it is related to. So the loss gives the body of task j
+    With the features `x_j` at the end of the body of task j, and the relations `r_kj`, the tower
+    of task k reads its own features and those of the tasks that it is related to:
 
-        dL/dx_j = delta_j + lambda sum_k r_kj delta_k    with delta_k = dL_k/dx~_k,
+        x~_k = x_k + lambda sum_j r_kj x_j
 
-    its own task's term and `lambda r_kj` times the terms of the others. Choose it where it is
+    So the body of task j gets from the loss L, a sum of the tasks' losses L_k, the gradient
+
+        dL/dx_j = delta_j + lambda sum_k r_kj delta_k
+        delta_k = dL_k/dx~_k
+
+    which is the term of its own task, and `lambda r_kj` times the terms of the other tasks.
+
+    Choose it with few tasks, since it costs as much as one network per task, and where it is
     known which tasks help which (the matrix `r`, which need not be symmetric), or where training
-    should find out (`relations=None`), with few tasks: it costs as much as one network a task.
-    With `strength=0` tasks are separate, as in `single_task`; `soft_sharing` ties weights
-    instead of features, and `cross_stitch` mixes after every stage, without bounds.
+    should find out (`relations=None`). With `strength=0` tasks are separate, as in
+    `single_task`; `soft_sharing` ties weights instead of features, and `cross_stitch` mixes after
+    every stage, without bounds.
+
+    Guide:
+        Shares: features and gradients, along relations between tasks
+        Choose it when: it is known which tasks help which, or training should find out
+        Not when: tasks are unrelated
+        Source: this package
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
-            the network then takes. A body that begins with no units may read other types.
+            the network then takes. A body whose first stage is not given as units may read
+            other types.
         tasks: The tasks, at least one.
-        body: Stages, each units, a recipe `features -> features` that makes new layers at each
-            call, or a Keras layer or model, of which each task gets a copy with its weights.
-            Defaults to `(128, 64)`.
+        body: Stages. Each is given as units, a recipe `features -> features` that makes new
+            layers at each call, or a Keras layer or model, of which each task gets a copy with
+            its weights. Defaults to `(128, 64)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
         strength: `lambda`. Defaults to `0.5`.
-        relations: `r`, a matrix in the order of the tasks with a diagonal of 0: row k says what
-            task k takes from the others. `None` to estimate it in training, between 0 and
-            `1 / (K - 1)` each, from half of that; `network.get_layer("shared_relations")
-            .relations` shows it. Defaults to `None`.
+        relations: `r`, a matrix in the order of the tasks with a diagonal of 0: row k says how
+            much task k takes from each other task. `None` to learn it in training: each entry
+            then lies between 0 and `1 / (K - 1)` and starts at half of that, and it can be read
+            as `.relations` of `network.get_layer("shared_relations")`. Defaults to `None`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 
@@ -65,7 +80,7 @@ def knowledge_propagation(
         ValueError: If tasks share a name, inputs cannot be joined, relations are no matrix that
             fits, bodies differ in shape between tasks, or a tower ends in a shape that does not
             fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -77,18 +92,21 @@ def knowledge_propagation(
         [[0.0, 0.0], [1.0, 0.0]]
 
     Reference:
-        None: this is the package's own form of the idea that a task's loss should carry a part
-        of its relatives'. It is one step of propagation over the graph of tasks.
+        None: this is the package's own form of the idea that a task's loss should include a part
+        of the losses of related tasks. It is one step of propagation over the graph of tasks.
     """
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
 
-    columns = {task.name: features for task in tasks}
+    task_features = {task.name: features for task in tasks}
     for i, stage in enumerate(read_stages(body)):
-        columns = stage_of_each(stage, columns, f"shared_{{}}_body_{i}", tasks, activation)
+        task_features = stage_of_each(
+            stage, task_features, f"shared_{{}}_body_{i}", tasks, activation
+        )
 
     propagate = TaskRelations(strength, relations, name="shared_relations")
-    columns = dict(zip(columns, propagate([*columns.values()]), strict=True))
+    propagated = propagate([*task_features.values()])  # one tensor per task, in the same order
+    task_features = dict(zip(task_features, propagated, strict=True))
 
-    outputs = end_towers(tower, columns, tasks, activation)
+    outputs = end_towers(tower, task_features, tasks, activation)
     return keras.Model(inputs, outputs, name=name)

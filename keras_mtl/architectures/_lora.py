@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import Part, check_count, end_towers, read_body
 from keras_mtl.layers import LowRankBody, LowRankFactors
 from keras_mtl.layers._frozen import freeze
@@ -20,31 +21,43 @@ def lora(
     alpha: float | None = None,
     targets: Sequence[str] | None = None,
     tower: Part = (),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "lora",
 ) -> keras.Model:
     """Adapts a frozen, pretrained body to each task by low-rank updates of its kernels.
 
-    A kernel is `W_0 + (alpha / r) B_k A_k` for task k, with `W_0` frozen; `B_k` starts at zero,
-    so that training starts from the body as it is. Choose it for a large pretrained body and
-    tasks with few labels each: tasks cannot harm each other, and a task is a few numbers
-    (`network.get_layer("<task>_lora").get_weights()`) beside one body. Choose `hard_sharing`
-    where tasks should learn from each other: here nothing trained is shared, and a balancer of
-    gradients has nothing to do. `export.merge` adds the updates to the kernels for serving.
+    For task k a kernel of the body is
+
+        W_k = W_0 + (alpha / r) B_k A_k
+
+    where `W_0 (out, in)` is frozen, and `A_k (r, in)` and `B_k (out, r)` are trained. `B_k`
+    starts at zero, so training starts from the body as it is.
+
+    Choose it for a large pretrained body and tasks with few labels each: tasks cannot harm each
+    other, and a task is a few numbers (`network.get_layer("<task>_lora").get_weights()`) beside
+    one body. Choose `hard_sharing` where tasks should learn from each other: here no trained
+    variable is shared, and a balancer of gradients has nothing to do. `export.merge` adds the
+    updates to the kernels for serving.
+
+    Guide:
+        Shares: a frozen body, whose kernels each task updates by matrices of low rank
+        Choose it when: a pretrained body is large, labels are few, and updates are to be merged
+        Not when: the body may be trained, and there is much data
+        Source: Hu et al. 2021, arXiv:2106.09685
 
     Args:
-        inputs: What the body takes, such as `backbone.input`: a `keras.Input`, a dict of them
+        inputs: The inputs of the body, such as `backbone.input`: a `keras.Input`, a dict of them
             by name, or the output of a preprocessing model, whose own inputs the network then
             takes.
         tasks: The tasks, at least one.
-        body: A Keras layer or model, which then is part of the network and is frozen
-            (`trainable = False`). It returns one tensor: pick one with
+        body: A Keras layer or model, which becomes part of the network and is frozen
+            (`trainable = False`). It must return one tensor; pick one with
             `keras.Model(backbone.input, backbone.output["sequence_output"])`. Units or a recipe
-            make a body of random, frozen weights: a baseline. Defaults to `(128, 64)`.
+            make a body of random, frozen weights, as a baseline. Defaults to `(128, 64)`.
         rank: `r`. Defaults to `8`.
-        alpha: Scale of the updates, times `r`. Defaults to `rank`.
-        targets: The names of layers whose kernels are updated, or of layers that hold them,
-            such as `["query", "value"]`. By default all dense, convolutional (but depthwise),
+        alpha: `alpha`: the updates are scaled by `alpha / r`. Defaults to `rank`, a scale of 1.
+        targets: The names of layers whose kernels are updated, or of layers that contain them,
+            such as `["query", "value"]`. By default all dense, convolutional (except depthwise),
             recurrent and attention layers.
         tower: Units of each task's tower, or a recipe that makes new layers at each call.
             Defaults to `()`.
@@ -58,7 +71,7 @@ def lora(
         ValueError: If tasks share a name, the body has no such layer or returns several
             tensors, `rank` is less than 1, or a tower ends in a shape that does not fit its
             task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has a wrong type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -74,9 +87,9 @@ def lora(
 
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022,
-        arXiv:2106.09685. There `A (r, in)` is Gaussian, here too, with variance `2 / in`, and
-        attention is updated, here every kernel unless `targets` are given. Kernels in Keras are
-        transposed: `a = A^T`, `b = B^T`, and `W + (alpha / r) a b`.
+        arXiv:2106.09685. As there, `A (r, in)` is Gaussian, here with variance `2 / in`. There
+        attention is updated; here every kernel is, unless `targets` are given. Kernels in Keras
+        are transposed, so with `a = A^T` and `b = B^T` they are `W + (alpha / r) a b`.
     """
     tasks = check_tasks(tasks)
     check_count(rank, "rank")
@@ -85,11 +98,11 @@ def lora(
     freeze(layer)
     scale = 1.0 if alpha is None else alpha / rank
     shared = LowRankBody(layer, targets, scale, name="shared_body")
-    shared.build()
-    columns = {}
+    shared.build()  # finds the kernels, whose shapes the factors need
+    task_features = {}
     for task in tasks:
         factors = LowRankFactors(shared.shapes, rank, name=f"{task.name}_lora")
-        columns[task.name] = shared(features, factors(features))
+        task_features[task.name] = shared(features, factors(features))
 
-    outputs = end_towers(tower, columns, tasks, activation)
+    outputs = end_towers(tower, task_features, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
