@@ -68,7 +68,7 @@ def variants(names, periods):
     for name in names:
         cls = getattr(mtl.balancers, name)
         losses_only = issubclass(cls, mtl.balancers.LossBalancer)
-        by_variables = getattr(cls, "keeps_entries", False) or getattr(cls, "num_samples", 1) > 1
+        by_variables = cls.needs.per_entry_state or cls.needs.samples > 1
         for at in ("parameters",) if losses_only or by_variables else PLACES:
             for every in periods:
                 yield name, "losses" if losses_only else at, every
@@ -181,11 +181,7 @@ def main():
         name
         for name, cls in classes.items()
         # The last two need a network, or data, of another kind.
-        if not (
-            cls.__module__.endswith("_base")
-            or cls.needs_preference
-            or getattr(cls, "needs_validation", False)
-        )
+        if "._base." not in cls.__module__ and not (cls.needs.preference or cls.needs.second_batch)
     ]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", default="2,4,8")

@@ -64,6 +64,7 @@ from keras_mtl.balancers._base import (
     GradientBalancer,
     GramianBalancer,
     LossBalancer,
+    Needs,
 )
 from keras_mtl.balancers._cagrad import CAGrad
 from keras_mtl.balancers._config_grad import ConFIG, MConFIG
@@ -152,6 +153,7 @@ __all__ = [
     "MoCo",
     "MoDo",
     "NashMTL",
+    "Needs",
     "PCGrad",
     "ParetoMTL",
     "RandomWeighting",

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers, plain
 from keras_mtl.balancers._solvers import Adam, nan_where_not_finite
 
 
@@ -50,7 +50,7 @@ class AutoLambda(GramianBalancer):
     the tasks' own variables take their own gradient unless `scale_towers=True`.
     """
 
-    needs_validation = True
+    needs = Needs(second_batch=True)
 
     def __init__(
         self,

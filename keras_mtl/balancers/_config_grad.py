@@ -7,7 +7,7 @@ from keras import ops
 from keras.backend import standardize_dtype
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GradientBalancer, GramianBalancer, check_numbers
+from keras_mtl.balancers._base import GradientBalancer, GramianBalancer, Needs, check_numbers
 from keras_mtl.balancers._solvers import cosines_and_lengths, count, nan_where_not_finite
 
 
@@ -100,7 +100,7 @@ class MConFIG(GradientBalancer):
     in each step, to save the other backward passes; here all gradients are known and all are.
     """
 
-    keeps_entries = True
+    needs = Needs(per_entry_state=True)
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import LossBalancer, check_numbers, check_seed, plain
+from keras_mtl.balancers._base import LossBalancer, Needs, check_numbers, check_seed, plain
 from keras_mtl.balancers._solvers import dirichlet, length, shares_of
 
 
@@ -57,7 +57,7 @@ class COSMOS(LossBalancer):
     Reference: Ruchte & Grabocka (2021), arXiv:2103.13392.
     """
 
-    needs_preference: bool = True
+    needs = Needs(preference=True)
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class COSMOS(LossBalancer):
         check_seed(seed)
         self.lambda_, self._seed = float(lambda_), int(seed)
         self._alpha, self._preference = alpha, preference
-        self.needs_preference = preference is None
+        self.needs = Needs(preference=preference is None)
 
     def build(self, num_tasks: int) -> None:
         """Makes the state for `num_tasks` tasks."""

@@ -10,8 +10,6 @@ from keras import ops
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, TaskState, check_numbers
 
-_DECLARED = ("needs_losses_after", "num_samples", "lengths_only", "needs_validation")
-
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class CRMOGM(GramianBalancer):
@@ -65,7 +63,7 @@ class CRMOGM(GramianBalancer):
                 "CRMOGM smooths a balancer that finds weights from a Gramian, such as MGDA(); "
                 f"received {balancer!r}."
             )
-        if balancer.inner_steps:
+        if balancer.needs.inner_steps:
             raise TypeError(
                 "CRMOGM smooths one weight a task, and "
                 f"{type(balancer).__name__} gives two; it averages its own."
@@ -73,8 +71,7 @@ class CRMOGM(GramianBalancer):
         check_numbers("alpha", alpha, 0, 1)
         self.balancer = balancer
         self.alpha = float(alpha)
-        for declared in _DECLARED:
-            setattr(self, declared, getattr(balancer, declared))
+        self.needs = balancer.needs
 
     def bind(self, names: Sequence[str]) -> None:
         """Tells the names of the tasks to both balancers."""

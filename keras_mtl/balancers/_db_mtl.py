@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GradientBalancer, check_numbers
+from keras_mtl.balancers._base import GradientBalancer, Needs, check_numbers
 
 _LEAST_LOSS = 1e-8
 
@@ -45,7 +45,7 @@ class DBMTL(GradientBalancer):
     Reference: Lin et al. (2023), arXiv:2308.12029; defaults of the authors' code in LibMTL.
     """
 
-    keeps_entries = True
+    needs = Needs(per_entry_state=True)
 
     def __init__(
         self,

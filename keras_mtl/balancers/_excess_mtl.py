@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GradientBalancer, check_numbers
+from keras_mtl.balancers._base import GradientBalancer, Needs, check_numbers
 
 _LARGEST = 1e4
 
@@ -51,7 +51,7 @@ class ExcessMTL(GradientBalancer):
     10000.
     """
 
-    keeps_entries = True
+    needs = Needs(per_entry_state=True)
 
     def __init__(
         self, *, eta: float = 0.01, warmup: int = 1, name: str | None = None, **kwargs: Any

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
+from keras_mtl.balancers._base import LossBalancer, Needs, check_numbers, plain
 from keras_mtl.balancers._solvers import Adam, softmax
 
 _EPSILON = 1e-8
@@ -59,7 +59,7 @@ class FAMO(LossBalancer):
     gradients is left to the model's optimizer.
     """
 
-    needs_losses_after = True
+    needs = Needs(losses_after=True)
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers
 from keras_mtl.balancers._solvers import (
     Adam,
     cosines_and_lengths,
@@ -69,7 +69,7 @@ class FORUM(GramianBalancer):
     shared variables, while the tasks' own take their own gradient on this batch.
     """
 
-    needs_validation = True
+    needs = Needs(second_batch=True)
 
     def __init__(
         self,
@@ -89,8 +89,12 @@ class FORUM(GramianBalancer):
             raise ValueError(
                 f"inner_steps must be a whole number from 1; received {inner_steps!r}."
             )
-        self.rho, self.inner_steps = float(rho), int(inner_steps)
-        self.inner_learning_rate = float(inner_learning_rate)
+        self.rho = float(rho)
+        self.needs = Needs(
+            second_batch=True,
+            inner_steps=int(inner_steps),
+            inner_learning_rate=float(inner_learning_rate),
+        )
         self.learning_rate = float(learning_rate)
 
     def build(self, num_tasks: int) -> None:
@@ -148,8 +152,8 @@ class FORUM(GramianBalancer):
         return {
             **super().get_config(),
             "rho": self.rho,
-            "inner_steps": self.inner_steps,
-            "inner_learning_rate": self.inner_learning_rate,
+            "inner_steps": self.needs.inner_steps,
+            "inner_learning_rate": self.needs.inner_learning_rate,
             "learning_rate": self.learning_rate,
         }
 

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
+from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers, plain
 from keras_mtl.balancers._solvers import Adam, cosines_and_lengths, count, nan_where_not_finite
 
 _LEAST = 1e-4
@@ -54,7 +54,7 @@ class GradNorm(GramianBalancer):
     without effect.
     """
 
-    lengths_only = True
+    needs = Needs(lengths_only=True)
 
     def __init__(
         self,

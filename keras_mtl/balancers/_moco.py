@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GradientBalancer, check_numbers
+from keras_mtl.balancers._base import GradientBalancer, Needs, check_numbers
 from keras_mtl.balancers._solvers import count, simplex_projection
 
 
@@ -51,7 +51,7 @@ class MoCo(GradientBalancer):
     with the averages of the same step, as in both.
     """
 
-    keeps_entries = True
+    needs = Needs(per_entry_state=True)
 
     def __init__(
         self,

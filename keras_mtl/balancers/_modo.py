@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers
 from keras_mtl.balancers._solvers import nan_where_not_finite, simplex_projection
 
 
@@ -45,7 +45,7 @@ class MoDo(GramianBalancer):
     take the gradient of the whole batch.
     """
 
-    num_samples = 3
+    needs = Needs(samples=3)
 
     def __init__(
         self, *, gamma: float = 1e-3, rho: float = 0.1, name: str | None = None, **kwargs: Any

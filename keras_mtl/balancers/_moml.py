@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers
 from keras_mtl.balancers._solvers import (
     Adam,
     cosines_and_lengths,
@@ -46,7 +46,7 @@ class MOML(GramianBalancer):
     tasks' own variables take their own gradient unless `scale_towers=True`.
     """
 
-    needs_validation = True
+    needs = Needs(second_batch=True)
 
     def __init__(
         self, *, learning_rate: float = 1e-3, name: str | None = None, **kwargs: Any

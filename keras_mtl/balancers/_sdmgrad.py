@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer, check_numbers
+from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers
 from keras_mtl.balancers._solvers import count, nan_where_not_finite, simplex_projection
 
 
@@ -50,7 +50,7 @@ class SDMGrad(GramianBalancer):
     batch is dealt out to three samples (they draw three).
     """
 
-    num_samples = 3
+    needs = Needs(samples=3)
 
     def __init__(
         self,

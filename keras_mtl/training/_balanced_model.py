@@ -237,7 +237,7 @@ class BalancedModel(BalancedSteps):
             verbose: As in Keras.
             callbacks: As in Keras.
             balance_data: A dataset like `x`, of other examples, for balancers that look at a
-                second batch in each step (`needs_validation`); it is repeated as needed. Not
+                second batch in each step (`needs.second_batch`); it is repeated as needed. Not
                 the data on which the result is judged.
             **arguments: What else `keras.Model.fit` takes: `validation_data`,
                 `steps_per_epoch`, `initial_epoch`, ...

@@ -75,13 +75,13 @@ class BalancedSteps(PreparedModel):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """One balanced step; Keras calls it on each replica."""
         self.balancer.static_shapes = bool(self.jit_compile)
-        data, other = data if self._needs("needs_validation") else (data, None)
+        data, other = data if self.balancer.needs.second_batch else (data, None)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self.balancer.needs_preference:
+        if self.balancer.needs.preference:
             x = with_preference(self.network, x, self.balancer.draw_preference())
         with tf.GradientTape(persistent=True) as tape:
             with own_draws(self.network):
-                again = self.balancer.needs_losses_after or self._needs("inner_steps")
+                again = self.balancer.needs.losses_after or self.balancer.needs.inner_steps
                 before = state_before(self) if again else []
                 predictions, forward = self(x, training=True, split=True)
             # First: summing losses over replicas lets the next replica call the same layers.
@@ -109,14 +109,11 @@ class BalancedSteps(PreparedModel):
         )
         outcome = step.run()
         self._apply(outcome, tape, goal)
-        if self.balancer.needs_losses_after:
+        if self.balancer.needs.losses_after:
             self._look_back(forward_with(self, x, before), y, sample_weight, step.asked())
         self._count(outcome, raw, counts, due)
         self._track_loss(x, raw, outcome.scalar, penalty)
         return self._logs(x, y, predictions, sample_weight)
-
-    def _needs(self, what: str) -> bool:
-        return bool(getattr(self.balancer, what, False))
 
     def _kind_of_step(
         self,
@@ -138,7 +135,7 @@ class BalancedSteps(PreparedModel):
             return ParameterStep
         rate = tf.cast(self.optimizer.learning_rate, tf.float32)
         ahead = {"losses_at": self._losses_with(other), "learning_rate": rate}
-        if not self._needs("inner_steps"):
+        if not self.balancer.needs.inner_steps:
             return functools.partial(LookAheadStep, **ahead)
         again = self._losses_with(data, before)  # with the masks of this step
         of_tasks = self._task_losses.weights
@@ -157,7 +154,7 @@ class BalancedSteps(PreparedModel):
     def _losses_of_samples(
         self, x: Any, y: Any, predictions: dict[str, Tensor], sample_weight: Any
     ) -> list[Losses]:
-        parts = getattr(self.balancer, "num_samples", 1)
+        parts = self.balancer.needs.samples
         if parts == 1:
             return []
         names = [task.name for task in self._tasks]
@@ -182,7 +179,7 @@ class BalancedSteps(PreparedModel):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """Evaluates one batch; Keras calls it on each replica."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self.balancer.needs_preference:
+        if self.balancer.needs.preference:
             x = with_preference(self.network, x, self.even_preference)
         predictions = self(x, training=False)
         penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None

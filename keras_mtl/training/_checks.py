@@ -78,9 +78,9 @@ def check_needs(
 ) -> None:
     """Raises where a balancer cannot have what it declares that it needs."""
     kind = type(balancer).__name__
-    look_ahead = getattr(balancer, "needs_validation", False)
-    sampled = getattr(balancer, "num_samples", 1) > 1
-    entries = getattr(balancer, "keeps_entries", False)
+    look_ahead = balancer.needs.second_batch
+    sampled = balancer.needs.samples > 1
+    entries = balancer.needs.per_entry_state
     if at == "representation" and (look_ahead or sampled or entries):
         raise ValueError(
             f"{kind} works on gradients with respect to the shared variables; received "
@@ -92,13 +92,13 @@ def check_needs(
             "where a layer is used in several places or a nested model has several outputs, "
             "shows which these are in training only. Use another balancer."
         )
-    if balancer.needs_preference and every > 1:
+    if balancer.needs.preference and every > 1:
         raise ValueError(
             f"{kind} draws a preference in each step, which old weights do not fit; received "
             f"every={every}. Use every=1."
         )
     names = [tensor.name for tensor in network.inputs]
-    if balancer.needs_preference and "preference" not in names:
+    if balancer.needs.preference and "preference" not in names:
         raise ValueError(
             f"{kind} trains a network for all preferences between tasks, so the network must take "
             f"one: an input keras.Input((number of tasks,), name='preference'). Its inputs are "
@@ -110,7 +110,7 @@ def check_second_batch(
     balancer: Balancer, tasks: Sequence[Task], every: int, scale_towers: bool
 ) -> None:
     """Raises where a balancer that looks at a second batch cannot do so."""
-    if not getattr(balancer, "needs_validation", False):
+    if not balancer.needs.second_batch:
         return
     kind = type(balancer).__name__
     if every > 1:
@@ -121,7 +121,7 @@ def check_second_batch(
             f"{kind} looks ahead task by task, and the tasks {columns} have columns. Use a rule "
             "that looks at no second batch, or a task for each column."
         )
-    if getattr(balancer, "inner_steps", 0) and scale_towers:
+    if balancer.needs.inner_steps and scale_towers:
         raise ValueError(
             f"{kind} weighs gradients of two batches, and what is a task's own takes that of one; "
             "received scale_towers=True. Leave it out."
@@ -132,13 +132,13 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer, balancer: Balancer) -
     """Raises for an optimizer that does not fit what a balancer declares that it needs."""
     kind = type(balancer).__name__
     accumulating = [each.gradient_accumulation_steps for each in inner_optimizers(optimizer)]
-    if balancer.needs_losses_after and any(accumulating):
+    if balancer.needs.losses_after and any(accumulating):
         raise ValueError(
             f"{kind} compares the losses before and after each step, and with "
             f"gradient_accumulation_steps={max(filter(None, accumulating))} most steps change "
             "nothing. Leave it out, and train on larger batches."
         )
-    if getattr(balancer, "needs_validation", False) and len(accumulating) != 1:
+    if balancer.needs.second_batch and len(accumulating) != 1:
         raise ValueError(
             f"{kind} looks ahead by the learning rate, and {type(optimizer).__name__} has "
             "several. Use one optimizer for all variables."
@@ -239,7 +239,7 @@ def check_fit_data(
 def with_balance_data(x: Any, balance_data: Any, balancer: Balancer, tasks: Sequence[Task]) -> Any:
     """The training data paired with batches to balance on, for a balancer that needs them."""
     kind = type(balancer).__name__
-    if not getattr(balancer, "needs_validation", False):
+    if not balancer.needs.second_batch:
         if balance_data is not None:
             raise ValueError(f"{kind} looks at no second batch; leave balance_data out.")
         return x

@@ -139,7 +139,7 @@ class Step(abc.ABC):
 
     def gramian(self, stacked: Stack) -> Tensor:
         """Inner products `[K, K]` of gradients, as far as the rule reads them."""
-        read = isinstance(self.balancer, GramianBalancer) and self.balancer.lengths_only
+        read = isinstance(self.balancer, GramianBalancer) and self.balancer.needs.lengths_only
         return squared_lengths(stacked) if read else gramian(stacked)
 
     def scaled(self, row: Row) -> Row:

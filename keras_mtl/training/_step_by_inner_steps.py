@@ -56,11 +56,11 @@ class InnerStepsStep(LookAheadStep):
 
     def _losses_after(self, stacked: Stack, own: list[Stack], taking: Tensor) -> Tensor:
         """The losses `[K]` of the batch where the inner steps of some tasks, bool `[K]`, lead."""
-        weights, rate = self.planned(), self.balancer.inner_learning_rate
+        weights, rate = self.planned(), self.balancer.needs.inner_learning_rate
         weights = tf.where(taking, weights, tf.zeros_like(weights))
         things = [variable.value for variable in self.backward.shared]
         values = self.moved(rate, [combine(weights, stacked, things), *own])
-        for _ in range(self.balancer.inner_steps - 1):
+        for _ in range(self.balancer.needs.inner_steps - 1):
             values = self.moved(rate, self._directions(weights, taking, values), values)
         _, raw, _ = self.losses_again(self.pairs(values))
         return raw * self.loss_weights

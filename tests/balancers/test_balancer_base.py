@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_mtl as mtl
 from keras_mtl.balancers import MGDA, CAGrad, Fixed, GradDrop, LossBalancer, PCGrad
 
 
@@ -139,3 +142,29 @@ def test_graddrop_draws_anew_at_each_step_and_by_its_seed():
     draws = [b.merge(gradients, np.ones(2)).numpy() for b in (first, first, same, other)]
     np.testing.assert_array_equal(draws[0], draws[2])
     assert (draws[0] != draws[1]).any() and (draws[0] != draws[3]).any()
+
+
+@pytest.mark.parametrize(
+    ("needs", "message"),
+    [
+        ({"samples": 0}, "samples must be at least 1 .* received samples=0, inner_steps=0"),
+        ({"inner_steps": 2}, "inner_steps=2 are taken to compare two batches; add second_batch"),
+        ({"second_batch": True, "samples": 3}, "Declare one of the two"),
+    ],
+)
+def test_needs_that_exclude_each_other_are_refused_when_they_are_declared(needs, message):
+    with pytest.raises(ValueError, match=message):
+        mtl.balancers.Needs(**needs)
+
+
+def test_needs_cannot_be_changed_after_they_are_declared():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mtl.balancers.FAMO.needs.losses_after = False
+
+
+def test_every_rule_declares_its_needs_and_nothing_beside_them():
+    for name in mtl.balancers.__all__:
+        rule = getattr(mtl.balancers, name)
+        if rule is not mtl.balancers.Needs:
+            assert isinstance(rule.needs, mtl.balancers.Needs), name
+            assert not [attribute for attribute in dir(rule) if attribute.startswith("needs_")]

@@ -34,7 +34,7 @@ def step(balancer, losses):
         tape.watch(losses)
         scalar = balancer.scalarize(losses)
     weights = tape.gradient(scalar, losses).numpy()
-    if balancer.needs_losses_after:
+    if balancer.needs.losses_after:
         balancer.after_update(tf.reverse(losses, [0]))
     balancer.end_epoch()
     return float(scalar), weights

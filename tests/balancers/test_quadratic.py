@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy.optimize import nnls
 
-from keras_mtl import _quadratic
+from keras_mtl.balancers._solvers import _quadratic
 from keras_mtl.balancers._solvers._quadratic import _interior_minimum, nonnegative_minimum, reach
 
 

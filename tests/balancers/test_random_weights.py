@@ -117,9 +117,9 @@ def test_a_drawn_preference_is_shared_by_the_tasks_that_take_part():
 
 
 def test_a_network_needs_the_preference_only_where_it_is_drawn():
-    assert COSMOS().needs_preference
+    assert COSMOS().needs.preference
     fixed = COSMOS(preference={"b": 3.0, "a": 1.0})
-    assert not fixed.needs_preference
+    assert not fixed.needs.preference
     fixed.bind(["a", "b"])
     fixed.build(2)
     np.testing.assert_allclose(fixed.draw_preference(), [0.25, 0.75])

@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 import tensorflow as tf
 
-from keras_mtl.balancers import CRMOGM, MGDA, PCD, ConFIG, GradNorm, GradVac, PCGrad
+from keras_mtl.balancers import CRMOGM, MGDA, PCD, ConFIG, GradNorm, GradVac, Needs, PCGrad
 
 
 def drifting_jacobians(count, num_tasks, size, seed, noise=0.7):
@@ -209,15 +209,15 @@ def test_cr_mogm_goes_on_from_the_last_weights_of_a_task_that_was_absent():
 
 def test_cr_mogm_declares_and_passes_on_what_the_other_needs():
     class Ahead(MGDA):
-        needs_validation = True
+        needs = Needs(second_batch=True)
 
         def look_ahead_weights(self):
             return tf.constant([2.0, 3.0])
 
     balancer = CRMOGM(Ahead())
-    assert (balancer.needs_validation, balancer.num_samples) == (True, 1)
-    assert CRMOGM(MGDA()).needs_validation is False
-    assert (CRMOGM(GradNorm()).lengths_only, CRMOGM(MGDA()).lengths_only) == (True, False)
+    assert balancer.needs == Needs(second_batch=True)
+    assert CRMOGM(MGDA()).needs == Needs()
+    assert CRMOGM(GradNorm()).needs == GradNorm.needs == Needs(lengths_only=True)
     assert balancer.look_ahead_weights().numpy().tolist() == [2, 3]
     balancer.bind(["a", "b"])
     balancer.build(2)

@@ -41,18 +41,18 @@ def make(name):
 def ways(name):
     """The pairs of `at` and `every` that a balancer takes."""
     balancer = make(name)
-    if balancer.needs_preference or getattr(balancer, "needs_validation", False):
+    if balancer.needs.preference or balancer.needs.second_batch:
         return [("parameters", 1)]
     places = ["parameters"]
     by_statistics = not isinstance(balancer, LossBalancer)
-    by_variables = getattr(balancer, "keeps_entries", False)
-    if by_statistics and not by_variables and getattr(balancer, "num_samples", 1) == 1:
+    by_variables = balancer.needs.per_entry_state
+    if by_statistics and not by_variables and balancer.needs.samples == 1:
         places.append("representation")
     return [(at, every) for at in places for every in (1, 2)]
 
 
 def network(balancer):
-    if not balancer.needs_preference:
+    if not balancer.needs.preference:
         return problem.network()
     keras.utils.set_random_seed(0)
     x, preference = keras.Input((4,), name="x"), keras.Input((3,), name="preference")
@@ -64,5 +64,5 @@ def network(balancer):
 
 def more_data(balancer):
     """What `fit` takes beside the dataset."""
-    wanted = getattr(balancer, "needs_validation", False)
+    wanted = balancer.needs.second_batch
     return {"balance_data": problem.dataset(2)} if wanted else {}

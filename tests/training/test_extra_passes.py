@@ -15,6 +15,7 @@ from keras_mtl.balancers import (
     GramianBalancer,
     LossBalancer,
     MoDo,
+    Needs,
 )
 
 
@@ -34,15 +35,15 @@ class Remembers(GramianBalancer):
 
 
 class Sampled(Remembers):
-    num_samples = 3
+    needs = Needs(samples=3)
 
 
 class LooksAhead(Remembers):
-    needs_validation = True
+    needs = Needs(second_batch=True)
 
 
 class LooksBack(LossBalancer):
-    needs_losses_after = True
+    needs = Needs(losses_after=True)
 
     def build(self, num_tasks):
         super().build(num_tasks)
@@ -249,7 +250,7 @@ def test_what_needs_the_variables_refuses_the_representation(make):
 
 
 class Preferred(Equal):
-    needs_preference = True
+    needs = Needs(preference=True)
 
     def draw_preference(self):
         return ops.array([0.2, 0.3, 0.5])

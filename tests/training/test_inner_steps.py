@@ -10,15 +10,13 @@ import tensorflow as tf
 from keras import ops
 
 import keras_mtl as mtl
-from keras_mtl.balancers import FORUM, MOML, GramianBalancer
+from keras_mtl.balancers import FORUM, MOML, GramianBalancer, Needs
 
 
 class InnerSteps(GramianBalancer):
     """Some weights of both batches, and the matrix and losses that it was given."""
 
-    needs_validation = True
-    inner_steps = 3
-    inner_learning_rate = 0.2
+    needs = Needs(second_batch=True, inner_steps=3, inner_learning_rate=0.2)
 
     def build(self, num_tasks):
         super().build(num_tasks)

@@ -80,7 +80,7 @@ class Remembers(balancers.GramianBalancer):
 
 
 class RemembersLengths(Remembers):
-    lengths_only = True
+    needs = balancers.Needs(lengths_only=True)
 
 
 def by_hand(network):

@@ -9,6 +9,7 @@ from keras_mtl.balancers._base._balancer import (
 )
 from keras_mtl.balancers._base._epoch_logs import check_metric, read_logs
 from keras_mtl.balancers._base._main_task import check_main_task, mask_of, position_of
+from keras_mtl.balancers._base._needs import Needs
 from keras_mtl.balancers._base._state import TaskState
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "GradientBalancer",
     "GramianBalancer",
     "LossBalancer",
+    "Needs",
     "TaskState",
     "check_main_task",
     "check_metric",

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.balancers._base._needs import Needs
 from keras_mtl.balancers._base._rule import is_abstract, with_door
 from keras_mtl.balancers._base._state import IterationSeed, TaskState
 
@@ -25,8 +26,7 @@ class Balancer(keras.layers.Layer, abc.ABC):
     (`scalarize`, `weigh` or `merge`) inside `on_tasks` at each step, and `end_epoch` after each
     epoch. A rule sees the tasks that take part in a step; of more than eight, their number may
     be unknown while a graph is traced: read it by `ops.shape`. What a method needs beyond its
-    kind it declares by a class attribute: see `needs_losses_after`, `needs_preference`,
-    `num_samples` and `needs_validation`.
+    kind it declares by its attribute `needs`: see `Needs`.
 
     Args:
         name: Optional name of the layer.
@@ -41,11 +41,8 @@ class Balancer(keras.layers.Layer, abc.ABC):
     min_tasks: ClassVar[int] = 1
     """The fewest tasks for which a model with this balancer makes sense."""
 
-    needs_losses_after: ClassVar[bool] = False
-    """Whether `after_update` is to be told the losses of the same batch after the update."""
-
-    needs_preference: bool = False
-    """Whether the network takes a preference `[K]`, which `draw_preference` gives each step."""
+    needs: Needs = Needs()
+    """What the rule needs of a step, beyond the statistic of its kind."""
 
     _rule: ClassVar[str]
 
@@ -142,7 +139,7 @@ class Balancer(keras.layers.Layer, abc.ABC):
         return values if self._indices is None else ops.take(values, self._indices, axis=0)
 
     def after_update(self, losses: Tensor) -> None:
-        """Told the losses `[K]` of the batch after the update, if `needs_losses_after`.
+        """Told the losses `[K]` of the batch after the update, if `needs.losses_after`.
 
         Called after the rule, for the same tasks, and not in steps that reuse weights.
         """
@@ -235,40 +232,8 @@ class GramianBalancer(Balancer):
     _rule = "weigh"
     min_tasks = 2
 
-    num_samples: ClassVar[int] = 1
-    """Into how many parts a batch is cut; the gradients of the last are those combined.
-
-    From 2 on, `gramian[i, j]` is the product of task i's gradient on the first part and task j's
-    on the second: an unbiased estimate, not symmetric. Needs `at="parameters"`.
-    """
-
-    lengths_only: ClassVar[bool] = False
-    """Whether the rule reads nothing but the diagonal of the Gramian: the rest is zero then.
-
-    Saves K^2 products of gradients, which of a thousand columns are most of a step.
-    """
-
-    needs_validation: ClassVar[bool] = False
-    """Whether each step takes a second batch, `fit(balance_data=...)`, and looks ahead on it.
-
-    `gramian[i, j]` is then what weight i gains for the loss of task j on that batch: the learning
-    rate times the product of task i's gradient and that of task j's other loss after a plain
-    step with `look_ahead_weights`. Needs `at="parameters"`.
-    """
-
-    inner_steps: int = 0
-    """How many plain steps to take from here, if `needs_validation`, and to take back.
-
-    From 1 on, the rule combines the gradients of both batches: `gramian [2K, 2K]` and the weights
-    `[2K]` are of the tasks' gradients on the batch, then of those on the other one, both here.
-    The losses `[2K]` are those of the batch, before these steps and after them.
-    """
-
-    inner_learning_rate: float = 0.0
-    """Of these steps."""
-
     def look_ahead_weights(self) -> Tensor:
-        """The weights `[K]` of the step that is looked ahead to, if `needs_validation`."""
+        """The weights `[K]` of the step that is looked ahead to, if `needs.second_batch`."""
         return ops.ones((self.num_tasks,))
 
     @abc.abstractmethod
@@ -293,9 +258,6 @@ class GradientBalancer(Balancer):
 
     _rule = "merge"
     min_tasks = 2
-
-    keeps_entries: ClassVar[bool] = False
-    """Whether state has an entry for each of the n gradients: needs `at="parameters"`."""
 
     def __init__(self, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)

@@ -65,7 +65,7 @@ def _check_shapes(balancer: Any, arrays: Sequence[Tensor]) -> int | None:
                 f"{expected} and the losses; received shape {shape}."
             )
     count: int | None = losses[0]
-    if not getattr(balancer, "inner_steps", 0) or count is None:
+    if not balancer.needs.inner_steps or count is None:
         return count
     if count % 2:
         raise ValueError(
