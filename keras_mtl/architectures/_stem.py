@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -30,33 +30,42 @@ def stem(
     num_experts: int = 1,
     expert: Part = (128,),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "stem",
 ) -> keras.Model:
     """Embeds the inputs once for all tasks and once for each, and gates who learns from whom.
 
-    With the embeddings `e_S`, `e_1`, ..., `e_K` and experts `f` of each:
+    With the shared embedding e_S and the embeddings e_1, ..., e_K of the tasks, the experts f_j
+    that read any of them, and for each task k a gate g_k (a softmax) and a tower h_k:
 
-        y_k = h_k( sum_j g_k(e_k + e_S)_j f_j )    over the experts of all tasks and the shared.
+        z_k = sum_j g_k(e_k + e_S)_j f_j    over the experts of all tasks and the shared ones
+        y_k = h_k(z_k)
 
-    Task k reads the experts of all (all forward), but its loss trains, of embeddings and
-    experts, only its own and the shared ones (task-specific backward). Choose it where users
-    who do one thing as often as another are predicted worse together than apart: no gate above
-    a single embedding table can mend that. It costs K + 1 tables.
+    Task k reads the experts of all (all forward), but of the embeddings and experts its loss
+    trains only those of the task and the shared ones (task-specific backward).
+
+    Choose it where the users who do one thing as often as another are predicted worse together
+    than apart: no gate above a single embedding table can correct that. It costs K + 1 tables.
+
+    Guide:
+        Shares: one embedding for all tasks, beside one for each task
+        Choose it when: embedding tables are large, and tasks disagree about ids
+        Not when: tables hardly fit into memory, since each task has its own
+        Source: Su et al. 2024, arXiv:2308.13537
 
     Args:
         inputs: A `keras.Input`; a dict of inputs; or the output of a preprocessing model, whose
             own inputs the network then takes. A recipe as `embedding` may read identifiers, and
-            takes a dict as it is; units read floats, and a dict is joined to `(batch, in)`.
+            receives a dict as it is; units read floats, and a dict is joined to `(batch, in)`.
         tasks: The tasks, at least one.
         embedding: A recipe `inputs -> features` that makes new embedding tables at each call,
             `(batch, ..., in)`, or units of a linear map. Defaults to `(64,)`.
-        num_experts: How many experts read each embedding. Defaults to `1`.
+        num_experts: Number of experts that read each embedding. Defaults to `1`.
         expert: Units of each expert, or a recipe `features -> features` that makes new layers
             at each call. Defaults to `(128,)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
-        activation: Activation of the layers made from units, but for the embedding. Defaults to
-            `"relu"`.
+        activation: Activation of the layers made from units, except for the embedding. Defaults
+            to `"relu"`.
         name: Name of the model.
 
     Returns:
@@ -65,38 +74,39 @@ def stem(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, `num_experts` or `expert` is
             empty, two embeddings share a layer, or a tower ends in a shape that does not fit.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
-        >>> def embed(columns):
-        ...     user = keras.layers.Embedding(1000, 8)(columns["user"])
-        ...     item = keras.layers.Embedding(500, 8)(columns["item"])
+        >>> def embed(ids):
+        ...     user = keras.layers.Embedding(1000, 8)(ids["user"])
+        ...     item = keras.layers.Embedding(500, 8)(ids["item"])
         ...     return keras.layers.Concatenate()([user, item])
-        >>> columns = {key: keras.Input((), name=key, dtype="int32") for key in ("user", "item")}
+        >>> ids = {key: keras.Input((), name=key, dtype="int32") for key in ("user", "item")}
         >>> tasks = [mtl.Task.binary("click"), mtl.Task.binary("like")]
-        >>> network = mtl.architectures.stem(columns, tasks, embedding=embed)
+        >>> network = mtl.architectures.stem(ids, tasks, embedding=embed)
         >>> network.get_layer("like_gate").output.shape  # click, like, shared
         (None, 3)
 
     Reference:
         Su et al., STEM: Unleashing the Power of Embeddings for Multi-task Recommendation, AAAI
         2024, arXiv:2308.13537: STEM-Net of one level, the authors' default. Their gates are
-        perceptrons; these are linear, as in `mmoe`. A gate of the shared branch, which the
-        authors' code has and one level does not use, is left out.
+        perceptrons; the gates here are linear, as in `mmoe`. A gate of the shared branch, which
+        the authors' code has and which one level does not use, is left out.
     """
     tasks = check_tasks(tasks)
-    inputs, columns = _read(inputs, tasks, embedding)
+    inputs, embedded = read_inputs(inputs, tasks, join=is_units(embedding))
 
     owners = [*(task.name for task in tasks), "shared"]
     embeddings = {
-        owner: apply_part(embedding, columns, f"{owner}_embedding", "linear") for owner in owners
+        owner: apply_part(embedding, embedded, f"{owner}_embedding", "linear") for owner in owners
     }
     check_own_weights(embeddings)
 
     experts = make_experts(
         {owner: (embeddings[owner], num_experts) for owner in owners}, expert, activation
     )
+    # The experts of the tasks as other tasks read them: without a gradient.
     stopped = {
         owner: StopGradient(name=f"{owner}_stopped")(experts[owner])
         for owner in owners[:-1]
@@ -109,27 +119,9 @@ def stem(
         gated = keras.layers.Add(name=f"{task.name}_gated")(
             [embeddings[task.name], embeddings["shared"]]
         )
-        everyone = beside(*groups.values())
-        gated = gate_features(gated, everyone, f"{task.name}_gate_features")
-        mixtures[task.name] = mix(gated, everyone, task.name)
+        all_experts = beside(*groups.values())
+        gated = gate_features(gated, all_experts, f"{task.name}_gate_features")
+        mixtures[task.name] = mix(gated, all_experts, task.name)
 
     outputs = end_towers(tower, mixtures, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
-
-
-def _read(inputs: Any, tasks: Sequence[Task], embedding: Part) -> tuple[Any, Any]:
-    """The inputs of the network, and what embeddings read: for a recipe, a dict as it is."""
-    if is_units(embedding) or not isinstance(inputs, dict):
-        return read_inputs(inputs, tasks)
-    roots: dict[str, Tensor] = {}
-    for key, tensor in inputs.items():
-        found, _ = read_inputs(tensor, tasks)
-        roots |= found if isinstance(found, dict) else {found.name: found}
-        if tensor.name in roots and key != tensor.name:
-            raise ValueError(
-                f"inputs[{key!r}] is an input named {tensor.name!r}; "
-                f"write keras.Input(..., name={key!r})."
-            )
-    if not roots:
-        raise ValueError("inputs is an empty dict: the network would have no input.")
-    return roots, dict(inputs)
