@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     check_maps,
@@ -26,19 +27,28 @@ def pad_net(
     features: Part = (64,),
     tower: Part = (64,),
     initial: Mapping[str, Task] | None = None,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "pad_net",
 ) -> keras.Model:
-    """Predicts every pixel of all tasks twice: roughly, then with what the others have seen.
+    """Predicts every pixel of all tasks twice: first roughly, then with the other tasks' features.
 
-    From the shared maps each task gets maps `F_k` of its own, from which an initial prediction
-    may be trained. Then, by `layers.AttentiveMessages`,
+    From the shared maps each task k gets its own maps F_k, from which an initial prediction may
+    be trained. Then it receives the messages of the other tasks (`layers.AttentiveMessages`),
+    with 3x3 convolutions V_kl and W_kl for each other task l, and predicts by its tower h_k:
 
-        O_k = F_k + sum_{l != k} sigmoid(V_kl * F_l) . (W_kl * F_l)    y_k = h_k(O_k).
+        O_k = F_k + sum_{l != k} sigmoid(V_kl * F_l) . (W_kl * F_l)
+        y_k = h_k(O_k)
 
-    Choose it for tasks of the same pixels that explain each other (depth, normals, edges, parts).
-    It has two convolutions for each pair of tasks. Where tasks agree at one scale and not at
-    another, `mti_net` does this at each.
+    Here * is a convolution and . the product of the entries. Choose it for tasks of the same
+    pixels that explain each other (depth, normals, edges, parts). It has two convolutions for
+    each ordered pair of tasks. Where tasks agree at one scale and not at another, choose
+    `mti_net`, which does this at each scale.
+
+    Guide:
+        Shares: a body; first predictions help the final ones
+        Choose it when: there are several per-pixel tasks
+        Not when: outputs are not maps
+        Source: Xu et al. 2018, arXiv:1805.04409
 
     Args:
         inputs: A `keras.Input` of images `(batch, height, width, channels)`, or the output of a
@@ -48,11 +58,12 @@ def pad_net(
             Keras model or layer. Defaults to `(64, 64)`.
         features: Channels of the 3x3 convolutions that make each task's maps, or a recipe
             `maps -> maps` that makes new layers at each call. Defaults to `(64,)`.
-        tower: The same for what reads the messages. Defaults to `(64,)`.
+        tower: The same for the layers that read the maps with the messages. Defaults to
+            `(64,)`.
         initial: Initial predictions to be trained: tasks with names of their own, by the name
-            of the task whose maps they read; their labels are that task's once more. Under
-            any other key, a task that is predicted from maps of its own, which send messages
-            but receive none (edges, when only depth is asked for). Defaults to none.
+            of the task whose maps they read; their labels are the labels of that task again.
+            Under any other key, a task that is predicted from maps of its own, which send
+            messages but receive none (edges, when only depth is asked for). Defaults to none.
         activation: Activation of the layers made from channels. Defaults to `"relu"`.
         name: Name of the model.
 
@@ -61,8 +72,8 @@ def pad_net(
         `tasks` and `initial`.
 
     Raises:
-        ValueError: If tasks share a name or the features are no maps.
-        TypeError: If an argument is of another kind.
+        ValueError: If tasks share a name or the features are not maps.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import dataclasses
@@ -86,24 +97,25 @@ def pad_net(
     """
     tasks = check_tasks(tasks)
     initial = read_initial(initial)
-    everyone = check_tasks([*tasks, *initial.values()])
-    inputs, images = read_inputs(inputs, everyone)
+    all_tasks = check_tasks([*tasks, *initial.values()])
+    inputs, images = read_inputs(inputs, all_tasks)
 
     body = convolve(shared, images, "shared_body", activation, shared=True)
     check_maps(body, "pad_net")
 
+    # Keys of `initial` that name no task have maps too: theirs only send messages.
     names = [task.name for task in tasks]
     keys = [*names, *(key for key in initial if key not in names)]
     maps = {key: convolve(features, body, f"shared_{key}_maps", activation) for key in keys}
     check_own_weights(maps, [body])
 
     distilled = distil(maps, tasks)
-    tops = {
+    final_maps = {
         task.name: convolve(tower, distilled[task.name], f"{task.name}_tower", activation)
         for task in tasks
     }
-    check_own_weights(tops, distilled.values())
+    check_own_weights(final_maps, distilled.values())
 
-    ends = tops | {task.name: maps[key] for key, task in initial.items()}
-    outputs = end_towers((), ends, everyone, activation)
+    initial_maps = {task.name: maps[key] for key, task in initial.items()}
+    outputs = end_towers((), final_maps | initial_maps, all_tasks, activation)
     return keras.Model(inputs, outputs, name=name)

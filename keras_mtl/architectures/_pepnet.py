@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     check_features,
@@ -26,27 +26,41 @@ def pepnet(
     prior: Sequence[str] = (),
     tower: Part = (128, 64),
     gamma: float = 2.0,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "pepnet",
 ) -> keras.Model:
-    """Gates the features by where they come from, and the layers of towers by who is concerned.
+    """Gates the features by their domain, and the layers of towers by the user who asks.
 
-    A gate unit gives factors in (0, gamma): `U(z) = gamma sigmoid(W' relu(W z + b) + b')`. The
-    shared features E become `O = U([domain, stop(E)]) * E`. Each layer l of task k's tower
-    reads `U_l([prior, stop(O)])_k * H_k,l`, the last one before the head; `stop` lets no
-    gradient through, so that gates do not bend the features. Choose it where one model serves
-    several surfaces or markets (`domain`) and ids of user, item and author (`prior`) drown
-    among many features. Without such inputs it is `hard_sharing` with gates. The factors are
-    the outputs of the layers `shared_domain_gate` and `<task>_gate_<l>`.
+    A gate unit U with weights W, b, W' and b' gives factors between 0 and gamma. One unit gates
+    the shared features E; then, for each layer l of the towers, one unit U_l gates the features
+    H_kl that the layer reads in the tower of task k:
+
+        U(z) = gamma sigmoid(W' relu(W z + b) + b')
+        O = U([domain, stop(E)]) * E
+        H'_kl = U_l([prior, stop(O)])_k * H_kl
+
+    The last gates stand in front of the heads. [.] joins features, and `stop` lets no gradient
+    through, so that the gates do not influence the training of the features.
+
+    Choose it where one model serves several surfaces or markets (`domain`), and where the ids
+    of user, item and author (`prior`) are lost among many features. Without such inputs it is
+    `hard_sharing` with gates. The factors are the outputs of the layers `shared_domain_gate`
+    and `<task>_gate_<l>`.
+
+    Guide:
+        Shares: one body, with gates that read who asks
+        Choose it when: domains or users differ
+        Not when: nothing is known about who asks
+        Source: Chang et al. 2023, arXiv:2302.01115
 
     Args:
         inputs: A dict of float inputs (embeddings and numbers), which are joined to
             `(batch, in)`; or one `keras.Input` of floats `(batch, ..., in)`, or the output of a
             preprocessing model, without `domain` and `prior`.
         tasks: The tasks, at least one.
-        domain: Which of the inputs say where an example comes from. Defaults to none: the gate
-            reads the features alone.
-        prior: Which of the inputs say who is concerned. Defaults to none, likewise.
+        domain: Names of the inputs that say where an example comes from. Defaults to none: the
+            gate reads the features alone.
+        prior: Names of the inputs that say whom an example concerns. Defaults to none, likewise.
         tower: Units of each task's tower, or a recipe that makes new layers at each call, in
             front of which there is one gate. Defaults to `(128, 64)`.
         gamma: The largest factor. Defaults to `2.0`.
@@ -57,9 +71,9 @@ def pepnet(
         A functional `keras.Model` from the inputs to a dict of predictions by task name.
 
     Raises:
-        ValueError: If tasks share a name, inputs cannot be joined, `domain` or `prior` names no
-            input, or a tower ends in a shape that does not fit its task.
-        TypeError: If an argument is of another kind.
+        ValueError: If tasks share a name, inputs cannot be joined, `domain` or `prior` names an
+            unknown input, or a tower ends in a shape that does not fit its task.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -75,56 +89,57 @@ def pepnet(
         with more axes are gated at each position.
     """
     tasks = check_tasks(tasks)
-    roots, features = read_inputs(inputs, tasks)
+    network_inputs, features = read_inputs(inputs, tasks)
 
     check_features(features, "pepnet")
     gate = GateNU(features.shape[-1], gamma=gamma, name="shared_domain_gate")
-    factors = gate(_join(inputs, domain, features, "domain"))
+    factors = gate(_join_for_gate(inputs, domain, features, "domain"))
     features = keras.layers.Multiply(name="shared_domain_features")([features, factors])
 
-    known = _join(inputs, prior, features, "prior")
-    columns = {task.name: features for task in tasks}
+    gate_features = _join_for_gate(inputs, prior, features, "prior")
+    task_features = {task.name: features for task in tasks}
     units = check_units(tower, "tower") if is_units(tower) else []
     for i, size in enumerate(units):
-        columns = _personalize(columns, known, gamma, i)
-        for task, column in columns.items():
+        task_features = _personalize(task_features, gate_features, gamma, i)
+        for task, tensor in task_features.items():
             layer = keras.layers.Dense(size, activation=activation, name=f"{task}_tower_{i}")
-            columns[task] = layer(column)
-    columns = _personalize(columns, known, gamma, len(units))
+            task_features[task] = layer(tensor)
+    task_features = _personalize(task_features, gate_features, gamma, len(units))
 
-    outputs = end_towers(() if is_units(tower) else tower, columns, tasks, activation)
-    return keras.Model(roots, outputs, name=name)
+    # Towers given as units are applied above, between the gates.
+    outputs = end_towers(() if is_units(tower) else tower, task_features, tasks, activation)
+    return keras.Model(network_inputs, outputs, name=name)
 
 
-def _join(inputs: Any, names: Sequence[str], features: Tensor, part: str) -> Tensor:
-    """Prior information and, behind a stop of gradients, the features: what a gate reads."""
-    known = list(inputs) if isinstance(inputs, dict) else []
-    if isinstance(names, str) or not set(names) <= set(known):
+def _join_for_gate(inputs: Any, names: Sequence[str], features: Tensor, part: str) -> Tensor:
+    """Joins the features that a gate reads: the named inputs, and `features` without gradient."""
+    known_names = list(inputs) if isinstance(inputs, dict) else []
+    if isinstance(names, str) or not set(names) <= set(known_names):
         raise ValueError(
-            f"{part} must list names of inputs, which are {known}; received {names!r}. Pass "
+            f"{part} must list names of inputs, which are {known_names}; received {names!r}. Pass "
             "inputs as a dict to name some of them."
         )
-    columns = [
+    flat_inputs = [
         inputs[key]
         if len(inputs[key].shape) == 2
         else keras.layers.Flatten(name=f"shared_{part}_{key}")(inputs[key])
         for key in names
     ]
     stopped = StopGradient(name=f"shared_{part}_stopped")(features)
-    if not columns:
+    if not flat_inputs:
         return stopped
-    return keras.layers.Concatenate(name=f"shared_{part}")([*columns, stopped])
+    return keras.layers.Concatenate(name=f"shared_{part}")([*flat_inputs, stopped])
 
 
 def _personalize(
-    columns: dict[str, Tensor], known: Tensor, gamma: float, i: int
+    task_features: dict[str, Tensor], gate_features: Tensor, gamma: float, i: int
 ) -> dict[str, Tensor]:
     """Multiplies each task's features by its part of the factors of one gate unit."""
-    size = next(iter(columns.values())).shape[-1]
-    gates = GateNU(size, gamma=gamma, num_gates=len(columns), name=f"shared_prior_gate_{i}")
-    factors = gates(known)
+    size = next(iter(task_features.values())).shape[-1]
+    gates = GateNU(size, gamma=gamma, num_gates=len(task_features), name=f"shared_prior_gate_{i}")
+    factors = gates(gate_features)  # (batch, ..., tasks, size)
     outputs = {}
-    for k, (task, features) in enumerate(columns.items()):
-        own = PickBranch(k, name=f"{task}_gate_{i}")(factors)
-        outputs[task] = keras.layers.Multiply(name=f"{task}_gated_{i}")([features, own])
+    for k, (task, features) in enumerate(task_features.items()):
+        task_factors = PickBranch(k, name=f"{task}_gate_{i}")(factors)
+        outputs[task] = keras.layers.Multiply(name=f"{task}_gated_{i}")([features, task_factors])
     return outputs

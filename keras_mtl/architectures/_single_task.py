@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import Part, end_towers, read_inputs
 
 
@@ -14,16 +15,26 @@ def single_task(
     tasks: Sequence[Task],
     *,
     tower: Part = (128, 64),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "single_task",
 ) -> keras.Model:
-    """Gives each task a tower of its own over the inputs, and shares nothing.
+    """Gives each task its own tower over the inputs, and shares nothing.
 
-    Choose it for the baseline that a shared network must beat: `y_k = h_k(x)`. All towers are
-    trained side by side in one model; with fixed task weights and an optimizer that treats each
-    variable apart (SGD, Adam), that equals training them one by one. Balancing it is
-    meaningless, for there is nothing to balance. Layers in front of `inputs`, such as trained
-    embeddings, are shared even so.
+    With the features x, and for each task k a tower h_k that ends in the task's head:
+
+        y_k = h_k(x)
+
+    Choose it for the baseline that a shared network must beat. All towers are trained side by
+    side in one model; with fixed task weights and an optimizer that treats each variable apart
+    (SGD, Adam), that equals training them one by one. Balancing it is meaningless, because the
+    tasks have nothing in common. Layers in front of `inputs`, such as trained embeddings, are
+    shared nevertheless.
+
+    Guide:
+        Shares: nothing
+        Choose it when: you need the baseline that a shared network must beat
+        Not when: labels are few, or serving must be cheap
+        Source: this package
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
@@ -41,7 +52,7 @@ def single_task(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, or a tower ends in a shape
             that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl

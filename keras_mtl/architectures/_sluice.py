@@ -7,7 +7,7 @@ import keras
 
 from keras_mtl._keras_internals import nodes_above
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
     Part,
@@ -18,7 +18,7 @@ from keras_mtl.architectures._building import (
 )
 from keras_mtl.layers import CrossStitch, LayerStitch, SubspaceOrthogonality
 
-# Layers whose kernels end in the axis of the channels, once or once a gate.
+# Layers whose kernels end in the axis of the channels, once or, in recurrent layers, per gate.
 _SEPARABLE = tuple(
     getattr(keras.layers, name)
     for name in ("Dense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN")
@@ -35,34 +35,45 @@ def sluice(
     alpha: float = 0.9,
     beta: float = 0.9,
     orthogonality: float = 0.0,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "sluice",
 ) -> keras.Model:
-    """Gives each task a body of its own, mixes their subspaces, and for each task their depths.
+    """Gives each task its own body, mixes subspaces of their features, and for each task depths.
 
-    After every stage the channels of each task are cut into subspaces, and each subspace of
-    each task becomes `x~_i = sum_j alpha_ij x_j` over all subspaces of all tasks, so that a task
-    can share one part of its features and keep another. A tower reads `sum_l beta_l x~_l` over
-    all stages. Choose it over `cross_stitch` where tasks are loosely related, or some need
-    shallower features than others. It costs as much as one network a task.
+    After every stage l the channels of each task are cut into subspaces, and each subspace i of
+    each task is mixed with all subspaces j of all tasks, so that a task can share one part of
+    its features and keep another. The tower of task k reads z_k, a mixture of the features
+    x~_kl of the task after all stages:
 
-    What is shared is `network.get_layer("shared_stitch_0").alphas` (subspaces of the first task
-    first) and `network.get_layer("<task>_layers").betas`.
+        x~_i = sum_j alpha_ij x_j
+        z_k = sum_l beta_kl x~_kl
+
+    Choose it over `cross_stitch` where tasks are loosely related, or some need shallower
+    features than others. It costs as much as one network per task.
+
+    The learned sharing is `network.get_layer("shared_stitch_0").alphas` (subspaces of the first
+    task first) and `network.get_layer("<task>_layers").betas`.
+
+    Guide:
+        Shares: subspaces of the features, and for each task a mixture of depths
+        Choose it when: it is unknown what to share, and there are few, loosely related tasks
+        Not when: there are many tasks, since each has its own body
+        Source: Ruder et al. 2019, arXiv:1705.08142
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        body: Stages that all end in the same shape, each units, a recipe `features -> features`
-            that makes new layers at each call, or a Keras layer or model, of which each task
-            gets a copy with its weights. Defaults to `(64, 64)`.
+        body: Stages that all end in the same shape, each of them units, a recipe
+            `features -> features` that makes new layers at each call, or a Keras layer or
+            model, of which each task gets a copy with its weights. Defaults to `(64, 64)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
-        num_subspaces: Into how many parts channels are cut. Defaults to `2`.
-        alpha: Where `alpha_ii` starts; the others share the rest of 1. Defaults to `0.9`.
-        beta: Where the `beta` of the last stage starts, likewise. Defaults to `0.9`.
-        orthogonality: Weight of `sum |G_1^T G_2|_F^2` in the loss, for the columns `G_1`, `G_2`
-            of the kernels that make two subspaces; the logs hold it as
+        num_subspaces: Number of parts into which channels are cut. Defaults to `2`.
+        alpha: Initial value of `alpha_ii`; the others share the rest of 1. Defaults to `0.9`.
+        beta: Initial value of the `beta` of the last stage, likewise. Defaults to `0.9`.
+        orthogonality: Weight in the loss of `sum |G_1^T G_2|_F^2`, where `G_1` and `G_2` are
+            the columns of a kernel that make two subspaces; the logs hold it as
             `shared_subspaces_penalty`. Defaults to `0.0`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
@@ -74,7 +85,7 @@ def sluice(
         ValueError: If tasks share a name, inputs cannot be joined, stages differ in shape, their
             channels cannot be cut, a stage has no kernel to be kept orthogonal, or a tower ends
             in a shape that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -87,31 +98,36 @@ def sluice(
 
     Reference:
         Ruder et al., Latent Multi-task Architecture Learning, AAAI 2019, arXiv:1705.08142.
-        Beyond the paper: any numbers of tasks and subspaces, any kind of stage; its recurrent
-        kernels are constrained whole, here dense and convolutional ones too.
+        Beyond the paper: any numbers of tasks and subspaces, any kind of stage. There the
+        orthogonality holds for whole recurrent kernels; here also for dense and convolutional
+        ones.
     """
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
 
-    apart = None
+    penalty = None
     if orthogonality:
-        apart = SubspaceOrthogonality([], num_subspaces, orthogonality, name="shared_subspaces")
-        features = apart(features)
+        # The layer passes its input on; it finds the kernels by the names that are added below.
+        penalty = SubspaceOrthogonality([], num_subspaces, orthogonality, name="shared_subspaces")
+        features = penalty(features)
 
-    columns = {task.name: features for task in tasks}
-    levels = []
+    task_features = {task.name: features for task in tasks}
+    features_by_stage = []
     for i, stage in enumerate(read_stages(body)):
-        below = columns
-        columns = stage_of_each(stage, below, f"shared_{{}}_body_{i}", tasks, activation)
-        if apart is not None:
-            apart.branches += [[_last_kernel(columns[key], below[key])] for key in columns]
+        below = task_features
+        task_features = stage_of_each(stage, below, f"shared_{{}}_body_{i}", tasks, activation)
+        if penalty is not None:
+            penalty.branches += [
+                [_last_kernel(task_features[key], below[key])] for key in task_features
+            ]
         stitch = CrossStitch(alpha, num_subspaces=num_subspaces, name=f"shared_stitch_{i}")
-        columns = dict(zip(columns, stitch([*columns.values()]), strict=True))
-        levels.append(columns)
+        mixed = stitch([*task_features.values()])
+        task_features = dict(zip(task_features, mixed, strict=True))
+        features_by_stage.append(task_features)
 
     mixtures = {
         task.name: LayerStitch(beta, name=f"{task.name}_layers")(
-            [level[task.name] for level in levels]
+            [stage_features[task.name] for stage_features in features_by_stage]
         )
         for task in tasks
     }
@@ -121,10 +137,19 @@ def sluice(
 
 
 def _last_kernel(features: Tensor, below: Tensor) -> str:
-    """The name of the layer whose kernel makes a stage's channels."""
+    """Returns the name of the layer whose kernel makes a stage's channels.
+
+    Args:
+        features: The stage's output.
+        below: The stage's input.
+
+    Raises:
+        ValueError: If the last layer with a kernel cannot be cut by channels.
+    """
     visited: set[int] = set()
-    for _ in nodes_above([below], visited):
+    for _ in nodes_above([below], visited):  # marks the nodes before the stage
         pass
+    # Nodes come from the output towards the inputs: the first with a matrix makes the channels.
     weighted = [
         node.operation
         for node in nodes_above([features], visited)

@@ -1,4 +1,4 @@
-"""A network a task, tied by a penalty on the distance between their weights."""
+"""A network per task, tied by a penalty on the distance between their weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 
 from keras_mtl._keras_internals import nodes_above
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
     Part,
@@ -27,26 +27,36 @@ def soft_sharing(
     tower: Part = (),
     distance: str = "squared_l2",
     strength: float | Sequence[Sequence[float]] = 1e-3,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "soft_sharing",
 ) -> keras.Model:
-    """Gives each task a body of its own, and ties the bodies by the distance of their weights.
+    """Gives each task its own body, and ties the bodies by the distance between their weights.
 
-    The loss gets `sum_{i<j} lambda_ij sum_l d(W_i^l, W_j^l)` over corresponding weights `W^l`.
+    With the distance d between the corresponding weights W_i^l and W_j^l of the tasks i and j,
+    and the strength lambda_ij of the tie between these tasks, the loss gets the penalty
+
+        sum_{i<j} lambda_ij sum_l d(W_i^l, W_j^l)
+
     Choose it for few, related tasks that should resemble each other without sharing all, or
     where it is known how related they are: that knowledge enters as the matrix `lambda_ij`.
-    It costs as much as one network a task, and a balancer of gradients finds nothing shared.
+    It costs as much as one network per task, and a balancer of gradients finds nothing shared.
 
     The logs hold the penalty as `shared_ties_penalty`; it is part of `loss`.
+
+    Guide:
+        Shares: nothing, but the tasks' bodies are tied by a penalty
+        Choose it when: tasks are alike, yet need weights of their own
+        Not when: memory matters, since each task has its own body
+        Source: Duong et al. 2015, doi:10.3115/v1/P15-2139
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
-            the network then takes. A body that begins with no units may read other types.
+            the network then takes. A body whose first stage is not units may read other types.
         tasks: The tasks, at least one.
-        body: Stages of the tied bodies, each units, a recipe `features -> features` that makes
-            new layers at each call, or a Keras layer or model, of which each task gets a copy
-            with its weights. Defaults to `(128, 64)`.
+        body: Stages of the tied bodies, each of them units, a recipe `features -> features`
+            that makes new layers at each call, or a Keras layer or model, of which each task
+            gets a copy with its weights. Defaults to `(128, 64)`.
         tower: Units of each task's tower, which is not tied, or a recipe. Defaults to `()`.
         distance: `"squared_l2"`, `"l1"`, `"cosine"` (1 minus the cosine), each between pairs of
             tasks, or `"trace_norm"` of the matrix whose rows are the tasks' weights. Defaults
@@ -61,9 +71,9 @@ def soft_sharing(
 
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, the distance is unknown, the
-            strength is no number and no symmetric matrix, or a tower ends in a shape that does
-            not fit its task.
-        TypeError: If an argument is of another kind.
+            strength is neither a number nor a symmetric matrix, or a tower ends in a shape that
+            does not fit its task.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -85,22 +95,23 @@ def soft_sharing(
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
 
+    # The layer passes its input on; it finds the tied weights by the names that are set below.
     ties = WeightTies([()] * len(tasks), distance, strength, name="shared_ties")
     features = ties(features)
 
-    columns = {task.name: features for task in tasks}
+    task_features = {task.name: features for task in tasks}
     for i, stage in enumerate(read_stages(body)):
-        columns = stage_of_each(stage, columns, f"{{}}_body_{i}", tasks, activation)
-    ties.branches = [_layers(column, features) for column in columns.values()]
+        task_features = stage_of_each(stage, task_features, f"{{}}_body_{i}", tasks, activation)
+    ties.branches = [_weighted_layers(output, features) for output in task_features.values()]
 
-    outputs = end_towers(tower, columns, tasks, activation)
+    outputs = end_towers(tower, task_features, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
 
 
-def _layers(column: Tensor, features: Tensor) -> list[str]:
-    """The names of the layers with weights between the features and the end of a body."""
+def _weighted_layers(output: Tensor, features: Tensor) -> list[str]:
+    """Returns the names of the layers with weights between the features and a body's output."""
     visited: set[int] = set()
-    for _ in nodes_above([features], visited):
+    for _ in nodes_above([features], visited):  # marks the nodes before the body
         pass
-    operations = [node.operation for node in nodes_above([column], visited)]
-    return [each.name for each in operations if getattr(each, "weights", ())]
+    operations = [node.operation for node in nodes_above([output], visited)]
+    return [operation.name for operation in operations if getattr(operation, "weights", ())]

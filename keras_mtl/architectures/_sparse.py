@@ -7,7 +7,7 @@ import keras
 
 from keras_mtl._keras_internals import nodes_above, operations_after
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
@@ -17,6 +17,7 @@ from keras_mtl.architectures._building import (
 )
 from keras_mtl.layers import GroupSparsity
 
+# Layers whose kernels have the features on the axis before the last.
 _READERS = (
     keras.layers.Dense,
     keras.layers.Conv1D,
@@ -32,30 +33,40 @@ def sparse(
     shared: Part | keras.layers.Layer = (),
     tower: Part = (32,),
     strength: float = 1e-3,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "sparse",
 ) -> keras.Model:
     """Gives each task a tower, and makes all towers use the same few features.
 
-    The loss gets `strength * sum_i |W^i|`, with `W^i` the weights with which the first layers
-    of all tasks' towers read feature i (the l2,1 norm): a feature pays once for all tasks.
-    Choose it where few of many columns matter, the same ones for related tasks, and where one
-    wants to know which: after training, `network.get_layer("shared_selection").pattern()` tells
-    `(num_tasks, features)`. Choose another where most features matter.
+    With W^i the weights with which the first layers of all tasks' towers read feature i, the
+    loss gets the penalty
+
+        strength * sum_i |W^i|
+
+    This is the l2,1 norm: a feature pays once for all tasks. Choose it where few of many
+    features matter, the same ones for related tasks, and where you want to know which: after
+    training, `network.get_layer("shared_selection").pattern()` returns them as
+    `(num_tasks, features)`. Choose another architecture where most features matter.
 
     The logs hold the penalty as `shared_selection_penalty`; it is part of `loss`.
+
+    Guide:
+        Shares: nothing, but tasks agree on which features to use
+        Choose it when: few of many features matter, and you want to know which
+        Not when: all features matter
+        Source: Obozinski et al. 2010, doi:10.1007/s11222-008-9111-x
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)` in its order; or the output of a preprocessing model, whose
             own inputs the network then takes. Features of equal scale are chosen fairly.
         tasks: The tasks, at least one.
-        shared: Units of a body in front of the choice, or a recipe, or a Keras model or layer:
-            then learned features are chosen. Defaults to `()`.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call; it
-            begins with a dense or convolutional layer, or else the task's head does, with
-            layers without weights between at most. Defaults to `(32,)`.
-        strength: Not negative. Defaults to `1e-3`.
+        shared: Units of a body in front of the selection, or a recipe, or a Keras model or
+            layer: then learned features are selected. Defaults to `()`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call. The
+            tower, or else the task's head, begins with a dense or convolutional layer; only
+            layers without weights may come before it. Defaults to `(32,)`.
+        strength: Weight of the penalty, not negative. Defaults to `1e-3`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 
@@ -66,7 +77,7 @@ def sparse(
         ValueError: If tasks share a name, inputs cannot be joined, a task reads the features
             through another kind of layer, `strength` is negative, or a tower ends in a shape
             that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -78,40 +89,50 @@ def sparse(
     Reference:
         Obozinski, Taskar and Jordan, Joint Covariate Selection and Joint Subspace Selection for
         Multiple Classification Problems, Statistics and Computing 20, 2010,
-        doi:10.1007/s11222-008-9111-x, of linear models there. Gradient steps bring a feature
-        that is left out near zero, their solver to zero: `pattern` takes a tolerance.
+        doi:10.1007/s11222-008-9111-x, for linear models. The gradient steps here bring an
+        unused feature near zero, their solver brings it to zero: `pattern` takes a tolerance.
     """
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
 
     features = apply_part(shared, features, "shared_body", activation, shared=True)
     check_features(features, "shared_selection")
+    # The layer passes its input on; it finds the penalized kernels by the names set below.
     selection = GroupSparsity([()] * len(tasks), strength, name="shared_selection")
     selected = selection(features)
 
     outputs = end_towers(tower, {task.name: selected for task in tasks}, tasks, activation)
     readers = _readers(selection)
-    selection.branches = [_of_task(task, outputs[task.name], selected, readers) for task in tasks]
+    selection.branches = [
+        _readers_of_task(task, outputs[task.name], selected, readers) for task in tasks
+    ]
     return keras.Model(inputs, outputs, name=name)
 
 
 def _readers(selection: GroupSparsity) -> dict[str, Any]:
-    """The layers with weights that read the features, with none between, by name."""
+    """Returns by name the first layers with weights after the selection, on every path."""
 
     def has_weights(operation: Any) -> bool:
         return bool(getattr(operation, "weights", ()))
 
-    below = operations_after(selection, enter=lambda operation: not has_weights(operation))
-    return {operation.name: operation for operation in below if has_weights(operation)}
+    # Each path ends at its first layer with weights: layers behind it read no features.
+    operations = operations_after(selection, enter=lambda operation: not has_weights(operation))
+    return {operation.name: operation for operation in operations if has_weights(operation)}
 
 
-def _of_task(task: Task, output: Tensor, features: Tensor, readers: dict[str, Any]) -> list[str]:
-    """The names of those readers that one task has."""
+def _readers_of_task(
+    task: Task, output: Tensor, features: Tensor, readers: dict[str, Any]
+) -> list[str]:
+    """Returns the names of those readers that lead to the output of one task.
+
+    Raises:
+        ValueError: If the weights of a reader cannot be grouped by feature.
+    """
     visited: set[int] = set()
-    for _ in nodes_above([features], visited):
+    for _ in nodes_above([features], visited):  # marks the nodes before the towers
         pass
-    own = {node.operation.name for node in nodes_above([output], visited)}
-    names = [name for name in readers if name in own]
+    task_operations = {node.operation.name for node in nodes_above([output], visited)}
+    names = [name for name in readers if name in task_operations]
     size = features.shape[-1]
     for name in names:
         layer = readers[name]

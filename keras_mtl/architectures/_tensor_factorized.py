@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
     Part,
@@ -30,21 +30,31 @@ def tensor_factorized(
     rank: int = 16,
     task_rank: int = 2,
     tower: Part = (),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "tensor_factorized",
 ) -> keras.Model:
-    """Gives each task a body of its own, in a tensor of low rank over all tasks.
+    """Gives each task its own body, whose kernels are slices of tensors of low rank over tasks.
 
-    The kernels of a layer of all T tasks, `W (in, units, T)`, are factorized: training finds at
-    each layer how much tasks share. Choose it for many tasks (or domains) of which some are
-    alike, and which layers they should share is not known. With `task_rank` 1 kernels differ by
-    a number only; with as many as there are tasks, `"laf"` ties nothing. The body runs once a
-    task.
+    The kernels of a layer of all T tasks form a tensor `W (in, units, T)`, which is factorized:
+    training finds at each layer how much tasks share. In each form, task t mixes `task_rank`
+    components by its row u_t of the factor on the axis of tasks:
 
-    The forms are `"laf"`, mixtures of `task_rank` whole kernels; `"tucker"`, whose mixtures are
-    of small cores between factors `(in, rank)` and `(units, rank)`; `"tt"`, with a factor `(in,
-    rank)` only. `network.get_layer("<task>_factor_0").embeddings` is a task's row of the factor
-    on the axis of tasks: tasks with like rows share much.
+        "laf":     W_t = sum_c u_tc L_c                whole kernels L_c (in, units)
+        "tucker":  W_t = U (sum_c u_tc S_c) V^T        small cores S_c (rank, rank)
+        "tt":      W_t = U (sum_c u_tc V_c)            with V_c (rank, units)
+
+    with factors `U (in, rank)` and `V (units, rank)`. The row u_t of the layer i is
+    `network.get_layer("<task>_factor_<i>").embeddings`: tasks with similar rows share much.
+
+    Choose it for many tasks (or domains) of which some are alike, where it is unknown which
+    layers they should share. With `task_rank` 1 kernels differ only by a factor; with as many
+    as there are tasks, `"laf"` ties nothing. The body runs once per task.
+
+    Guide:
+        Shares: kernels, as slices of tensors of low rank over the tasks
+        Choose it when: it is unknown how much to share at which layer
+        Not when: there are two tasks, and so nothing to factorize
+        Source: Yang and Hospedales 2017, arXiv:1605.06391
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
@@ -55,8 +65,8 @@ def tensor_factorized(
             features` or a Keras layer or model is a stage that all tasks share, such as a
             convolution. Defaults to `(128, 64)`.
         form: `"laf"`, `"tucker"` or `"tt"`. Defaults to `"tucker"`.
-        rank: Of the axes of a layer; `"laf"` has none. Defaults to `16`.
-        task_rank: Of the axis of tasks. Defaults to `2`.
+        rank: Rank on the axes of a layer; `"laf"` does not use it. Defaults to `16`.
+        task_rank: Rank on the axis of tasks. Defaults to `2`.
         tower: Units of each task's tower, which is not factorized, or a recipe that makes new
             layers at each call. Defaults to `()`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
@@ -69,7 +79,7 @@ def tensor_factorized(
         ValueError: If tasks share a name, inputs cannot be joined, no stage is units, the form
             is unknown, a rank is less than 1, or a tower ends in a shape that does not fit its
             task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -83,12 +93,12 @@ def tensor_factorized(
     Reference:
         Yang and Hospedales, Deep Multi-task Representation Learning: A Tensor Factorisation
         Approach, ICLR 2017, arXiv:1605.06391. There ranks come from, and training starts at, a
-        factorization of separately trained networks; here ranks are given and the start is
+        factorization of separately trained networks; here ranks are arguments and the start is
         random. Convolutions, which they factorize as well, are stages that all tasks share.
     """
     tasks = check_tasks(tasks)
-    for count, what in ((rank, "rank"), (task_rank, "task_rank")):
-        check_count(count, what)
+    check_count(rank, "rank")
+    check_count(task_rank, "task_rank")
     stages = read_stages(body)
     if not any(isinstance(stage, int) for stage in stages):
         raise ValueError(
@@ -97,37 +107,38 @@ def tensor_factorized(
         )
     inputs, features = read_inputs(inputs, tasks)
 
-    columns = {task.name: features for task in tasks}
+    task_features = {task.name: features for task in tasks}
     for i, stage in enumerate(stages):
         if isinstance(stage, int):
             layer = FactorizedDense(stage, form, rank, activation, name=f"shared_factorized_{i}")
-            columns = _factorized(layer, columns, task_rank, i)
+            task_features = _apply_factorized(layer, task_features, task_rank, i)
         else:
-            columns = _shared(stage, columns, i)
+            task_features = _apply_shared(stage, task_features, i)
 
-    outputs = end_towers(tower, columns, tasks, activation)
+    outputs = end_towers(tower, task_features, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
 
 
-def _factorized(
-    layer: FactorizedDense, columns: dict[str, Tensor], task_rank: int, i: int
+def _apply_factorized(
+    layer: FactorizedDense, task_features: dict[str, Tensor], task_rank: int, i: int
 ) -> dict[str, Tensor]:
-    """Puts each task's features through its own layer of a tensor of layers."""
+    """Maps each task's features through the layer with the kernel of that task."""
     outputs = {}
-    for task, features in columns.items():
+    for task, features in task_features.items():
         check_features(features, layer.name)
-        draw = keras.initializers.RandomNormal(stddev=task_rank**-0.5)
-        factor = TaskEmbedding(task_rank, draw, name=f"{task}_factor_{i}")
+        # With this variance the kernels start with the variance of `glorot_uniform`.
+        initializer = keras.initializers.RandomNormal(stddev=task_rank**-0.5)
+        factor = TaskEmbedding(task_rank, initializer, name=f"{task}_factor_{i}")
         outputs[task] = layer([features, factor(features)])
     return outputs
 
 
-def _shared(stage: Stage, columns: dict[str, Tensor], i: int) -> dict[str, Tensor]:
-    """Puts each task's features through one stage, once where they are the same."""
-    made: dict[int, Tensor] = {}
-    for features in columns.values():
-        if not made:
+def _apply_shared(stage: Stage, task_features: dict[str, Tensor], i: int) -> dict[str, Tensor]:
+    """Maps each task's features through one stage, and equal features only once."""
+    outputs: dict[int, Tensor] = {}  # by the identity of the features
+    for features in task_features.values():
+        if not outputs:
             apply = repeated_stage(stage, features, f"shared_body_{i}", None)
-        if id(features) not in made:
-            made[id(features)] = apply(features)
-    return {task: made[id(features)] for task, features in columns.items()}
+        if id(features) not in outputs:
+            outputs[id(features)] = apply(features)
+    return {task: outputs[id(features)] for task, features in task_features.items()}
