@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     beside,
@@ -30,25 +30,37 @@ def ml_mmoe(
     num_experts: int = 8,
     expert: Part = (128,),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "ml_mmoe",
 ) -> keras.Model:
-    """Stacks levels of shared experts: an expert reads its own gate's mixture of those below.
+    """Stacks levels of shared experts: each reads its own gate's mixture of the level below.
 
-    Every expert above the first level is like a task of `mmoe` to the level below it:
-    `f_l,i(x) = e_l,i(sum_j g_l,i(x)_j f_l-1,j(x))` with `g_l,i(x) = softmax(W_l,i x)`; a task
-    mixes the last level. All gates read the features `x`. Choose it as the deep relative of
-    `mmoe` that `ple` has to beat; the papers that compare found it hard to train. The weights
-    of a task's gate are the output of `<task>_gate`, those between levels of
-    `shared_gates_<level>`, `(batch, ..., num_experts, num_experts)`.
+    An expert above the first level reads the level below it as a task of `mmoe` reads its
+    experts. With the features x, and for expert i of level l the layers e and a gate of weights W:
+
+        f[1, i] = e[1, i](x)
+        g[l, i] = softmax(W[l, i] x)
+        f[l, i] = e[l, i](sum_j g[l, i]_j f[l-1, j])    for l > 1
+
+    All gates read the features x, and each task has a gate that mixes the experts of the last
+    level for its tower. Choose it as the deeper relative of `mmoe` that `ple` has to beat;
+    papers that compare such networks found it hard to train. The weights of a task's gate are the
+    output of `<task>_gate`; those between levels are the output of `shared_gates_<level>`,
+    `(batch, ..., num_experts, num_experts)`.
+
+    Guide:
+        Shares: several levels of experts, each with gates
+        Choose it when: mmoe is too shallow
+        Not when: there are few data
+        Source: Ma et al. 2019, doi:10.1609/aaai.v33i01.3301216
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        num_levels: How many levels; one level is `mmoe`. Defaults to `2`.
-        num_experts: How many experts at each level. Defaults to `8`.
+        num_levels: Number of levels; one level is `mmoe`. Defaults to `2`.
+        num_experts: Number of experts at each level. Defaults to `8`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
@@ -61,7 +73,7 @@ def ml_mmoe(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, there is no level or no
             expert, `expert` is empty, or a tower ends in a shape that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -71,9 +83,9 @@ def ml_mmoe(
         (None, 4, 4)
 
     Reference:
-        The multi-level MMoE with which Ma et al., SNR: Sub-Network Routing for Flexible
-        Parameter Sharing in Multi-Task Learning, AAAI 2019, doi:10.1609/aaai.v33i01.3301216,
-        compare theirs. Features with more axes are gated as in `mmoe`.
+        This is the multi-level MMoE with which Ma et al. compare their method in SNR:
+        Sub-Network Routing for Flexible Parameter Sharing in Multi-Task Learning, AAAI 2019,
+        doi:10.1609/aaai.v33i01.3301216. Features with more axes are gated as in `mmoe`.
     """
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
@@ -92,13 +104,14 @@ def ml_mmoe(
 
 
 def _climb_together(
-    gated: Tensor, experts: Tensor, expert: Part, activation: Any, level: int
+    gated: Tensor, experts: Tensor, expert: Part, activation: Activation, level: int
 ) -> Tensor:
-    """The experts of the next level, made from units: all of them in one matrix product."""
-    count = experts.shape[-2]
+    """Builds the experts of the next level from units, all of them in one matrix product."""
+    num_experts = experts.shape[-2]
+    # One gate for each expert of the next level: (batch, ..., num_experts, num_experts).
     gates = Experts(
-        count,
-        (count,),
+        num_experts,
+        (num_experts,),
         "softmax",
         use_bias=False,
         dtype="float32",  # as every gate
@@ -110,8 +123,10 @@ def _climb_together(
     return x
 
 
-def _climb(gated: Tensor, experts: Tensor, expert: Part, activation: Any, level: int) -> Tensor:
-    """The experts of the next level, made by a recipe: one after the other."""
+def _climb(
+    gated: Tensor, experts: Tensor, expert: Part, activation: Activation, level: int
+) -> Tensor:
+    """Builds the experts of the next level from a recipe, one after the other."""
     groups = {
         f"shared_{i}": (mix(gated, experts, f"shared_{i}", f"_{level}"), 1)
         for i in range(experts.shape[-2])

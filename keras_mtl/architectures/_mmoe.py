@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     check_count,
@@ -24,22 +25,34 @@ def mmoe(
     num_experts: int = 8,
     expert: Part = (128,),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "mmoe",
 ) -> keras.Model:
     """Shares experts between tasks, and lets a gate of each task choose among them.
 
-    `f_k(x) = sum_i g_k(x)_i f_i(x)` with `g_k(x) = softmax(W_k x)`, and `y_k = h_k(f_k(x))`.
-    Choose it where `hard_sharing` makes some task worse: a gate can give a task experts of its
-    own. Where tasks agree it costs more and gains nothing. The weights that a gate gives are
-    the output of the layer `<task>_gate`.
+    With the features x, the experts f_i, and for each task k a gate of weights W_k and a tower
+    h_k that ends in the task's head:
+
+        g_k = softmax(W_k x)
+        z_k = sum_i g_ki f_i(x)
+        y_k = h_k(z_k)
+
+    Choose it where `hard_sharing` makes some task worse: a gate can reserve experts for its
+    task. Where tasks agree it costs more and gains nothing. The weights g_k of a gate are the
+    output of the layer `<task>_gate`.
+
+    Guide:
+        Shares: experts, mixed by a gate for each task
+        Choose it when: tasks conflict in a shared body
+        Not when: there are few experts, and a gate collapses onto one of them
+        Source: Ma et al. 2018, doi:10.1145/3219819.3220007
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        num_experts: How many experts. Defaults to `8`.
+        num_experts: Number of experts. Defaults to `8`.
         expert: Units of each expert (all are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
@@ -52,7 +65,7 @@ def mmoe(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, `num_experts` or `expert` is
             empty, or a tower ends in a shape that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     check_count,
@@ -24,22 +25,34 @@ def moe(
     num_experts: int = 8,
     expert: Part = (128,),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "moe",
 ) -> keras.Model:
     """Shares experts between tasks, and one gate that chooses among them for all tasks alike.
 
-    `f(x) = sum_i g(x)_i f_i(x)` with `g(x) = softmax(W x)`, and `y_k = h_k(f(x))`. Choose it
-    where examples, rather than tasks, are of different kinds: it is `hard_sharing` with a body
-    that depends on the example. Choose `mmoe` where tasks disagree. The weights that the gate
-    gives are the output of the layer `shared_gate`.
+    With the features x, the experts f_i, the gate's weights W, and for each task k a tower h_k
+    that ends in the task's head:
+
+        g = softmax(W x)
+        z = sum_i g_i f_i(x)
+        y_k = h_k(z)
+
+    Choose it where the examples, rather than the tasks, are of different kinds: it is
+    `hard_sharing` with a body that depends on the example. Choose `mmoe` where tasks disagree.
+    The weights g of the gate are the output of the layer `shared_gate`.
+
+    Guide:
+        Shares: experts, mixed by one gate for all tasks
+        Choose it when: tasks agree on which experts to use
+        Not when: tasks conflict; take mmoe instead
+        Source: Ma et al. 2018, doi:10.1145/3219819.3220007
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        num_experts: How many experts. Defaults to `8`.
+        num_experts: Number of experts. Defaults to `8`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
@@ -52,7 +65,7 @@ def moe(
     Raises:
         ValueError: If tasks share a name, inputs cannot be joined, `num_experts` or `expert` is
             empty, or a tower ends in a shape that does not fit its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -62,8 +75,9 @@ def moe(
         (None, 4)
 
     Reference:
-        The one-gate mixture of experts (OMoE) with which Ma et al., KDD 2018,
-        doi:10.1145/3219819.3220007, compare `mmoe`. Features with more axes are gated as there.
+        This is the one-gate mixture of experts (OMoE) with which Ma et al., KDD 2018,
+        doi:10.1145/3219819.3220007, compare `mmoe`. Features with more axes are gated as in
+        `mmoe`.
     """
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     beside,
@@ -28,27 +28,41 @@ def ple(
     num_task_experts: int = 2,
     expert: Part = (128,),
     tower: Part = (32,),
-    activation: Any = "relu",
+    activation: Activation = "relu",
     name: str | None = "ple",
 ) -> keras.Model:
-    """Stacks levels of shared and task-specific experts that part from each other step by step.
+    """Stacks levels of shared and task-specific experts, which separate the tasks step by step.
 
-    At level j the experts of task k read `g_k,j-1` and the shared ones `g_s,j-1`. A task's gate
-    mixes its own experts and the shared ones, `g_k,j = w_k,j(g_k,j-1) S_k,j`; the shared gate,
-    which all levels but the last have, mixes all experts of all tasks and the shared ones.
-    `y_k = h_k(g_k,N)`. Choose it where `cgc` helps and there is data for more depth; it is
-    the largest of the expert networks. The weights that gates give are the outputs of the
-    layers `<task>_gate_<j>` at the last level and `shared_<task>_gate_<j>` below, where what
-    belongs to a task reaches others too; a task's own experts come first.
+    At level j the experts of task k read z_k(j-1), and the shared experts read z_s(j-1); at the
+    first level all read the features x. A task's gate mixes the outputs S_kj of its own and of
+    the shared experts with softmax weights w_kj. The shared gate, which all levels but the last
+    have, mixes the outputs S_sj of all experts, those of all tasks and the shared ones. With
+    the tower h_k after the last level N:
+
+        z_kj = w_kj(z_k(j-1)) S_kj
+        z_sj = w_sj(z_s(j-1)) S_sj
+        y_k = h_k(z_kN)
+
+    Choose it where `cgc` helps and there is data for more depth; it is the largest of the
+    expert networks. The weights of gates are the outputs of the layers `<task>_gate_<j>` at the
+    last level and `shared_<task>_gate_<j>` below it, where a task's layers reach other tasks
+    too; a task's own experts come first.
+
+    Guide:
+        Shares: levels of shared experts, beside the experts of each task
+        Choose it when: tasks conflict, need some features of their own, and depth helps
+        Not when: one level does as well; take cgc instead
+        Source: Tang et al. 2020, doi:10.1145/3383313.3412236
 
     Args:
         inputs: A `keras.Input` of floats `(batch, ..., in)`; a dict of float inputs, which are
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        num_levels: How many levels; one level is `cgc`. Defaults to `2`.
-        num_shared_experts: How many experts all tasks use, at each level. Defaults to `2`.
-        num_task_experts: How many experts each task has, at each level. Defaults to `2`.
+        num_levels: Number of levels; one level is `cgc`. Defaults to `2`.
+        num_shared_experts: Number of experts that all tasks use, at each level. Defaults to
+            `2`.
+        num_task_experts: Number of experts of each task, at each level. Defaults to `2`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
         tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
@@ -62,7 +76,7 @@ def ple(
         ValueError: If tasks share a name, inputs cannot be joined, there is no level or no
             expert of a kind, `expert` is empty, or a tower ends in a shape that does not fit
             its task.
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import keras_mtl as mtl
@@ -84,37 +98,46 @@ def ple(
 
     counts = {task.name: check_count(num_task_experts, "num_task_experts") for task in tasks}
     counts["shared"] = check_count(num_shared_experts, "num_shared_experts")
-    columns = dict.fromkeys(counts, features)
+    mixtures = dict.fromkeys(counts, features)  # by task name, and "shared" below the last level
     for level in range(check_count(num_levels, "num_levels")):
-        columns = _extract(columns, counts, expert, activation, level, level == num_levels - 1)
+        mixtures = _extract(mixtures, counts, expert, activation, level, level == num_levels - 1)
 
-    outputs = end_towers(tower, columns, tasks, activation)
+    outputs = end_towers(tower, mixtures, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
 
 
 def _extract(
-    columns: dict[str, Tensor],
+    features: dict[str, Tensor],
     counts: dict[str, int],
     expert: Part,
-    activation: Any,
+    activation: Activation,
     level: int,
     last: bool,
 ) -> dict[str, Tensor]:
-    """One extraction network: from each column's features to its gate's mixture."""
-    # Below the last level, what belongs to a task reaches other tasks through the shared gate.
-    owners = {key: key if last or key == "shared" else f"shared_{key}" for key in columns}
+    """Applies one extraction network: from the features of each key to its gate's mixture.
+
+    Args:
+        features: The mixtures of the level below, by the name of the task and under `"shared"`.
+        counts: The number of experts under each of these keys.
+        expert: Units of each expert, or a recipe.
+        activation: Activation of the layers made from units.
+        level: Number of the level, from 0.
+        last: Whether this is the last level, which has no shared gate.
+    """
+    # Below the last level, a task's layers reach other tasks through the shared gate.
+    prefixes = {key: key if last or key == "shared" else f"shared_{key}" for key in features}
     suffix = f"_{level}"
-    groups = {owners[key]: (columns[key], count) for key, count in counts.items()}
-    made = make_experts(groups, expert, activation, suffix)
-    experts = {key: made[owner] for key, owner in owners.items()}
+    groups = {prefixes[key]: (features[key], count) for key, count in counts.items()}
+    experts_by_prefix = make_experts(groups, expert, activation, suffix)
+    experts = {key: experts_by_prefix[prefix] for key, prefix in prefixes.items()}
     mixtures = {}
-    for key, owner in owners.items():
+    for key, prefix in prefixes.items():
         if key != "shared":
-            read = beside(experts[key], experts["shared"])
+            candidates = beside(experts[key], experts["shared"])
         elif last:
             continue
         else:
-            read = beside(*experts.values())
-        gated = gate_features(columns[key], read, f"{owner}_gate_features{suffix}")
-        mixtures[key] = mix(gated, read, owner, suffix)
+            candidates = beside(*experts.values())
+        gated = gate_features(features[key], candidates, f"{prefix}_gate_features{suffix}")
+        mixtures[key] = mix(gated, candidates, prefix, suffix)
     return mixtures
