@@ -1,4 +1,4 @@
-"""Impartial multi-task learning: balance of losses."""
+"""Impartial multi-task learning: the balance of losses (IMTL-L)."""
 
 from typing import Any
 
@@ -11,20 +11,26 @@ from keras_mtl.balancers._base import LossBalancer, check_numbers
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class IMTLL(LossBalancer):
-    """Learns a scale for each loss that brings them all to 1 (IMTL-L).
+    """Learns a scale for each loss that brings every scaled loss to 1 (IMTL-L).
 
-    With `s_i` learned beside the network, it minimizes
+    With `s_i` learned together with the network, it minimizes
 
         sum_i  exp(s_i) L_i - s_i
 
-    whose best `s_i` makes every `exp(s_i) L_i` equal to 1. Choose it as `Uncertainty` without
-    an assumption about the kind of loss: it is twice the regression form, with `s_i` for minus
-    the log variance. Not the right choice with losses that may be zero or negative (the sum has
-    no minimum then), or in trainings too short for the scales to be learned.
+    The best `s_i` makes every `exp(s_i) L_i` equal to 1. Choose it for the same purpose as
+    `Uncertainty` when nothing should be assumed about the kind of loss: it is twice the regression
+    form of `Uncertainty`, with `s_i` in place of minus the log variance. Not the right choice with
+    losses that may be zero or negative (the sum has no minimum then), or when training is too
+    short for the scales to be learned.
 
-    Weights `exp(s_i)` begin at 1 and follow the inverse losses. The variables `log_scale` are
-    trained by the model's optimizer, but should not decay:
+    The weights `exp(s_i)` begin at 1 and follow the inverse of the losses. The variables
+    `log_scale` are trained by the model's optimizer, but should not decay:
     `optimizer.exclude_from_weight_decay(var_names=["log_scale"])`.
+
+    Guide:
+        Choose it when: losses differ in scale, and the scale changes during training
+        Not when: a loss may be negative
+        Source: Liu et al. 2021, ICLR (OpenReview IMPnRXEWpvr)
 
     Args:
         initial: The first `s_i`. Defaults to `0.0`.
@@ -38,8 +44,8 @@ class IMTLL(LossBalancer):
         5.0
 
     Reference: Liu et al. (2021), "Towards Impartial Multi-Task Learning", ICLR,
-    https://openreview.net/forum?id=IMPnRXEWpvr. There it trains task-specific variables, with
-    IMTL-G for shared ones; here both are weighted by it.
+    https://openreview.net/forum?id=IMPnRXEWpvr. There it trains the task-specific variables, with
+    IMTL-G for the shared ones; here it weighs the losses for both.
     """
 
     def __init__(self, *, initial: float = 0.0, name: str | None = None, **kwargs: Any) -> None:
@@ -54,10 +60,10 @@ class IMTLL(LossBalancer):
         self.log_scale = self.add_state("log_scale", (num_tasks,), constant, trainable=True)
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The sum of scaled losses, less their log scales, for losses `[K]`."""
+        """Returns the sum of the scaled losses minus their log scales, for losses `[K]`."""
         log_scale = self.log_scale.value
         return ops.sum(ops.exp(log_scale) * losses - log_scale)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {**super().get_config(), "initial": self._initial}

@@ -1,4 +1,4 @@
-"""Random weights."""
+"""Random loss weighting (RLW)."""
 
 from typing import Any
 
@@ -16,27 +16,33 @@ _DISTRIBUTIONS = ("normal", "dirichlet", "one-hot")
 class RandomWeighting(LossBalancer):
     """Draws the weights of each step at random (random loss weighting, RLW).
 
-    With `distribution`,
+    The argument `distribution` selects one of three:
 
-    - `"normal"`: `w = softmax(x)`, x drawn from N(0, 1) for each task;
+    - `"normal"`: `w = softmax(x)`, with x drawn from N(0, 1) for each task;
     - `"dirichlet"`: w drawn uniformly from all weights with sum 1;
-    - `"one-hot"`: one task a step has weight 1, all others 0.
+    - `"one-hot"`: in each step one task has weight 1, all other tasks 0.
 
     Choose it as the baseline that a rule for weights has to beat: it costs nothing and often
     equals elaborate rules. `"one-hot"` trains the tasks in random turns. Not the right choice
-    where losses differ in scale: on average all tasks are weighted alike.
+    when losses differ in scale: on average, all tasks have the same weight.
 
     Weights sum to 1, and are 1/K on average: the mean step is that of `Equal` divided by K.
-    They are the same on all replicas, and a resumed training draws what it would have drawn.
+    They are the same on all replicas, and a resumed training run draws the same weights as an
+    uninterrupted one.
+
+    Guide:
+        Choose it when: a baseline is wanted that every rule should beat
+        Not when: training has few steps
+        Source: Lin et al. 2022, arXiv:2111.10603
 
     Args:
         distribution: `"normal"`, `"dirichlet"` or `"one-hot"`. Defaults to `"normal"`.
-        seed: Of the draws, which change at each step. Defaults to `0`. XLA draws other numbers
-            from a seed than TensorFlow without it.
+        seed: The seed of the draws, which change at each step. Defaults to `0`. From the same
+            seed, XLA draws other numbers than TensorFlow without XLA.
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If the distribution is unknown or the seed negative.
+        ValueError: If the distribution is unknown or the seed is negative.
 
     Example:
         >>> balancer = RandomWeighting(distribution="one-hot")
@@ -64,19 +70,21 @@ class RandomWeighting(LossBalancer):
         self._seed = int(seed)
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The randomly weighted sum of the losses `[K]`."""
+        """Returns the randomly weighted sum of the losses `[K]`."""
         return ops.sum(self._draw(ops.shape(losses)[0]) * losses)
 
     def _draw(self, num_tasks: int) -> Tensor:
+        """Draws the weights `[K]` of this step."""
         seed = self.seed(self._seed)
         if self.distribution == "dirichlet":
             return dirichlet(ops.ones((num_tasks,)), seed)
         if self.distribution == "normal":
             return softmax(keras.random.normal((num_tasks,), seed=seed))
+        # The largest of K uniform draws is equally often that of each task.
         draws = keras.random.uniform((num_tasks,), seed=seed)
         return ops.one_hot(ops.argmax(draws), num_tasks)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         config = super().get_config()
         return {**config, "distribution": self.distribution, "seed": self._seed}

@@ -1,4 +1,4 @@
-"""The sum of logarithms."""
+"""The sum of the logarithms of the losses."""
 
 import keras
 from keras import ops
@@ -12,13 +12,18 @@ from keras_mtl.balancers._solvers import log_of
 class ScaleInvariant(LossBalancer):
     """Minimizes the sum of the logarithms of the losses: `sum_i log L_i`.
 
-    Each task thus improves by parts of its own loss, whatever the unit. Choose it where losses
-    differ in scale and all are well above zero; it is what `Uncertainty` comes to once its
-    variances are learned, with nothing to learn. Not the right choice with losses that may be
-    zero or negative, or where a task can be solved entirely: its weight grows without bound.
+    Each task is thus improved relative to its own loss, whatever the unit. Choose it when losses
+    differ in scale and all are well above zero. It is the limit of `Uncertainty` once the
+    variances are learned, but it has nothing to learn. Not the right choice with losses that may
+    be zero or negative, or when a task can be solved entirely: its weight grows without bound.
 
     Weights are `1 / L_i`, and do not sum to K. A loss of 1e-30 or less counts as solved: its
     weight is 0.
+
+    Guide:
+        Choose it when: losses differ in scale (it minimizes the sum of their logarithms)
+        Not when: losses reach 0 or below
+        Source: Navon et al. 2022, arXiv:2202.01017
 
     Args:
         name: Optional name of the layer.
@@ -31,5 +36,5 @@ class ScaleInvariant(LossBalancer):
     """
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The sum of the logarithms of the losses `[K]`."""
+        """Returns the sum of the logarithms of the losses `[K]`."""
         return ops.sum(log_of(losses))

@@ -9,36 +9,41 @@ from keras import ops
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
 
-Part: TypeAlias = "float | Callable[[Tensor], Tensor]"
+Omega: TypeAlias = "float | Callable[[Tensor], Tensor]"
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Schedule(LossBalancer):
-    """Weights the losses by functions of time, known before training.
+    """Weighs the losses by functions of time that are known before training.
 
         w_k(t) = omega_k(t) gamma_k^t        minimizes sum_k w_k(t) L_k
 
-    with `omega_k` a number or any function of t. Choose it to bring tasks in or out in the
-    course of training: an auxiliary task that fades, a hard one that waits. Not the right choice
-    where it is not known beforehand what the tasks will need.
+    Each `omega_k` is a number or any function of t. Choose it to bring tasks in or take them out
+    during training: an auxiliary task that fades, a hard task that waits. Not the right choice
+    when it is not known before training which weights the tasks will need.
 
-    Weights are used as they come, not normalized. t is 0 at first.
+    Weights are used as they are, not normalized. t begins at 0.
+
+    Guide:
+        Choose it when: weights should follow a plan, such as w g^t
+        Not when: no plan is known
+        Source: Tang et al. 2020, RecSys
 
     Args:
         weights: `omega`: K numbers or functions in the order of the tasks, a dict of them by
             task name, or one function from t to either. A function takes t as a float32 scalar
-            and is made of `keras.ops`. So that the model can be saved, it must be an object that
-            Keras can serialize, such as any of `keras.optimizers.schedules`, or be registered:
-            `@keras.saving.register_keras_serializable()`.
-        decay: gamma, above 0: a number for all, K of them, or a dict by task name. Defaults to
-            `1.0`: constant.
-        per: What t counts: `"epoch"`, ended ones, or `"step"`, in which weights were computed.
-            Defaults to `"epoch"`.
+            and consists of `keras.ops`. So that the model can be saved, the function must be an
+            object that Keras can serialize, such as any of `keras.optimizers.schedules`, or be
+            registered: `@keras.saving.register_keras_serializable()`.
+        decay: gamma, above 0: a number for all tasks, K numbers, or a dict by task name. Defaults
+            to `1.0`: constant.
+        per: The unit of t: `"epoch"` counts the epochs that have ended, `"step"` the steps in
+            which weights were computed. Defaults to `"epoch"`.
         name: Optional name of the layer.
 
     Raises:
         ValueError: If a number is out of range, `per` is unknown or a function could not be
-            saved; when the model is made, if there is not one entry a task.
+            saved; when the model is made, if there is not one entry per task.
 
     Example:
         >>> balancer = Schedule([1.0, 0.5], decay=[1.0, 0.5])
@@ -50,13 +55,13 @@ class Schedule(LossBalancer):
         >>> ramp = keras.optimizers.schedules.PolynomialDecay(1.0, 10, end_learning_rate=0.0)
         >>> balancer = Schedule({"main": 1.0, "auxiliary": ramp}, per="step")
 
-    Reference: Tang et al. (2020), "Progressive Layered Extraction", RecSys, for numbers omega
-    and t an epoch. Functions are an addition.
+    Reference: Tang et al. (2020), "Progressive Layered Extraction", RecSys, where each omega is a
+    number and t counts epochs. Functions are an addition.
     """
 
     def __init__(
         self,
-        weights: Mapping[str, Part] | Sequence[Part] | Callable[[Tensor], Any],
+        weights: Mapping[str, Omega] | Sequence[Omega] | Callable[[Tensor], Any],
         *,
         decay: float | Sequence[float] | Mapping[str, float] = 1.0,
         per: str = "epoch",
@@ -70,40 +75,43 @@ class Schedule(LossBalancer):
         if callable(weights):
             _check_function(weights)
         else:
-            for part in weights.values() if isinstance(weights, Mapping) else weights:
-                _check_part(part)
+            for omega in weights.values() if isinstance(weights, Mapping) else weights:
+                _check_omega(omega)
         self.per = per
-        self._given, self._decay = weights, decay
+        self._omegas, self._decay = weights, decay
 
     def build(self, num_tasks: int) -> None:
         """Makes the state for `num_tasks` tasks."""
         super().build(num_tasks)
         self._gammas = self.per_task("decay", self._decay)
         self.epoch = self.add_state("epoch", (), dtype="int32", task_axes=0)
-        if not callable(self._given):
-            self._in_order(self._given)
+        if not callable(self._omegas):
+            self._in_order(self._omegas)
 
-    def _in_order(self, parts: Any) -> list[Any]:
-        """One entry a task, from a dict by task name or a sequence."""
-        if isinstance(parts, Mapping):
-            self.per_task("weights", dict.fromkeys(parts, 0.0))
-            return [parts[name] for name in self.task_names or ()]
-        self.per_task("weights", [0.0] * len(parts))
-        return list(parts)
+    def _in_order(self, omegas: Any) -> list[Any]:
+        """Returns one entry per task, from a dict by task name or a sequence."""
+        # `per_task` takes numbers alone: zeros in place of functions check the names or length.
+        if isinstance(omegas, Mapping):
+            self.per_task("weights", dict.fromkeys(omegas, 0.0))
+            return [omegas[name] for name in self.task_names or ()]
+        self.per_task("weights", [0.0] * len(omegas))
+        return list(omegas)
 
     def task_weights(self) -> Tensor:
-        """The weights `[K]` at the present t."""
-        count = self.epoch if self.per == "epoch" else self.iteration
-        time = ops.cast(count.value, "float32")
-        parts = self._given(time) if callable(self._given) else self._given
-        if isinstance(parts, (Mapping, Sequence)):
-            parts = [part(time) if callable(part) else part for part in self._in_order(parts)]
-            parts = ops.stack([ops.cast(part, "float32") for part in parts])
-        omega = self.present(ops.reshape(parts, (self.num_tasks,)))
+        """Returns the weights `[K]` at the current t."""
+        counter = self.epoch if self.per == "epoch" else self.iteration
+        time = ops.cast(counter.value, "float32")
+        omegas = self._omegas(time) if callable(self._omegas) else self._omegas
+        if isinstance(omegas, (Mapping, Sequence)):
+            entries = [
+                omega(time) if callable(omega) else omega for omega in self._in_order(omegas)
+            ]
+            omegas = ops.stack([ops.cast(entry, "float32") for entry in entries])
+        omega = self.present(ops.reshape(omegas, (self.num_tasks,)))
         return omega * ops.power(self.present(self._gammas), time)
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The weighted sum of the losses `[K]`."""
+        """Returns the weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights()) * losses)
 
     def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
@@ -112,10 +120,10 @@ class Schedule(LossBalancer):
             self.epoch.assign(self.epoch.value + 1)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {
             **super().get_config(),
-            "weights": keras.saving.serialize_keras_object(plain(self._given)),
+            "weights": keras.saving.serialize_keras_object(plain(self._omegas)),
             "decay": plain(self._decay),
             "per": self.per,
         }
@@ -127,15 +135,16 @@ class Schedule(LossBalancer):
         return cls(**{**config, "weights": weights})
 
 
-def _check_part(part: Any) -> None:
-    if callable(part):
-        _check_function(part)
+def _check_omega(omega: Any) -> None:
+    """Checks that an entry is a function that can be saved, or a number from 0 on."""
+    if callable(omega):
+        _check_function(omega)
     else:
-        check_numbers("weights", part)
+        check_numbers("weights", omega)
 
 
 def _check_function(function: Any) -> None:
-    """Raises now what would otherwise end a training where it is to be saved."""
+    """Checks that Keras can save the function, before training rather than when it saves."""
     name = getattr(function, "__name__", type(function).__name__)
     try:
         if name == "<lambda>":

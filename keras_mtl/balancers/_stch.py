@@ -1,4 +1,4 @@
-"""Smooth Tchebycheff scalarization."""
+"""The smooth Tchebycheff scalarization (STCH)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,31 +15,39 @@ from keras_mtl.balancers._solvers import log_of, shares_of
 class STCH(LossBalancer):
     """Minimizes a smooth maximum of the losses (smooth Tchebycheff).
 
-        mu log sum_i exp(lambda_i (L_i - z_i) / mu)        sum_i lambda_i = 1
+        (1)  mu log sum_i exp(lambda_i (L_i - z_i) / mu)        sum_i lambda_i = 1
 
-    Small mu trains the worst task almost alone, as `Tchebycheff`; large mu comes near a plain
-    average. Choose it where no task may be left behind and losses have one scale, or with
-    other preferences for other trade-offs, those on non-convex parts of the front included.
-    Not the right choice as it stands where losses differ in scale: the largest then counts as
-    the worst. With `warmup_epochs` the scale is measured first, as in the authors' code for
-    multi-task learning: `sum_i log L_i` is minimized in that many epochs and in one more, in
-    which the mean losses M are recorded, and from then on
+    A small mu trains the worst task almost alone, as `Tchebycheff` does; a large mu comes near a
+    plain average. Choose it when no task may be left behind and losses have the same scale, or
+    with other preferences for other trade-offs, including those on non-convex parts of the front.
+    Not the right choice in this form when losses differ in scale: the largest loss then counts as
+    the worst.
 
-        K mu log sum_i exp(log(L_i / M_i) / mu)
+    With `warmup_epochs` the scale is measured first, as in the authors' code for multi-task
+    learning. In that many epochs, and in one more in which the mean losses M are recorded,
+    `sum_i log L_i` is minimized, and from then on
 
-    Weights are `lambda_i softmax_i`, with a sum below 1; with `warmup_epochs` first `1 / L_i`,
-    then `K softmax_i / L_i`, for losses above 0. A task that was absent throughout the epoch of
-    the recording is recorded when it first comes.
+        (2)  K mu log sum_i exp(log(L_i / M_i) / mu)
+
+    Weights are `lambda_i softmax_i`, with a sum below 1. With `warmup_epochs` they are first
+    `1 / L_i`, then `K softmax_i / L_i`, for losses above 0. The loss of a task that was absent
+    from the whole recording epoch is recorded when the task first takes part.
+
+    Guide:
+        Choose it when: a smooth worst case, or one point of the Pareto front, is wanted
+        Not when: losses differ in scale and no reference is set
+        Source: Lin et al. 2024, arXiv:2402.19078
 
     Args:
-        mu: The smoothing, in the units of the losses (with `warmup_epochs`, of their
+        mu: The smoothing, in the units of the losses (with `warmup_epochs`, in the units of their
             logarithms). Defaults to `1.0`.
-        preference: lambda, above 0: a number for all, K of them, or a dict by task name; brought
-            to sum 1 over the tasks that take part. Defaults to `1.0`: all alike.
-        reference: The ideal point z, in the units of the losses, in the same forms. Defaults to
-            `0.0`.
-        warmup_epochs: Epochs before the recording, 4 in the authors' code. Defaults to `None`:
-            the paper's form.
+        preference: lambda, above 0: a number for all tasks, K numbers, or a dict by task name;
+            rescaled to sum to 1 over the tasks that take part in the step. Defaults to `1.0`: all
+            tasks equally.
+        reference: The ideal point z, in the units of the losses: a number for all tasks, K
+            numbers, or a dict by task name. Defaults to `0.0`.
+        warmup_epochs: The number of epochs before the recording, 4 in the authors' code. Defaults
+            to `None`: the paper's form.
         name: Optional name of the layer.
 
     Raises:
@@ -73,9 +81,10 @@ class STCH(LossBalancer):
             self._check_warmup(warmup_epochs)
 
     def _check_warmup(self, epochs: int) -> None:
+        """Checks the number of epochs, and that the arguments of (1) are left at their defaults."""
         if epochs != int(epochs) or epochs < 0:
             raise ValueError(
-                f"warmup_epochs must be a whole number of epochs, or None; got {epochs!r}."
+                f"warmup_epochs must be a whole number of epochs, or None; received {epochs!r}."
             )
         if (self._preference, self._reference) != (1.0, 0.0):
             raise ValueError(
@@ -94,23 +103,26 @@ class STCH(LossBalancer):
             self.count = self.add_state("count", (num_tasks,))
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The smooth maximum of the losses `[K]`."""
+        """Returns the smooth maximum of the losses `[K]`."""
         if self.warmup_epochs is not None:
-            return self._of_ratios(losses, self.warmup_epochs)
+            return self._relative_to_means(losses, self.warmup_epochs)
         lambdas = shares_of(self.present(self._lambdas))
-        return self._smooth_max(lambdas * (losses - self.present(self._ideal)))
+        return self._smooth_max(lambdas * (losses - self.present(self._ideal)))  # (1)
 
     def _smooth_max(self, values: Tensor) -> Tensor:
+        """Returns the smooth maximum of values `[K]`."""
         return self.mu * ops.logsumexp(values / self.mu)
 
-    def _of_ratios(self, losses: Tensor, warmup: int) -> Tensor:
-        epoch, count, mean = self.epoch.value, self.count.value, self.mean.value
-        records = ops.logical_or(ops.equal(epoch, warmup), ops.equal(count, 0))
+    def _relative_to_means(self, losses: Tensor, warmup: int) -> Tensor:
+        """Records the mean losses when they are due; returns the sum of logarithms, then (2)."""
+        epoch, steps, mean = self.epoch.value, self.count.value, self.mean.value
+        # In the recording epoch, and later for a task that was absent from all of it.
+        records = ops.logical_or(ops.equal(epoch, warmup), ops.equal(steps, 0))
         records = ops.logical_and(records, epoch >= warmup)
-        count = count + ops.cast(records, "float32")
-        step = (ops.stop_gradient(losses) - mean) / ops.maximum(count, 1)
-        mean = ops.where(records, mean + step, mean)
-        self.count.assign(count)
+        steps = steps + ops.cast(records, "float32")
+        change = (ops.stop_gradient(losses) - mean) / ops.maximum(steps, 1)
+        mean = ops.where(records, mean + change, mean)
+        self.count.assign(steps)
         self.mean.assign(mean)
         logs = log_of(losses)
         balanced = ops.cast(ops.size(losses), "float32") * self._smooth_max(logs - log_of(mean))
@@ -122,7 +134,7 @@ class STCH(LossBalancer):
             self.epoch.assign(self.epoch.value + 1)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {
             **super().get_config(),
             "mu": self.mu,

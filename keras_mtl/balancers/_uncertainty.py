@@ -13,37 +13,43 @@ from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Uncertainty(LossBalancer):
-    """Learns a noise variance for each task, and weights the task by its inverse.
+    """Learns a noise variance for each task, and weighs the task by its inverse.
 
-    With `s_i = log sigma_i^2` learned beside the network, it minimizes the sum of
+    With `s_i = log sigma_i^2` learned together with the network, it minimizes the sum of
 
         L_i / (2 sigma_i^2) + log sigma_i  =  exp(-s_i) L_i / 2 + s_i / 2   (regression)
         L_i / sigma_i^2 + log sigma_i      =  exp(-s_i) L_i + s_i / 2       (classification)
 
     With `revised`, `log sigma_i` becomes `log(1 + sigma_i^2)`, which is never negative.
 
-    Choose it where losses differ in scale, or change it slowly: at the best `s_i` both forms
-    weight a task by `1 / (2 L_i)`, so that what is minimized is the mean logarithm of the
-    losses. Not the right choice with losses that may be negative (the sum has no minimum then)
-    or that come near zero (their weight grows without bound).
+    Choose it when losses differ in scale, or change it slowly: at the best `s_i` both forms weigh
+    a task by `1 / (2 L_i)`, so that the mean logarithm of the losses is minimized. Not the right
+    choice with losses that may be negative (the sum has no minimum then) or that come near zero
+    (their weight grows without bound).
 
-    Weights (the derivatives by the losses) begin at 1/2 or 1 and follow the losses. The sum
-    itself is negative where losses are below 1/e: watch the losses of the tasks instead. With
-    `revised` it stays above 0, and weights grow as the inverse root of losses that become small,
-    not as their inverse. The variables `log_variance` are trained by the model's optimizer, but
-    should not decay: `optimizer.exclude_from_weight_decay(var_names=["log_variance"])`.
+    Weights (the derivatives with respect to the losses) begin at 1/2 or 1 and follow the losses.
+    The sum itself is negative when losses are below 1/e: watch the losses of the tasks instead.
+    With `revised` it stays above 0, and the weight of a loss that becomes small grows as the
+    inverse root of the loss, not as its inverse. The variables `log_variance` are trained by the
+    model's optimizer, but should not decay:
+    `optimizer.exclude_from_weight_decay(var_names=["log_variance"])`.
+
+    Guide:
+        Choose it when: losses differ in scale or noise, or drift
+        Not when: a loss may be negative
+        Source: Kendall, Gal and Cipolla 2018, arXiv:1705.07115
 
     Args:
-        regression: Which form: `True`, `False`, K of them, or a dict by task name. Defaults to
-            `True` for all tasks.
+        regression: Whether a task has the regression form: `True`, `False`, K of them, or a dict
+            by task name. Defaults to `True` for all tasks.
         revised: Whether the term that keeps variances small is `log(1 + sigma_i^2)`. Defaults
             to `False`.
         initial: The first `s_i`. Defaults to `0.0`.
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If `initial` is not finite; when the model is made, if `regression` is not
-            one value a task.
+        ValueError: If `initial` is not finite; when the model is made, if `regression` does not
+            have one value per task.
 
     Example:
         >>> float(Uncertainty(regression=[True, False]).scalarize([2.0, 3.0]))
@@ -51,7 +57,7 @@ class Uncertainty(LossBalancer):
 
     Reference: Kendall, Gal & Cipolla (2018), arXiv:1705.07115, equations 7 and 10, where
     classification divides logits by the variance, which the second form approximates. `revised`
-    is of Liebel & Koerner (2018), arXiv:1805.06334, who have the regression form throughout.
+    is from Liebel & Koerner (2018), arXiv:1805.06334, who use the regression form throughout.
     """
 
     def __init__(
@@ -83,14 +89,15 @@ class Uncertainty(LossBalancer):
         )
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The sum of both terms over the tasks, for losses `[K]`."""
+        """Returns the sum of both terms over the tasks, for losses `[K]`."""
         log_variance = self.log_variance.value
         weights = self.present(self._factors) * ops.exp(-log_variance)
+        # softplus(s) = log(1 + exp(s)) = log(1 + sigma^2).
         bound = ops.softplus(log_variance) if self.revised else 0.5 * log_variance
         return ops.sum(weights * losses + bound)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {
             **super().get_config(),
             "regression": plain(self._regression),

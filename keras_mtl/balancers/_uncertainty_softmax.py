@@ -1,4 +1,4 @@
-"""Analytic uncertainty with a softmax."""
+"""Analytic uncertainty weighting with a softmax (UW-SO)."""
 
 from typing import Any
 
@@ -12,19 +12,24 @@ from keras_mtl.balancers._solvers import LEAST, softmax
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class UncertaintySoftmax(LossBalancer):
-    """Weights tasks by a softmax over their inverse losses (soft optimal uncertainty, UW-SO).
+    """Weighs tasks by a softmax over their inverse losses (soft optimal uncertainty, UW-SO).
 
         w_i = exp((1 / L_i) / T) / sum_j exp((1 / L_j) / T)
 
     The inverse loss is the best weight of `Uncertainty` in closed form; the softmax bounds it.
-    Choose it instead of `Uncertainty` where learned variances lag behind the losses, and where
-    one temperature can be tuned. Not the right choice without tuning (the right T depends on
-    the scale of the losses), or with losses near zero, which take all the weight.
+    Choose it instead of `Uncertainty` when learned variances lag behind the losses, and when one
+    temperature can be tuned. Not the right choice without tuning (the right T depends on the
+    scale of the losses), or with losses near zero, which take all the weight.
 
-    Weights sum to 1. A loss of zero or below counts as the smallest possible one.
+    Weights sum to 1. A loss of zero or below counts as the smallest possible loss.
+
+    Guide:
+        Choose it when: losses differ in scale or noise, and no variable should be learned for them
+        Not when: losses differ by orders of magnitude
+        Source: Kirchdorfer et al. 2024, arXiv:2408.07985
 
     Args:
-        temperature: T; the larger, the more equal the weights. Defaults to `1.0`.
+        temperature: T; the larger it is, the more equal the weights. Defaults to `1.0`.
         name: Optional name of the layer.
 
     Raises:
@@ -43,10 +48,10 @@ class UncertaintySoftmax(LossBalancer):
         self.temperature = float(temperature)
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The weighted sum of the losses `[K]`."""
+        """Returns the weighted sum of the losses `[K]`."""
         inverse = 1 / ops.maximum(ops.stop_gradient(losses), LEAST)
         return ops.sum(softmax(inverse / self.temperature) * losses)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {**super().get_config(), "temperature": self.temperature}

@@ -1,4 +1,4 @@
-"""Weights moved by validation metrics."""
+"""Weights that follow validation metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,37 +15,43 @@ from keras_mtl.balancers._solvers import softmax
 class ValidationDriven(LossBalancer):
     """Moves weight, after each epoch, to the tasks that fall short in validation.
 
-    With `m_i` the metric of task i and `r_i` its target, or its best so far, the shortfall
+    With `m_i` the metric of task i and `r_i` its target, or its best value so far, the shortfall
 
-        s_i = (r_i - m_i) / |r_i|      (m_i - r_i) / |r_i| where smaller is better
+        (1)  s_i = (r_i - m_i) / |r_i|      or (m_i - r_i) / |r_i| when smaller is better
 
-    from -1 to 1, moves the weights
+    is limited to the range from -1 to 1 and moves the weights
 
-        v_i <- v_i exp(eta s_i)        w_i = K (1 - mu) v_i / sum_j v_j + mu
+        (2)  v_i <- v_i exp(eta s_i)        w_i = K (1 - mu) v_i / sum_j v_j + mu
 
-    and `sum_i w_i L_i` is minimized. Choose it to hold every task at a target, or without
-    targets at its best, where another task's progress would push it back. Not the right choice
-    with a small validation set, whose noise it follows, or in trainings of a few epochs. The
-    metric has been trained on, in a way: report the result on data of its own.
+    The sum `sum_i w_i L_i` is minimized. Choose it to hold every task at a target, or without
+    targets at its best value, when another task's progress would push it back. Not the right
+    choice with a small validation set, whose noise it follows, or when training takes a few
+    epochs only. In a way, the metric has been trained on: report the result on other data.
 
     Weights sum to K and are at least mu; they are 1 until the first epoch has ended. A metric
-    that is not finite leaves its task's v as it was.
+    that is not finite leaves the v of its task unchanged.
+
+    Guide:
+        Choose it when: the aim is a validation metric for each task
+        Not when: validation data are few
+        Source: this package
 
     Args:
-        metric: What to read from the logs of an epoch: a key in which `{task}` stands for the
-            name of the task, or a dict from task to key. Defaults to `"val_{task}_auc"`. Columns
-            are read where the task's `log_columns` names them (as `val_assays_auc_<column>`).
-        mode: `"max"` where a larger metric is better, `"min"` where a smaller one is: for all
-            tasks, or a dict by task name. Defaults to `"max"`.
-        target: What each task should reach: a number for all, K of them, or a dict by task name.
-            Defaults to `None`: the best of the task so far.
+        metric: The log key to read after each epoch: a key in which `{task}` stands for the name
+            of the task, or a dict from task to key. Defaults to `"val_{task}_auc"`. The metrics of
+            columns are read when the task's `log_columns` names the columns (as
+            `val_assays_auc_<column>`).
+        mode: `"max"` if a larger metric is better, `"min"` if a smaller one is: for all tasks, or
+            a dict by task name. Defaults to `"max"`.
+        target: The value that each task should reach: a number for all tasks, K numbers, or a dict
+            by task name. Defaults to `None`: the best value of the task so far.
         learning_rate: eta, above 0. Defaults to `1.0`.
         minimum: mu, the least weight of a task, from 0 to 1. Defaults to `0.05`.
         name: Optional name of the layer.
 
     Raises:
         ValueError: If a number or mode is out of range, or `metric` names no task; at the end of
-            an epoch, if the logs do not hold a key.
+            an epoch, if a key is missing from the logs.
 
     Example:
         >>> balancer = ValidationDriven(target={"click": 0.8, "buy": 0.8})
@@ -55,8 +61,9 @@ class ValidationDriven(LossBalancer):
         >>> [round(float(weight), 3) for weight in balancer.task_weights()]
         [0.882, 1.118]
 
-    Reference: none as a whole. The move is the multiplicative one of Freund & Schapire (1997),
-    "A Decision-Theoretic Generalization of On-Line Learning", with the shortfall for the loss.
+    Reference: none for the whole method. The update is the multiplicative one of Freund & Schapire
+    (1997), "A Decision-Theoretic Generalization of On-Line Learning", with the shortfall for the
+    loss.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class ValidationDriven(LossBalancer):
     def build(self, num_tasks: int) -> None:
         """Makes the state for `num_tasks` tasks."""
         super().build(num_tasks)
+        # `per_task` takes numbers: a mode is the sign that makes the larger metric the better one.
         modes: Any = self.mode
         if isinstance(modes, Mapping):
             modes = {task: 1.0 if mode == "max" else -1.0 for task, mode in modes.items()}
@@ -95,7 +103,7 @@ class ValidationDriven(LossBalancer):
         self.known = self.add_state("known", (num_tasks,))
 
     def task_weights(self) -> Tensor:
-        """The weights `[K]` of the current epoch."""
+        """Returns the weights `[K]` of the current epoch."""
         logits = self.logits.value
         return (
             ops.cast(ops.size(logits), "float32") * (1 - self.minimum) * softmax(logits)
@@ -103,14 +111,17 @@ class ValidationDriven(LossBalancer):
         )
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The weighted sum of the losses `[K]`."""
+        """Returns the weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights()) * losses)
 
     def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
         """Reads the metrics of the epoch and moves the weights; without logs nothing changes.
 
+        Args:
+            logs: The values that Keras logged for the epoch, by key. Defaults to `None`.
+
         Raises:
-            ValueError: If the logs do not hold a key.
+            ValueError: If a key is missing from the logs.
         """
         if logs is None or not self.built:
             return
@@ -120,6 +131,7 @@ class ValidationDriven(LossBalancer):
         metric = ops.where(finite, signs * metric, self.best.value)
         best = ops.where(known, ops.maximum(metric, self.best.value), metric)
         goal = best if self._target is None else signs * ops.convert_to_tensor(self._targets)
+        # (1), then (2) with logits for log v, centered, since only differences matter.
         shortfall = ops.clip((goal - metric) / ops.maximum(ops.abs(goal), 1e-8), -1, 1)
         logits = self.logits.value + self.learning_rate * ops.where(finite, shortfall, 0.0)
         self.logits.assign(logits - ops.mean(logits))
@@ -127,7 +139,7 @@ class ValidationDriven(LossBalancer):
         self.known.assign(ops.where(finite, 1.0, self.known.value))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {
             **super().get_config(),
             "metric": plain(self.metric),
@@ -139,6 +151,7 @@ class ValidationDriven(LossBalancer):
 
 
 def _check_mode(mode: str | Mapping[str, str]) -> None:
+    """Checks that each mode is `"max"` or `"min"`."""
     for value in mode.values() if isinstance(mode, Mapping) else (mode,):
         if value not in ("max", "min"):
             raise ValueError(f"mode must be 'max' or 'min'; received {value!r}.")
