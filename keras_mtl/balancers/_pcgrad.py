@@ -1,4 +1,4 @@
-"""Projecting conflicting gradients."""
+"""Projecting conflicting gradients (PCGrad)."""
 
 from typing import Any
 
@@ -6,30 +6,35 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import GramianBalancer
+from keras_mtl.balancers._base import GramianBalancer, check_seed
 from keras_mtl.balancers._solvers import cosines_and_lengths, count, nan_where_not_finite
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class PCGrad(GramianBalancer):
-    """Takes out of each gradient what conflicts with another, and sums what is left.
+    """Removes from each gradient its conflicts with other gradients, and sums the results.
 
     For each task i, beginning with `g = g_i`, and for the other tasks j in random order:
 
-        g <- g - (g . g_j / |g_j|^2) g_j    where g . g_j < 0
+        (1)  g <- g - (g . g_j / |g_j|^2) g_j    if g . g_j < 0
 
-    and `d` is the sum over i. Choose it where gradients point against each other now and then;
-    it is cheap and equals the plain sum where nothing conflicts. Not the right choice against
-    losses of different scale: only angles matter to a projection, so the longest gradient goes
-    on to rule the sum.
+    The direction d is the sum of the results over i. Choose it when gradients point against each
+    other now and then; it is cheap and equals the plain sum when nothing conflicts. Not the right
+    choice against losses of different scale: only angles matter to a projection, so the longest
+    gradient still dominates the sum.
 
-    Weights are at least 1, and exactly 1 without conflicts. A task with gradient zero changes
-    nothing. The projected gradients of two tasks do not conflict with either; with more, the
+    Weights are at least 1, and exactly 1 without conflicts. A task whose gradient is zero changes
+    nothing. With two tasks, the projected gradients conflict with neither task; with more, the
     last projection may undo an earlier one, as in the paper.
 
+    Guide:
+        Choose it when: gradients conflict now and then
+        Not when: gradients differ much in length
+        Source: Yu et al. 2020, arXiv:2001.06782
+
     Args:
-        seed: Of the random orders, which change at each step. Defaults to `0`. XLA draws other
-            numbers from a seed than TensorFlow without it.
+        seed: The seed of the random orders, which change at each step. Defaults to `0`. From the
+            same seed, XLA draws other numbers than TensorFlow without XLA.
         name: Optional name of the layer.
 
     Raises:
@@ -41,34 +46,35 @@ class PCGrad(GramianBalancer):
         [2.2222, 1.5789]
 
     Reference: Yu et al. (2020), arXiv:2001.06782, algorithm 1. The order is drawn for each task
-    apart, the sum runs over shared variables as one vector. (The authors' code discards its own
-    shuffle; others average instead of summing, or project each tensor by itself.)
+    separately; the sum runs over all shared variables as one vector. (The authors' code discards
+    its own shuffle; other packages average instead of summing, or project each tensor by itself.)
     """
 
     def __init__(self, *, seed: int = 0, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
-        if seed != int(seed) or not 0 <= seed < 2**32:
-            raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1; got {seed!r}.")
+        check_seed(seed)
         self._seed = int(seed)
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the sum of projected gradients, for a Gramian `[K, K]`."""
+        """Computes the weights `[K]` of the sum of projected gradients from the Gramian."""
         num_tasks = count(gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         eye = ops.eye(num_tasks, dtype="float64")
         draws = keras.random.uniform((num_tasks, num_tasks), seed=self.seed(self._seed))
-        order = ops.argsort(draws, axis=1)  # row i: the order of the others for task i
+        order = ops.argsort(draws, axis=1)  # row i: the order of the tasks j for task i
 
-        def project(position: Tensor, rows: Tensor) -> Tensor:
-            # rows[i]: task i's gradient so far, in coefficients of the tasks' unit gradients.
+        def project(position: Tensor, gradients: Tensor) -> Tensor:
+            """Projects all K gradients, each against the task at this position of its order."""
+            # Row i is the gradient g of task i so far, in coefficients of the unit gradients, and
+            # row i of `other` selects task j. The last factor leaves out j = i.
             other = ops.take(eye, ops.take(order, position, axis=1), axis=0)
-            dots = ops.sum(rows * ops.matmul(other, cosines), axis=1, keepdims=True)
-            return rows - ops.minimum(dots, 0) * other * (1 - eye)
+            dots = ops.sum(gradients * ops.matmul(other, cosines), axis=1, keepdims=True)
+            return gradients - ops.minimum(dots, 0) * other * (1 - eye)  # (1)
 
-        rows = ops.fori_loop(0, num_tasks, project, lengths[:, None] * eye)
-        ratios = ops.sum(rows, axis=0) / ops.where(lengths > 0, lengths, 1)
+        projected = ops.fori_loop(0, num_tasks, project, lengths[:, None] * eye)
+        ratios = ops.sum(projected, axis=0) / ops.where(lengths > 0, lengths, 1)
         return nan_where_not_finite(ops.where(lengths > 0, ratios, 1), gramian)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {**super().get_config(), "seed": self._seed}
