@@ -1,6 +1,4 @@
-"""Impartial multi-task learning, its balance of gradients."""
-
-from typing import Any
+"""Impartial multi-task learning: the balance of gradients (IMTL-G)."""
 
 import keras
 from keras import ops
@@ -15,25 +13,33 @@ from keras_mtl.balancers._solvers import (
     resolution,
 )
 
-_LEAST = 1e-6  # the sum of weights over that of their sizes, below which they are kept finite
+_LEAST_SUM = 1e-6  # of the weights, relative to the sum of their sizes: keeps weights finite
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class IMTLG(GramianBalancer):
-    """Goes equally far along each task's gradient, whatever its length.
+    """Finds the direction that goes equally far along each task's gradient, whatever its length.
 
-        d = sum_i alpha_i g_i      d . g_i / |g_i| = d . g_j / |g_j|      sum_i alpha_i = 1
+        (1)  d = sum_i alpha_i g_i      d . g_i / |g_i| = d . g_j / |g_j|      sum_i alpha_i = 1
 
-    which is `alpha_i = v_i / |g_i|` for `C v = 1`, C the cosines between the gradients, brought
-    to sum 1. Choose it where losses differ in scale: a loss times a constant changes the length
-    of d alone. Not the right choice where gradients nearly depend on each other: weights become
-    large, some of them negative, and d short or long; or with noisy gradients of small tasks,
-    which count as much as any.
+    With C the cosines between the gradients, the solution is
 
-    With two tasks `alpha_i` is in proportion to `1 / |g_i|`. A task with gradient zero takes no
-    part; its weight is the mean of the others'. Where gradients depend on each other, either d is
-    the shortest such direction in terms of unit gradients, or there is none (opposed gradients)
-    and d is next to zero: the point is Pareto-stationary. Weights are at most about 1e6.
+        (2)  alpha_i = v_i / |g_i|  for  C v = 1,  rescaled to sum 1
+
+    Choose it when losses differ in scale: multiplying a loss by a constant changes only the
+    length of d. Not the right choice when gradients are nearly linearly dependent: weights then
+    become large, some of them negative, and d short or long. It is not the right choice either
+    when small tasks have noisy gradients, which count as much as those of any other task.
+
+    With two tasks `alpha_i` is proportional to `1 / |g_i|`. A task whose gradient is zero is left
+    out; its weight is the mean of the other tasks' weights. When gradients are linearly dependent,
+    d is the shortest solution in terms of unit gradients, or there is no solution (opposed
+    gradients) and d is almost zero: the point is Pareto-stationary. Weights are at most about 1e6.
+
+    Guide:
+        Choose it when: progress should be equal along every task's gradient
+        Not when: weights must not be negative
+        Source: Liu et al. 2021, ICLR (OpenReview IMPnRXEWpvr)
 
     Args:
         name: Optional name of the layer.
@@ -44,25 +50,25 @@ class IMTLG(GramianBalancer):
         [0.5923, 0.4077]
 
     Reference: Liu et al. (2021), "Towards Impartial Multi-Task Learning", ICLR, OpenReview
-    IMPnRXEWpvr. Its closed form inverts a matrix that is singular where gradients depend on each
-    other. Where weights of sum 1 make every projection negative (long gradients at wide angles),
-    all losses would rise; here the sum is -1 then, and they fall. Its balance of losses is
-    `IMTLL`.
+    IMPnRXEWpvr. The paper's closed form inverts a matrix that is singular when gradients are
+    linearly dependent. When weights of sum 1 make every projection negative (long gradients at
+    wide angles), all losses would rise; here the sum is then -1, and they fall. The paper's
+    balance of losses is `IMTLL`.
     """
 
-    def __init__(self, *, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the impartial direction, for a Gramian `[K, K]`."""
+        """Computes the weights `[K]` of the impartial direction from the Gramian `[K, K]`."""
         cosines, lengths = cosines_and_lengths(gramian)
         if gramian.shape[0] == 2:
-            v = ops.ones((2,), "float64")  # the direction halfway between, whatever the angle
+            # The bisector of two unit vectors has equal coefficients, whatever their angle.
+            v = ops.ones((2,), "float64")
         else:
             v = equal_projections(cosines, resolution(gramian))
         takes_part = lengths > 0
+        # (2) times the shortest length: no entry is then larger than that of v.
         shortest = ops.min(ops.where(takes_part, lengths, float("inf")))
-        v = ops.where(takes_part, v * shortest / ops.where(takes_part, lengths, 1), 0)
-        total = ops.maximum(ops.abs(ops.sum(v)), _LEAST * ops.sum(ops.abs(v)))
-        weights = v / ops.where(total > 0, total, 1)
+        alpha = ops.where(takes_part, v * shortest / ops.where(takes_part, lengths, 1), 0)
+        # The size of the sum, not the sum: where it is negative, the weights sum to -1.
+        total = ops.maximum(ops.abs(ops.sum(alpha)), _LEAST_SUM * ops.sum(ops.abs(alpha)))
+        weights = alpha / ops.where(total > 0, total, 1)
         return nan_where_not_finite(mean_where_zero(weights, lengths), gramian)

@@ -1,4 +1,4 @@
-"""Multi-objective meta learning."""
+"""Multi-objective meta learning (MOML)."""
 
 from typing import Any
 
@@ -17,19 +17,32 @@ from keras_mtl.balancers._solvers import (
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class MOML(GramianBalancer):
-    """Learns weights such that a step on the batch lowers every task's loss on another.
+    """Learns weights such that a step on the batch lowers every task's loss on another batch.
 
-    With `theta' = theta - eta grad sum_i lambda_i L_i`, the derivatives of each other loss by the
-    weights are `h_j = d L_j^val(theta') / d lambda`; the weights take a step of Adam against
-    `sum_j a_j h_j / |h_j|`, the shortest vector in the hull of these. Choose it where weights
-    should serve all tasks on data that training has not seen. Not the right choice where steps
-    are dear: each takes two backward passes a task, and a forward pass of the other batch.
+    With `theta' = theta - eta grad sum_i lambda_i L_i`, the derivatives of the loss of task j on
+    the other batch with respect to the weights are
 
-    Weights begin at 1 and never become negative. Give `BalancedModel.fit` the other data as
+        (1)  h_j = d L_j^val(theta') / d lambda
+
+    The weights take a step of Adam against the shortest vector in the convex hull of the
+    normalized derivatives,
+
+        (2)  sum_j a_j h_j / |h_j|
+
+    Choose it when weights should serve all tasks on data that training has not seen. Not the
+    right choice when steps are expensive: each step takes two backward passes per task, and a
+    forward pass of the other batch.
+
+    Weights begin at 1 and never become negative. Give the other data to `BalancedModel.fit` as
     `balance_data`.
 
+    Guide:
+        Choose it when: weights should serve all tasks on unseen data
+        Not when: steps are expensive
+        Source: Ye et al. 2021, NeurIPS
+
     Args:
-        learning_rate: Of the weights. Defaults to `1e-3`.
+        learning_rate: The learning rate of the weights. Defaults to `1e-3`.
         name: Optional name of the layer.
 
     Raises:
@@ -62,24 +75,25 @@ class MOML(GramianBalancer):
         self._descent = Adam(self, self.task_weights, self.learning_rate)
 
     def look_ahead_weights(self) -> Tensor:
-        """The weights `[K]` so far."""
+        """Returns the current weights `[K]`."""
         return self.task_weights.value
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` after one step, for gains `[K, K]`: of weight i for task j."""
-        usable = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float64")
-        largest = ops.max(ops.abs(usable))
-        usable = usable / ops.where(largest > 0, largest, 1)
-        cosines, lengths = cosines_and_lengths(ops.matmul(ops.transpose(usable), usable))
-        # A task that no weight moves has no say.
+        """Computes the weights `[K]` after one step, for gains `[K, K]` of weight i for task j."""
+        # Column j of the gains is -h_j of (1), up to a common factor.
+        gains = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float64")
+        largest = ops.max(ops.abs(gains))
+        gains = gains / ops.where(largest > 0, largest, 1)
+        cosines, lengths = cosines_and_lengths(ops.matmul(ops.transpose(gains), gains))
+        # A task whose loss no weight changes has no influence.
         moved = lengths > 1e-12
         shares = ops.cast(min_norm_point(cosines), "float64")
-        shares = ops.where(moved, shares / ops.where(moved, lengths, 1), 0)
-        gains = ops.cast(ops.matmul(usable, shares), "float32")
-        weights = ops.maximum(self._descent.step(-gains), 0)
+        shares = ops.where(moved, shares / ops.where(moved, lengths, 1), 0)  # a_j / |h_j|
+        common_gain = ops.cast(ops.matmul(gains, shares), "float32")  # (2), negated
+        weights = ops.maximum(self._descent.step(-common_gain), 0)
         self.task_weights.assign(weights)
         return nan_where_not_finite(weights, gramian)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {**super().get_config(), "learning_rate": self.learning_rate}

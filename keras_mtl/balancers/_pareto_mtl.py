@@ -1,4 +1,4 @@
-"""Pareto multi-task learning."""
+"""Pareto multi-task learning (Pareto MTL)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,37 +10,47 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
 from keras_mtl.balancers._solvers import count, larger, min_norm_point, resolution
 
-_LEAST_RIDGE = 1e-9  # there are more vectors than dimensions: their Gramian is singular
+_LEAST_RIDGE = 1e-9  # more vectors than dimensions: their Gramian is singular
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class ParetoMTL(GramianBalancer):
     """Goes to a Pareto-optimal point in the part of the front that belongs to one preference.
 
-    Unit vectors `u_1 .. u_M` cut the space of losses into parts: that of `u_k` holds the loss
-    vectors with a smaller angle to it than to any other, so `G_j = (u_j - u_k) . L <= 0` for all
-    j. Of the losses and of the constraints that are violated, the shortest vector is followed:
+    Unit vectors `u_1 .. u_M` divide the space of losses into parts. The part of `u_k` holds the
+    loss vectors whose angle to `u_k` is smaller than to any other of the vectors:
 
-        min |sum_i lambda_i g_i + sum_j beta_j grad G_j|^2   over the simplex of both,  G_j > 0
-        alpha_i = lambda_i + sum_j beta_j (u_ji - u_ki)      d = sum_i alpha_i g_i
+        (1)  G_j = (u_j - u_k) . L <= 0   for all j
 
-    and in a first phase, until no constraint is violated, of the violated constraints alone.
+    The rule follows the shortest vector in the convex hull of the gradients of the losses and of
+    the violated constraints, those with `G_j > 0`:
+
+        (2)  min |sum_i lambda_i g_i + sum_j beta_j grad G_j|^2   over the simplex of both
+        (3)  alpha_i = lambda_i + sum_j beta_j (u_ji - u_ki)      d = sum_i alpha_i g_i
+
+    In a first phase, until no constraint is violated, it takes the violated constraints alone.
     Choose it to spread models over the front, one for each `index` of the same preferences. Not
-    the right choice for one exact trade-off (see EPO), or where losses are not of one scale.
+    the right choice for one exact trade-off (see EPO), or when losses differ in scale.
 
     Unlike those of EPO, preferences are directions of the losses themselves: with (3, 1) the
-    first loss ends up the larger. Weights of a point that is feasible are MGDA's, on the simplex;
+    first loss ends up the larger. At a feasible point the weights are MGDA's, on the simplex;
     elsewhere some may be negative, and the losses of those tasks may rise.
 
+    Guide:
+        Choose it when: several models should be spread over the Pareto front
+        Not when: one model is wanted
+        Source: Lin et al. 2019, arXiv:1912.12854
+
     Args:
-        preferences: M vectors, one number from 0 a task or dicts by task name, of any length.
-        index: Which of them to follow, from 0.
-        initial_epochs: How many epochs the first phase lasts at most. Defaults to `2`.
+        preferences: M vectors of any length, with one number per task from 0 on, or dicts by task
+            name.
+        index: The position of the preference to follow, from 0.
+        initial_epochs: The largest number of epochs of the first phase. Defaults to `2`.
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If there is no such preference or it is negative, or `initial_epochs` is; when
-            the model is made, if there is not one number a task.
+        ValueError: If there is no such preference or it is negative, or `initial_epochs` is
+            negative; when the model is made, if there is not one number per task.
 
     Example:
         >>> balancer = ParetoMTL(preferences=[[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], index=1)
@@ -78,33 +88,35 @@ class ParetoMTL(GramianBalancer):
         """Makes the state for `num_tasks` tasks."""
         super().build(num_tasks)
         rows = [self.per_task("preferences", preference) for preference in self._preferences]
-        self._vectors = tuple(zip(*rows, strict=True))
+        self._vectors = tuple(zip(*rows, strict=True))  # [K][M]: one entry per task
         self.epoch = self.add_state("epoch", (), dtype="int32", task_axes=0)
         self.feasible = self.add_state("feasible", (), dtype="int32", task_axes=0)
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the shortest vector, for a Gramian `[K, K]` and losses `[K]`."""
+        """Computes the weights `[K]` of the shortest vector from the Gramian and losses `[K]`."""
         ridge = larger(resolution(gramian), _LEAST_RIDGE)
-        rows = self._vectors_among(ops.cast(losses, "float64"))
-        among = ops.matmul(ops.matmul(rows, ops.cast(gramian, "float64")), ops.transpose(rows))
-        return ops.cast(ops.matmul(min_norm_point(among, ridge), rows), gramian.dtype)
+        hull = self._hull(ops.cast(losses, "float64"))
+        products = ops.matmul(ops.matmul(hull, ops.cast(gramian, "float64")), ops.transpose(hull))
+        # (2), then (3): lambda and beta times the rows.
+        return ops.cast(ops.matmul(min_norm_point(products, ridge), hull), gramian.dtype)
 
-    def _vectors_among(self, losses: Tensor) -> Tensor:
-        """Those of which the shortest combination is wanted, in gradients: `[K + M, K]`."""
+    def _hull(self, losses: Tensor) -> Tensor:
+        """Returns the vectors that (2) combines, in coefficients of the gradients `[K + M, K]`."""
         vectors = ops.cast(self.present(self._vectors), "float64")  # [K, M]
         lengths = ops.sqrt(ops.sum(ops.square(vectors), axis=0))
-        vectors = ops.transpose(vectors / ops.where(lengths > 0, lengths, 1))
+        vectors = ops.transpose(vectors / ops.where(lengths > 0, lengths, 1))  # [M, K]
         normals = vectors - vectors[self.index]
-        violated = ops.matmul(normals, losses) > 1e-6 * ops.max(ops.abs(losses))
-        found = ops.logical_or(self.feasible.value > 0, ops.logical_not(ops.any(violated)))
-        self.feasible.assign(found)
-        over = ops.logical_or(found, self.epoch.value >= self.initial_epochs)
+        violated = ops.matmul(normals, losses) > 1e-6 * ops.max(ops.abs(losses))  # (1)
+        feasible = ops.logical_or(self.feasible.value > 0, ops.logical_not(ops.any(violated)))
+        self.feasible.assign(feasible)
+        second_phase = ops.logical_or(feasible, self.epoch.value >= self.initial_epochs)
         gradients = ops.eye(count(losses), dtype="float64")
-        # What is not to be combined gives way to the middle of what is: the hull stays the same.
-        active = ops.cast(violated, "float64")[:, None]
-        middle = ops.sum(active * normals, axis=0) / ops.maximum(ops.sum(active), 1)
-        middle = ops.where(over, ops.mean(gradients, axis=0), middle)
-        gradients = ops.where(over, gradients, middle)
+        # The number of rows is fixed: a row that is not to be combined is replaced by the mean of
+        # the rows that are, which leaves their hull unchanged.
+        included = ops.cast(violated, "float64")[:, None]
+        middle = ops.sum(included * normals, axis=0) / ops.maximum(ops.sum(included), 1)
+        middle = ops.where(second_phase, ops.mean(gradients, axis=0), middle)
+        gradients = ops.where(second_phase, gradients, middle)
         return ops.concatenate([gradients, ops.where(violated[:, None], normals, middle)])
 
     def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
@@ -113,7 +125,7 @@ class ParetoMTL(GramianBalancer):
             self.epoch.assign(self.epoch.value + 1)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {
             **super().get_config(),
             "preferences": [plain(preference) for preference in self._preferences],

@@ -1,4 +1,4 @@
-"""Priority-constrained descent."""
+"""Priority-constrained descent (PCD)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,31 +23,37 @@ from keras_mtl.balancers._solvers import (
     resolution,
 )
 
-_ROUNDING = 1e-6  # what a float32 Gramian leaves of a zero, in units of squares of lengths
+_ROUNDING = 1e-6  # the rest of a zero in a float32 Gramian, in units of squared lengths
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class PCD(GramianBalancer):
-    """Follows one task as closely as lets every other task progress by a share that is asked for.
+    """Follows one task as closely as possible while every other task makes the required progress.
 
     With `s_i = 1 / sqrt(v_i)` for the bias-corrected moving average `v_i` of `|g_i|^2`, gradients
-    `h_i = s_i g_i` are of length 1 or so, and for the primary task 1
+    `h_i = s_i g_i` have a length near 1. Task 1 stands for the primary task:
 
-        d~ = argmin |d - h_1|^2 / 2   subject to   h_j . d >= tau |h_j|^2 for all other tasks j
-        d = d~ |g_1| / |d~|
+        (1)  d~ = argmin |d - h_1|^2 / 2   subject to   h_j . d >= tau |h_j|^2   for all j > 1
+        (2)  d = d~ |g_1| / |d~|
 
-    Choose it where one task is the aim and others may only not be forgotten, such as penalties:
-    tau takes the place of their loss weights, whatever their scale. Not the right choice among
-    equals.
+    Choose it when one task is the aim and the other tasks must only not be forgotten, such as
+    penalties: tau takes the place of their loss weights, whatever their scale. Not the right
+    choice when all tasks are equally important.
 
-    The direction is as long as the primary gradient. It is zero where that one is zero, where no
-    direction is left (d~ = 0), and in steps without the primary task. Where no direction serves
-    all others it is the primary gradient alone. Other tasks with gradient zero take no part.
+    The direction is as long as the primary gradient. It is zero when that gradient is zero, when
+    no direction is left (d~ = 0), and in steps without the primary task. When no direction serves
+    all other tasks, it is the primary gradient alone. Other tasks whose gradient is zero are left
+    out.
+
+    Guide:
+        Choose it when: one task is the aim and the other tasks must not be forgotten
+        Not when: all tasks are equally important
+        Source: Varam and AlHajri 2026, arXiv:2606.29521
 
     Args:
-        primary: The name of the primary task, or its position. Defaults to `0`: the first.
-        tau: The share, from 0 to 1: a number for all, K of them, or a dict by task name; that of
-            the primary task is not used. Defaults to `0.02`.
+        primary: The name of the primary task, or its position. Defaults to `0`: the first task.
+        tau: The required share of progress, from 0 to 1: a number for all tasks, K numbers, or a
+            dict by task name; the share of the primary task is not used. Defaults to `0.02`.
         beta: How slowly the moving averages follow, below 1. Defaults to `0.999`.
         name: Optional name of the layer.
 
@@ -62,8 +68,9 @@ class PCD(GramianBalancer):
         [1.8481, 1.0954]
 
     Reference: Varam & AlHajri (2026), arXiv:2606.29521, algorithm 1 with its magnitude rescaling.
-    They add 1e-8 to `v_i`, which would count with small gradients; here a task is left out whose
-    gradients have all been zero. They try all sets of active constraints in turn.
+    They add 1e-8 to `v_i`, which would change the result for small gradients; here a task whose
+    gradients have all been zero is left out instead. They try all sets of active constraints in
+    turn.
     """
 
     def __init__(
@@ -90,38 +97,41 @@ class PCD(GramianBalancer):
         self.count = self.add_state("count", (num_tasks,))
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the direction, for a Gramian `[K, K]`."""
+        """Computes the weights `[K]` of the direction from the Gramian `[K, K]`."""
         cosines, lengths = cosines_and_lengths(gramian)
         is_primary = mask_of(self, self._position) > 0
         lengths_of_h = lengths * self._scales(lengths)
         taus = ops.cast(self.present(self._taus), "float64")
-        own = ops.sum(ops.where(is_primary, lengths_of_h, 0))
+        primary_length = ops.sum(ops.where(is_primary, lengths_of_h, 0))
         with_primary = ops.sum(ops.where(is_primary, cosines, 0), axis=1)
-        # What is missing to each task's share, in units of the longest h.
+        # The constraints of (1) divided by |h_j|: how far d must still move along h_j, when it
+        # begins at h_1, in units of the longest h.
         unit = ops.maximum(ops.max(lengths_of_h), 1e-30)
-        missing = (taus * lengths_of_h - own * with_primary) / unit
+        missing = (taus * lengths_of_h - primary_length * with_primary) / unit
         takes_part = ops.logical_and(lengths > 0, ops.logical_not(is_primary))
         missing = ops.where(takes_part, missing, -1)
-        added = _least_change(cosines, missing, takes_part, resolution(gramian))
-        v = ops.where(is_primary, own / unit, added)
-        square = ops.sum(v * ops.matmul(cosines, v))
-        left = square > _ROUNDING * ops.square(ops.sum(ops.abs(v)))
-        target = ops.sum(ops.where(is_primary, lengths, 0))
-        v = ops.where(left, v * target / ops.sqrt(ops.where(left, square, 1)), 0)
-        return nan_where_not_finite(v / ops.where(lengths > 0, lengths, 1), gramian)
+        change = _least_change(cosines, missing, takes_part, resolution(gramian))
+        # d~ in coefficients of the unit gradients.
+        coefficients = ops.where(is_primary, primary_length / unit, change)
+        square = ops.sum(coefficients * ops.matmul(cosines, coefficients))
+        is_left = square > _ROUNDING * ops.square(ops.sum(ops.abs(coefficients)))
+        target_length = ops.sum(ops.where(is_primary, lengths, 0))
+        stretched = coefficients * target_length / ops.sqrt(ops.where(is_left, square, 1))
+        coefficients = ops.where(is_left, stretched, 0)  # (2)
+        return nan_where_not_finite(coefficients / ops.where(lengths > 0, lengths, 1), gramian)
 
     def _scales(self, lengths: Tensor) -> Tensor:
-        """s `[K]`; 0 for tasks whose gradients have all been zero."""
+        """Updates v and returns s `[K]`, with 0 for tasks whose gradients have all been zero."""
         square = ops.cast(self.square.value, "float64")
         square = self.beta * square + (1 - self.beta) * lengths * lengths
-        count = self.count.value + 1
+        steps = self.count.value + 1
         self.square.assign(square)
-        self.count.assign(count)
-        average = square / (1 - self.beta ** ops.cast(count, "float64"))
+        self.count.assign(steps)
+        average = square / (1 - self.beta ** ops.cast(steps, "float64"))
         return ops.where(average > 0, 1 / ops.sqrt(ops.where(average > 0, average, 1)), 0)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {
             **super().get_config(),
             "primary": self._primary,
@@ -133,10 +143,11 @@ class PCD(GramianBalancer):
 def _least_change(
     cosines: Tensor, missing: Tensor, takes_part: Tensor, ridge: float | Tensor
 ) -> Tensor:
-    """Coefficients `[K]`, not negative, of what is added: the solution's multipliers; or 0.
+    """Returns the coefficients `[K]` of the smallest change that meets the constraints, or 0.
 
-    Those of its dual program, `min x^T C x / 2 - missing . x`. If the constraints contradict each
-    other it has no minimum; its ridge then keeps x from growing for ever, but they are violated.
+    They are not negative: the multipliers of (1), which solve its dual program,
+    `min x^T C x / 2 - missing . x`. If the constraints contradict each other it has no minimum.
+    The ridge then keeps x finite, but the constraints are violated, and the result is 0.
     """
     both = ops.logical_and(takes_part[:, None], takes_part)
     matrix = ops.where(both, cosines, ops.eye(count(missing), dtype="float64"))

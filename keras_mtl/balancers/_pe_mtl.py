@@ -1,4 +1,4 @@
-"""Pareto-efficient weights with a least weight for each task."""
+"""Pareto-efficient weights with a least weight for each task (PE-MTL)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,20 +13,26 @@ from keras_mtl.balancers._solvers import count, min_norm_point, resolution
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class PEMTL(GramianBalancer):
-    """Follows the shortest vector whose weights leave each task its least share.
+    """Follows the shortest vector whose weights give each task at least its least weight.
 
         w = argmin |sum_i w_i g_i|^2    subject to    sum_i w_i = 1,  w_i >= c_i
 
     Choose it to train to a Pareto-efficient point and still guarantee, say, the click task a
-    third of the weight. Not the right choice where no task may get worse: with c above 0 the
-    vector may point against a task, unlike that of `MGDA`, which is c = 0.
+    third of the weight. Not the right choice when no task may get worse: with c above 0 the
+    vector may point against a task, unlike that of `MGDA`, which is the case c = 0.
 
-    Weights sum to 1. A task with gradient zero takes whatever no other task needs to make the
-    vector shorter. Where several weights are as good, they are spread as evenly as that allows.
+    Weights sum to 1. A task whose gradient is zero takes all the weight that no other task needs
+    to make the vector shorter. When several weights are equally good, they are spread as evenly
+    as possible.
+
+    Guide:
+        Choose it when: a Pareto-efficient point and a least weight for each task are wanted
+        Not when: no least weight is known
+        Source: Lin et al. 2019, RecSys
 
     Args:
-        c: The least weights: a number for all, K of them, or a dict by task name; not negative,
-            with a sum of at most 1. Defaults to `0.0`.
+        c: The least weights: a number for all tasks, K numbers, or a dict by task name; not
+            negative, with a sum of at most 1. Defaults to `0.0`.
         name: Optional name of the layer.
 
     Raises:
@@ -65,17 +71,17 @@ class PEMTL(GramianBalancer):
             )
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the shortest vector allowed, for a Gramian `[K, K]`."""
+        """Computes the weights `[K]` of the shortest vector allowed from the Gramian `[K, K]`."""
         precision, ridge = gramian.dtype, resolution(gramian)
         least = ops.cast(self.present(self.c), "float64")
         rest = ops.maximum(1 - ops.sum(least), 0)
-        # w = c + rest * v for v on the simplex, and the vector is then that of weights v among
-        # the vectors rest * g_i + sum_j c_j g_j: those of the Gramian A G A^T.
+        # w = c + rest * v for v on the simplex. The vector is then that of the weights v among
+        # the vectors rest * g_i + sum_j c_j g_j, whose Gramian is A G A^T for A = rest I + 1 c^T.
         eye = ops.eye(count(gramian), dtype="float64")
-        move = rest * eye + least[None, :]
-        moved = ops.matmul(ops.matmul(move, ops.cast(gramian, "float64")), ops.transpose(move))
-        return ops.cast(least + rest * min_norm_point(moved, ridge), precision)
+        mixing = rest * eye + least[None, :]  # A
+        mixed = ops.matmul(ops.matmul(mixing, ops.cast(gramian, "float64")), ops.transpose(mixing))
+        return ops.cast(least + rest * min_norm_point(mixed, ridge), precision)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {**super().get_config(), "c": plain(self._c)}

@@ -1,4 +1,4 @@
-"""Stochastic direction-oriented multi-objective gradient descent."""
+"""Stochastic direction-oriented multi-objective gradient descent (SDMGrad)."""
 
 from typing import Any
 
@@ -14,25 +14,31 @@ from keras_mtl.balancers._solvers import count, nan_where_not_finite, simplex_pr
 class SDMGrad(GramianBalancer):
     """Follows the mean gradient, turned towards the direction that improves all tasks.
 
-    With `g_0` the mean gradient and rows of `J` the tasks' gradients,
+    With `g_0` the mean gradient, and the tasks' gradients as the rows of `J`,
 
-        w = argmin 1/2 |J^T w + lambda g_0|^2   over the simplex
-        d = (J^T w + lambda g_0) / (1 + lambda)
+        (1)  w = argmin 1/2 |J^T w + lambda g_0|^2   over the simplex
+        (2)  d = (J^T w + lambda g_0) / (1 + lambda)
 
     The minimum is approached by projected descent with products of two independent samples, and
-    the direction is that of a third. Choose it between the mean (large lambda) and MGDA (0)
-    where batches are noisy. Not the right choice where steps are dear: the batch is cut in
-    three, and each task takes two passes through the trunk, the sum of all one more.
+    the direction is that of a third sample. Choose it for a rule between the mean (large lambda)
+    and MGDA (lambda = 0) when batches are noisy. Not the right choice when steps are expensive:
+    the batch is divided into three, each task takes two passes through the trunk, and the sum of
+    all tasks takes one more.
 
-    Weights sum to 1 and are at least `lambda / (K (1 + lambda))`. The search begins where that
-    of the last step ended.
+    Weights sum to 1 and are at least `lambda / (K (1 + lambda))`. The search begins at the result
+    of the last step's search.
+
+    Guide:
+        Choose it when: a rule between the mean and MGDA is wanted, and batches are small
+        Not when: steps are expensive
+        Source: Xiao, Ban and Ji 2023, arXiv:2305.18409
 
     Args:
-        lambda_: Pull of the mean gradient. Defaults to `0.3`.
-        num_iterations: Steps of the search. Defaults to `20`.
-        learning_rate: Of the search, for products `[K, K]` of Frobenius norm 1; above 2 it may
-            not converge. Defaults to `1.0`.
-        momentum: Of the search. Defaults to `0.5`.
+        lambda_: The pull of the mean gradient. Defaults to `0.3`.
+        num_iterations: The number of steps of the search. Defaults to `20`.
+        learning_rate: The learning rate of the search, for products `[K, K]` of Frobenius norm 1;
+            above 2 it may not converge. Defaults to `1.0`.
+        momentum: The momentum of the search. Defaults to `0.5`.
         name: Optional name of the layer.
 
     Raises:
@@ -44,10 +50,10 @@ class SDMGrad(GramianBalancer):
         >>> [round(float(weight), 3) for weight in weights]
         [0.6, 0.4]
 
-    Reference: Xiao, Ban & Ji (2023), arXiv:2305.18409, algorithm 1; momentum is of the authors'
-    code, which searches with a rate of 5 for gradients of mean length 1: for two orthogonal
-    tasks that jumps from corner to corner of the simplex, so the rate is in other units here. One
-    batch is dealt out to three samples (they draw three).
+    Reference: Xiao, Ban & Ji (2023), arXiv:2305.18409, algorithm 1. Momentum is from the authors'
+    code, which searches with a rate of 5 for gradients of mean length 1: for two orthogonal tasks
+    that jumps from corner to corner of the simplex, so the rate is in other units here. One batch
+    is divided into three samples (they draw three batches).
     """
 
     needs = Needs(samples=3)
@@ -78,29 +84,31 @@ class SDMGrad(GramianBalancer):
         self.weights_so_far = self.add_state("weights_so_far", (num_tasks,), "ones")
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the direction, for products `[K, K]` of two samples."""
-        usable = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float64")
-        largest = ops.max(ops.abs(usable))
-        usable = usable / ops.where(largest > 0, largest, 1)
-        norm = ops.sqrt(ops.sum(usable * usable))
-        usable = usable / ops.where(norm > 0, norm, 1)
-        pull = self.lambda_ * ops.mean(usable, axis=1)
+        """Computes the weights `[K]` of the direction from products `[K, K]` of two samples."""
+        products = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float64")
+        # Divided by the largest entry first, so that no square overflows.
+        largest = ops.max(ops.abs(products))
+        products = products / ops.where(largest > 0, largest, 1)
+        norm = ops.sqrt(ops.sum(products * products))
+        products = products / ops.where(norm > 0, norm, 1)
+        pull = self.lambda_ * ops.mean(products, axis=1)
         start = ops.cast(self.weights_so_far.value, "float64")
         start = start / ops.sum(start)
 
         def descend(_: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            """Takes one step of projected descent on (1), whose slope is `J J^T w + pull`."""
             weights, velocity = state
-            velocity = self.momentum * velocity + ops.matmul(usable, weights) + pull
+            velocity = self.momentum * velocity + ops.matmul(products, weights) + pull
             return simplex_projection(weights - self.learning_rate * velocity), velocity
 
         weights, _ = ops.fori_loop(0, self.num_iterations, descend, (start, ops.zeros_like(start)))
         self.weights_so_far.assign(weights)
-        mean = 1 / count(gramian, "float64")
-        result = (weights + self.lambda_ * mean) / (1 + self.lambda_)
+        mean_weight = 1 / count(gramian, "float64")
+        result = (weights + self.lambda_ * mean_weight) / (1 + self.lambda_)  # (2)
         return nan_where_not_finite(result, gramian)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that make an equal balancer."""
         return {
             **super().get_config(),
             "lambda_": self.lambda_,
