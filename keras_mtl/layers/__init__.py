@@ -1,4 +1,4 @@
-"""Keras layers that the architectures use, and that stand alone as well."""
+"""Keras layers that the architectures are made of, and that can be used on their own."""
 
 from keras_mtl.layers._adapter import Adapter
 from keras_mtl.layers._attentive_messages import AttentiveMessages
@@ -13,7 +13,7 @@ from keras_mtl.layers._experts import Experts
 from keras_mtl.layers._factorized_dense import FactorizedDense
 from keras_mtl.layers._feature_gate import FeatureGate
 from keras_mtl.layers._feature_propagation import FeaturePropagation
-from keras_mtl.layers._film import FiLM, TaskEmbedding
+from keras_mtl.layers._film import FiLM
 from keras_mtl.layers._frozen import Frozen
 from keras_mtl.layers._gate_nu import GateNU
 from keras_mtl.layers._group_sparsity import GroupSparsity
@@ -26,11 +26,13 @@ from keras_mtl.layers._masked_gate import MaskedGate
 from keras_mtl.layers._mixture import Mixture
 from keras_mtl.layers._nddr import NDDR
 from keras_mtl.layers._parallel_dense import ParallelDense
+from keras_mtl.layers._pick_branch import PickBranch
 from keras_mtl.layers._select_or_skip import SelectOrSkip
-from keras_mtl.layers._stacking import PickBranch, StackBranches
+from keras_mtl.layers._stack_branches import StackBranches
 from keras_mtl.layers._stop_gradient import StopGradient
 from keras_mtl.layers._sub_network_routing import SubNetworkRouting
 from keras_mtl.layers._subspace_orthogonality import SubspaceOrthogonality
+from keras_mtl.layers._task_embedding import TaskEmbedding
 from keras_mtl.layers._task_relations import TaskRelations
 from keras_mtl.layers._total_logit import TotalLogit
 from keras_mtl.layers._towers import Towers

@@ -1,4 +1,4 @@
-"""What a task takes from the feature maps of others."""
+"""Attention-weighted messages between the feature maps of tasks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,23 +11,26 @@ from keras_mtl._types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class AttentiveMessages(keras.layers.Layer):
-    """Adds to a task's feature map what its attention lets through of other tasks' maps.
+    """Adds attention-weighted messages from other tasks' feature maps to a task's feature map.
 
-    With the maps `F_k` of the task and `F_l` of the others, and convolutions `V_l` and `W_l`
-    without a bias for each of the others:
+    With the map `F_k` of the task, the maps `F_l` of the other tasks and, for each of the other
+    tasks, two convolutions `V_l` and `W_l` without a bias, the output is
 
         F_k + sum_{l != k} sigmoid(V_l * F_l) . (W_l * F_l)
+
+    where `*` is a convolution and `.` an elementwise product: `sigmoid(V_l * F_l)` is the
+    attention, which says how much of the message `W_l * F_l` passes at each pixel and channel.
 
     Args:
         kernel_size: Size of the convolutions. Defaults to `3`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        maps: `[own, *others]`, each `(batch, height, width, channels)`; the others may have
-            another number of channels.
+        maps: A list of maps `(batch, height, width, channels)`: first the map of the task, then
+            those of the other tasks, which may have another number of channels.
 
     Returns:
-        A map of the shape of `own`.
+        A map of the shape of the first map.
 
     Example:
         >>> messages = AttentiveMessages()
@@ -47,11 +50,14 @@ class AttentiveMessages(keras.layers.Layer):
         self.kernel_size = kernel_size
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        """Makes two convolutions for each of the other maps."""
-        own, *others = (tuple(shape) for shape in input_shape)
-        self.attentions = [self._convolution(own[-1], f"attention_{i}") for i in range(len(others))]
-        self.messages = [self._convolution(own[-1], f"message_{i}") for i in range(len(others))]
-        for attention, message, shape in zip(self.attentions, self.messages, others, strict=True):
+        """Makes two convolutions for the map of each of the other tasks."""
+        task_shape, *sender_shapes = (tuple(shape) for shape in input_shape)
+        channels, senders = task_shape[-1], range(len(sender_shapes))
+        self.attentions = [self._convolution(channels, f"attention_{i}") for i in senders]
+        self.messages = [self._convolution(channels, f"message_{i}") for i in senders]
+        for attention, message, shape in zip(
+            self.attentions, self.messages, sender_shapes, strict=True
+        ):
             attention.build(shape)
             message.build(shape)
 
@@ -66,16 +72,16 @@ class AttentiveMessages(keras.layers.Layer):
         )
 
     def call(self, maps: Sequence[Tensor]) -> Tensor:
-        """The map with all messages."""
-        total, *others = maps
-        for attention, message, other in zip(self.attentions, self.messages, others, strict=True):
-            total = total + ops.sigmoid(attention(other)) * message(other)
+        """Computes `F_k + sum_{l != k} sigmoid(V_l * F_l) . (W_l * F_l)` from a list of maps."""
+        total, *senders = maps
+        for attention, message, sender in zip(self.attentions, self.messages, senders, strict=True):
+            total = total + ops.sigmoid(attention(sender)) * message(sender)
         return total
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
-        """The shape of the task's own map."""
+        """Returns the shape of the first map."""
         return tuple(input_shape[0])
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "kernel_size": self.kernel_size}

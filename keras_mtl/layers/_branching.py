@@ -1,4 +1,4 @@
-"""Which parent each node of a tree grows from, learned (Guo et al., 2020)."""
+"""A learned choice of the parent that each node of a tree reads (Guo et al., 2020)."""
 
 from typing import Any
 
@@ -12,16 +12,17 @@ from keras_mtl.layers._gumbel import gumbel_softmax
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Branching(keras.layers.Layer):
-    """Lets each of several children choose one of several parents to read from.
+    """Lets each of several children choose which of several parents it reads.
 
-    In training a child `c` reads `sum_p d_cp y_p` with `d_c = softmax((theta_c + g) / t)`, a
-    draw of the Gumbel-softmax distribution, one for the whole batch; else it reads the parent
-    with the largest `theta_cp` alone. The temperature `t` is a variable, which a callback may
+    In training a child `c` reads the mixture `sum_p d_cp y_p` of the parents' features `y_p`,
+    where `d_c = softmax((theta_c + g) / t)` is a draw of the Gumbel-softmax distribution, with
+    Gumbel noise `g`; there is one draw for the whole batch. Outside training it reads only the
+    parent with the largest `theta_cp`. The temperature `t` is a variable, which a callback may
     lower with time: `layer.temperature.assign(0.5)`.
 
     Args:
-        num_children: How many children.
-        temperature: Where `t` starts. Defaults to `1.0`.
+        num_children: The number of children.
+        temperature: The initial value of `t`. Defaults to `1.0`.
         seed: Seed of the draws. Defaults to one that `keras.utils.set_random_seed` determines.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
@@ -30,7 +31,7 @@ class Branching(keras.layers.Layer):
         training: Whether to draw.
 
     Returns:
-        What each child reads, `(batch, ..., num_children, units)`.
+        The features that each child reads, `(batch, ..., num_children, units)`.
 
     Raises:
         ValueError: If `num_children` is less than 1, the temperature is not positive, or the
@@ -89,19 +90,20 @@ class Branching(keras.layers.Layer):
         return np.argmax(ops.convert_to_numpy(self.theta), axis=-1)
 
     def call(self, parents: Tensor, training: bool | None = None) -> Tensor:
-        """What each child reads of parents `(batch, ..., num_parents, units)`."""
+        """Computes `sum_p d_cp y_p` for each child `c`, from parents `(batch, ..., p, units)`."""
         if training:
-            choice = gumbel_softmax(self.theta, self.temperature, self.seed_generator)
+            mixing = gumbel_softmax(self.theta, self.temperature, self.seed_generator)
         else:
-            choice = ops.one_hot(ops.argmax(self.theta, axis=-1), self.theta.shape[-1])
-        return ops.matmul(ops.cast(choice, parents.dtype), parents)
+            mixing = ops.one_hot(ops.argmax(self.theta, axis=-1), self.theta.shape[-1])
+        # (children, parents) times (batch, ..., parents, units) is (batch, ..., children, units).
+        return ops.matmul(ops.cast(mixing, parents.dtype), parents)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """`(batch, ..., num_children, units)`."""
+        """Returns `(batch, ..., num_children, units)`."""
         return (*input_shape[:-2], self.num_children, input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {
             **super().get_config(),
             "num_children": self.num_children,

@@ -1,4 +1,4 @@
-"""Some of the channels of features."""
+"""A contiguous range of the channels of features."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from keras_mtl._types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class ChannelSlice(keras.layers.Layer):
-    """Takes the channels from `start` to `stop` (not included) of the last axis.
+    """Slices the channels from `start` to `stop` (not included) out of the last axis.
 
-    Indexing a symbolic tensor does the same, but drops the mask and has no name in a summary.
+    Indexing a symbolic tensor, `features[..., start:stop]`, does the same, but it drops the mask,
+    and it cannot be named in a summary.
 
     Args:
-        start: The first channel, from 0.
-        stop: The channel behind the last.
+        start: The first channel of the slice, counted from 0.
+        stop: The channel after the last one of the slice.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
@@ -25,7 +26,7 @@ class ChannelSlice(keras.layers.Layer):
         Floats `(batch, ..., stop - start)`.
 
     Raises:
-        ValueError: If there are no such channels.
+        ValueError: If the features do not have these channels.
 
     Example:
         >>> import numpy as np
@@ -40,7 +41,7 @@ class ChannelSlice(keras.layers.Layer):
         self.stop = stop
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Checks that there are such channels."""
+        """Checks that the features have the channels of the slice."""
         units = input_shape[-1]
         if units is None or not 0 <= self.start < self.stop <= units:
             raise ValueError(
@@ -49,13 +50,13 @@ class ChannelSlice(keras.layers.Layer):
             )
 
     def call(self, features: Tensor) -> Tensor:
-        """Takes channels of `(batch, ..., units)`."""
+        """Slices the channels out of features `(batch, ..., units)`."""
         return features[..., self.start : self.stop]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """`(batch, ..., stop - start)`."""
+        """Returns `(batch, ..., stop - start)`."""
         return (*input_shape[:-1], self.stop - self.start)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "start": self.start, "stop": self.stop}

@@ -1,4 +1,4 @@
-"""A later step of a chain is never more probable than the one before it."""
+"""A penalty on steps of a chain that are more probable than the step before them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,14 +7,17 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.layers._masks import first_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class ExpectationCalibrator(keras.layers.Layer):
-    """Passes logits on, and punishes where they exceed those of the step before.
+    """Passes logits on, and penalizes them where they exceed the logits of the step before.
 
-    Adds `strength * mean(max(p_later - p_earlier, 0))` to the loss. The mean itself is in the
-    logs of training as `<name>_penalty`.
+    In a chain of events, such as a click and a purchase after it, a later step cannot be more
+    probable than an earlier one. The layer adds
+    `strength * mean(max(p_later - p_earlier, 0))` to the loss, where `p = sigmoid(logit)`. The
+    mean itself is in the logs of training as `<name>_penalty`.
 
     Args:
         strength: Factor of the penalty, not negative. Defaults to `0.6`.
@@ -25,10 +28,10 @@ class ExpectationCalibrator(keras.layers.Layer):
             not count.
 
     Returns:
-        The later logits, as they are.
+        The later logits, unchanged.
 
     Raises:
-        ValueError: If the strength is negative or no number.
+        ValueError: If the strength is negative or not a number.
 
     Example:
         >>> layer = ExpectationCalibrator(name="purchase_calibrator")
@@ -40,10 +43,10 @@ class ExpectationCalibrator(keras.layers.Layer):
 
     Reference:
         Xi et al., KDD 2021, arXiv:2105.08489: the behavioral expectation calibrator. The
-        authors' single-purpose code has the strength 0.6, their later one 0.3.
+        authors' single-purpose code has the strength 0.6, their later code 0.3.
     """
 
-    stops_gradient = True  # of the earlier logits, which only the penalty reads
+    stops_gradient = True  # for the earlier logits, which only the penalty reads
 
     def __init__(self, strength: float = 0.6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -62,14 +65,15 @@ class ExpectationCalibrator(keras.layers.Layer):
         mask: Sequence[Tensor | None] | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        """Adds the penalty to the loss; returns the later logits."""
+        """Adds the penalty to the loss, and returns the later logits."""
         later, earlier = logits
+        # strength * mean(max(p_later - p_earlier, 0)), over positions that no mask leaves out
         excess = ops.relu(ops.sigmoid(later) - ops.sigmoid(earlier))
-        weights = ops.ones_like(excess)
-        for each in mask or ():
-            if each is not None:
-                weights = weights * ops.expand_dims(ops.cast(each, excess.dtype), -1)
-        penalty = ops.divide_no_nan(ops.sum(excess * weights), ops.sum(weights))
+        valid = ops.ones_like(excess)
+        for input_mask in mask or ():
+            if input_mask is not None:
+                valid = valid * ops.expand_dims(ops.cast(input_mask, excess.dtype), -1)
+        penalty = ops.divide_no_nan(ops.sum(excess * valid), ops.sum(valid))
         self.add_loss(self.strength * penalty)
         self.penalty.measures = bool(training)
         if training:
@@ -77,29 +81,29 @@ class ExpectationCalibrator(keras.layers.Layer):
         return later
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
-        """The shape of either input."""
+        """Returns the shape of either input."""
         return tuple(input_shape[0])
 
     def compute_mask(
         self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None
     ) -> Tensor | None:
-        """The first mask there is."""
-        return next((mask for mask in previous_mask or () if mask is not None), None)
+        """Returns the first mask that exists among the inputs."""
+        return first_mask(previous_mask)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "strength": self.strength}
 
 
 class MeasuredMean(keras.metrics.Mean):
-    """A mean that is absent from the logs of evaluation, where nothing is measured.
+    """Averages the penalty in training, and stays out of the logs of evaluation.
 
-    To measure there as well would write to variables while serving: a layer cannot tell
+    Measuring in evaluation as well would write to variables while serving: a layer cannot tell
     evaluation from prediction and export.
     """
 
     measures = True
 
     def result(self) -> Any:
-        """The mean, or no entry of the logs."""
+        """Returns the mean, or an empty dictionary, which adds no entry to the logs."""
         return super().result() if self.measures else {}

@@ -1,4 +1,4 @@
-"""Batch normalization of each expert by itself."""
+"""Batch normalization of each expert separately."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from keras_mtl._types import Tensor
 class ExpertNormalization(keras.layers.Layer):
     """Normalizes every feature of every expert over the batch, so that no expert outweighs others.
 
-    `keras.layers.BatchNormalization` over the last axis would use one mean for all experts.
-    Statistics are those of a replica, as in Keras.
+    `keras.layers.BatchNormalization` over the last axis would use one mean and one variance for
+    all experts. As in Keras, statistics are those of a replica.
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
@@ -21,10 +21,13 @@ class ExpertNormalization(keras.layers.Layer):
     Call arguments:
         experts: Floats `(batch, ..., num_experts, units)`. A mask is passed on, and positions
             that it hides do not enter the statistics.
-        training: Whether to use the batch's statistics.
+        training: Whether to use the statistics of the batch.
 
     Returns:
         Floats of the same shape.
+
+    Raises:
+        ValueError: If one of the last two axes of the experts is not known.
 
     Example:
         >>> layer = ExpertNormalization()
@@ -55,9 +58,10 @@ class ExpertNormalization(keras.layers.Layer):
     ) -> Tensor:
         """Normalizes experts `(batch, ..., num_experts, units)`."""
         shape = ops.shape(experts)
+        # batch, ..., num_experts * units: every feature of every expert is a channel.
         flat = ops.reshape(experts, (*shape[:-2], shape[-2] * shape[-1]))
         return ops.reshape(self.normalization(flat, training=training, mask=mask), shape)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The experts' shape."""
+        """Returns the shape of the experts."""
         return tuple(input_shape)

@@ -18,18 +18,21 @@ def freeze(layer: keras.layers.Layer) -> None:
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Frozen(keras.layers.Layer):
-    """Passes features on, and freezes layers of the graph that they come from.
+    """Passes features on, and freezes layers of the graph that computes them.
 
-    Keras saves of a layer that holds others, such as a block of a transformer, that it is
-    frozen, but not that those are: their variables would be trained after
-    `keras.models.load_model`. This layer freezes them whenever the graph is made.
+    For a layer that holds other layers, such as a block of a transformer, Keras saves that the
+    layer itself is frozen, but not that the layers inside it are: their variables would be
+    trained after `keras.models.load_model`. This layer freezes them whenever the graph is made.
 
     Args:
-        layers: The names of the layers.
+        layers: The names of the layers to freeze.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
-        features: Anything; it is returned as it is, with its mask.
+        features: Any tensor; it is returned unchanged, with its mask.
+
+    Returns:
+        The same tensor.
 
     Example:
         >>> inputs = keras.Input((3,))
@@ -56,9 +59,9 @@ class Frozen(keras.layers.Layer):
         return features
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the features."""
+        """Returns the shape of the features."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "layers": self.layers}

@@ -6,21 +6,23 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.layers._initial import spread
+from keras_mtl.layers._initializers import distinct_initializers
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class GateNU(keras.layers.Layer):
     """Turns prior information into factors between 0 and `gamma`, one for each unit.
 
-    `x' = relu(x W + b)` and `d = gamma * sigmoid(x' W' + b')`: with `gamma = 2` a factor can
-    damp a unit as well as raise it.
+    For prior information `x`, `x' = relu(x W + b)` and the factors are
+    `d = gamma * sigmoid(x' W' + b')`: with `gamma = 2` a factor can reduce a unit as well as
+    raise it.
 
     Args:
-        units: How many factors.
-        hidden_units: Size of `x'`. Defaults to the number of factors.
+        units: The number of factors, which is the number of units that they scale.
+        hidden_units: Size of `x'`. Defaults to the number of factors, of all gates together.
         gamma: The largest factor. Defaults to `2.0`.
-        num_gates: How many such gates the one unit makes. Defaults to a single one.
+        num_gates: The number of gates `(units,)` that the layer computes together, on an axis of
+            their own. Defaults to a single gate without such an axis.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
@@ -54,10 +56,10 @@ class GateNU(keras.layers.Layer):
         self.num_gates = num_gates
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the two dense maps."""
+        """Makes the kernels and biases of the two dense maps."""
         size = self.units * (self.num_gates or 1)
         hidden = self.hidden_units or size
-        draws = spread(keras.initializers.GlorotUniform(), 2)
+        draws = distinct_initializers(keras.initializers.GlorotUniform(), 2)
         self.hidden_kernel = self.add_weight(
             (input_shape[-1], hidden), draws[0], name="hidden_kernel"
         )
@@ -66,20 +68,21 @@ class GateNU(keras.layers.Layer):
         self.bias = self.add_weight((size,), "zeros", name="bias")
 
     def call(self, prior: Tensor) -> Tensor:
-        """The factors for prior information `(batch, ..., in)`."""
+        """Computes `d = gamma * sigmoid(x' W' + b')` for prior information `(batch, ..., in)`."""
         hidden = ops.relu(ops.matmul(prior, self.hidden_kernel) + self.hidden_bias)
         factors = self.gamma * ops.sigmoid(ops.matmul(hidden, self.kernel) + self.bias)
         if self.num_gates is None:
             return factors
+        # batch, ..., num_gates * units becomes batch, ..., num_gates, units.
         return ops.reshape(factors, (*ops.shape(prior)[:-1], self.num_gates, self.units))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """`(batch, ..., units)`, or `(batch, ..., num_gates, units)`."""
+        """Returns `(batch, ..., units)`, or `(batch, ..., num_gates, units)`."""
         gates = () if self.num_gates is None else (self.num_gates,)
         return (*input_shape[:-1], *gates, self.units)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {
             **super().get_config(),
             "units": self.units,

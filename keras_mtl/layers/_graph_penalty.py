@@ -1,4 +1,4 @@
-"""Penalties on the weights of several branches of a graph."""
+"""Penalties on the variables of several branches of a graph."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,43 +10,43 @@ from keras_mtl._types import Tensor
 
 
 class GraphPenalty(keras.layers.Layer):
-    """Passes its inputs on, and adds to the loss a penalty on the layers that read them.
+    """Passes its inputs on, and adds a penalty on the layers that read them to the loss.
 
-    It stands below the branches and finds their layers by name in the graph, so it owns no
-    variable, and each branch stays a branch of its own, which can be cut out, saved and served
-    without the others. Branches that are not in the graph are left out.
+    The layer stands before the branches and finds their layers by name in the graph. So it owns no
+    variable, and each branch stays separate: it can be cut out, saved and served without the
+    other branches. Branches that are not in the graph are left out of the penalty.
 
     Args:
-        branches: The names of the penalized layers of each branch.
+        branches: For each branch, the names of its penalized layers.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
     """
 
     def __init__(self, branches: Sequence[Sequence[str]], **kwargs: Any) -> None:
-        # The branches, not this layer, decide to which type features are cast.
+        # The branches, not this layer, decide to which dtype features are cast.
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.branches = [list(names) for names in branches]
-        self._metric = Current(self.penalty, name=f"{self.name}_penalty")
+        self._metric = CurrentValue(self.penalty, name=f"{self.name}_penalty")
 
-    def measure(self, kept: list[int], weights: list[list[keras.Variable]]) -> Tensor:
-        """The penalty; subclasses say which.
+    def measure(self, kept: list[int], variables: list[list[keras.Variable]]) -> Tensor:
+        """Computes the penalty, a scalar; each subclass defines its own.
 
         Args:
-            kept: The positions of the branches that are in the graph.
-            weights: Their trainable variables.
+            kept: The positions in `branches` of the branches that are in the graph.
+            variables: The trainable variables of each of these branches.
         """
         raise NotImplementedError
 
     def penalty(self) -> Tensor:
-        """The penalty for the present weights, a scalar; 0 where the graph holds no branch."""
+        """Computes the penalty for the current variables, a scalar; 0 without a branch."""
         behind = self._behind()
         kept = [i for i, names in enumerate(self.branches) if names and {*names} <= behind.keys()]
-        weights = [
+        variables = [
             [v for name in self.branches[i] for v in behind[name].trainable_variables] for i in kept
         ]
-        if not any(weights):
+        if not any(variables):
             return keras.ops.zeros(())
-        return self.measure(kept, weights)
+        return self.measure(kept, variables)
 
     def _behind(self) -> dict[str, keras.layers.Layer]:
         """The layers that use this layer's outputs, by name."""
@@ -60,24 +60,29 @@ class GraphPenalty(keras.layers.Layer):
         return inputs
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the inputs."""
+        """Returns the shape of the inputs."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "branches": self.branches}
 
 
-class Current(keras.metrics.Metric):
-    """Reports a value as it is when the logs are read."""
+class CurrentValue(keras.metrics.Metric):
+    """Reports the value of a function at the time when the logs are read.
+
+    Args:
+        value: Returns the value, a scalar.
+        name: Name of the metric.
+    """
 
     def __init__(self, value: Callable[[], Tensor], name: str) -> None:
         super().__init__(name=name)
         self._value = value
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Does nothing: the value needs no batches."""
+        """Does nothing: the value does not depend on batches."""
 
     def result(self) -> Tensor:
-        """The value."""
+        """Returns the current value."""
         return self._value()

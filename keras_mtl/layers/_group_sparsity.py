@@ -1,4 +1,4 @@
-"""A penalty that makes several tasks leave out the same features."""
+"""A penalty under which several tasks leave out the same features."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,23 +14,24 @@ from keras_mtl.layers._graph_penalty import GraphPenalty
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class GroupSparsity(GraphPenalty):
-    """Adds the l2,1 norm of all tasks' weights of each feature to the loss.
+    """Adds the l2,1 norm of the kernel entries by which tasks read their features to the loss.
 
-    The penalty is `strength * sum_i |w_i|`, where `w_i` are the weights with which the layers
-    of all branches read feature i: a feature is drawn to zero for all of them together, or for
-    none. The layer passes its inputs on; the penalized layers are dense or convolutional ones
-    that read them, found by name. The penalty is in the logs as `<name>_penalty`.
+    The penalty is `strength * sum_i |w_i|`, where the vector `w_i` holds the kernel entries with
+    which the layers of all branches read feature i: a feature is drawn to zero for all of them
+    together, or for none. The layer passes its inputs on. The penalized layers are dense or
+    convolutional layers that read its output, and are found by name. The penalty is in the logs
+    as `<name>_penalty`.
 
     Args:
-        branches: The names of the penalized layers of each task.
-        strength: Not negative. Defaults to `1e-3`.
+        branches: For each task, the names of its penalized layers.
+        strength: Factor of the penalty, not negative. Defaults to `1e-3`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
-        inputs: Anything; it is returned as it is.
+        inputs: Any tensor; it is returned unchanged.
 
     Raises:
-        ValueError: If `strength` is no number of at least 0.
+        ValueError: If `strength` is not a number of at least 0.
 
     Example:
         >>> groups = GroupSparsity([["left"], ["right"]], strength=0.5, name="groups")
@@ -58,37 +59,41 @@ class GroupSparsity(GraphPenalty):
             )
         self.strength = strength
 
-    def measure(self, kept: list[int], weights: list[list[keras.Variable]]) -> Tensor:
-        """The sum over features of the norm of all their weights."""
-        squares = ops.sum(ops.stack([_squares(each) for each in weights]), 0)
+    def measure(self, kept: list[int], variables: list[list[keras.Variable]]) -> Tensor:
+        """Computes `strength * sum_i |w_i|` over the features i."""
+        squares = ops.sum(ops.stack([_squares(branch) for branch in variables]), 0)  # features
         # The norm has no gradient at zero, where a feature is left out.
         return self.strength * ops.sum(ops.sqrt(ops.maximum(squares, 1e-12)))
 
     def norms(self) -> npt.NDArray[np.float32]:
-        """The norm of each task's weights of each feature, `(num_tasks, features)`."""
+        """Returns the norm of each task's kernel entries per feature, `(num_tasks, features)`."""
         behind = self._behind()
-        present = [names for names in self.branches if {*names} <= behind.keys()]
-        weights = [[v for name in names for v in behind[name].weights] for names in present]
-        squares = np.array([ops.convert_to_numpy(_squares(each)) for each in weights], "float32")
+        kept = [names for names in self.branches if {*names} <= behind.keys()]
+        variables = [[v for name in names for v in behind[name].weights] for names in kept]
+        squares = np.array(
+            [ops.convert_to_numpy(_squares(branch)) for branch in variables], "float32"
+        )
         return np.asarray(np.sqrt(squares))
 
     def pattern(self, tolerance: float = 0.01) -> npt.NDArray[np.bool_]:
-        """Which task uses which feature, `(num_tasks, features)`.
+        """Returns whether each task uses each feature, `(num_tasks, features)`.
 
         Args:
-            tolerance: A task uses a feature if the norm of its weights is above this part of
-                the largest: gradient steps come near zero, not to it. Defaults to `0.01`.
+            tolerance: A task uses a feature if the norm of its kernel entries is larger than
+                `tolerance` times the largest norm: gradient steps bring a norm close to zero,
+                but not to zero. Defaults to `0.01`.
         """
         norms = self.norms()
         return np.asarray(norms > tolerance * norms.max())
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "strength": self.strength}
 
 
 def _squares(variables: list[keras.Variable]) -> Tensor:
-    """Squares of the weights of each feature; those of biases belong to none."""
-    kernels = [ops.cast(each, "float32") for each in variables if len(each.shape) > 1]
-    squares = [ops.moveaxis(ops.square(kernel), -2, 0) for kernel in kernels]
-    return sum(ops.sum(ops.reshape(each, (each.shape[0], -1)), -1) for each in squares)
+    """Returns the sum of squared kernel entries per feature; biases belong to no feature."""
+    kernels = [ops.cast(v, "float32") for v in variables if len(v.shape) > 1]
+    # The second to last axis of a dense or convolutional kernel holds the input features.
+    squares = [ops.moveaxis(ops.square(kernel), -2, 0) for kernel in kernels]  # features, ...
+    return sum(ops.sum(ops.reshape(square, (square.shape[0], -1)), -1) for square in squares)

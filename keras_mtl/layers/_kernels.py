@@ -1,4 +1,4 @@
-"""The kernels of a body, each read as a matrix from what it reads to what it makes."""
+"""The kernels of a body, each with the shape of the matrix that maps inputs to outputs."""
 
 import dataclasses
 import math
@@ -12,12 +12,12 @@ from keras_mtl._keras_internals import nested_layers
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A kernel of a layer, and the matrix that it is when its axes are joined.
+    """Holds a kernel of a layer and its shape as a matrix, when its axes are joined.
 
     Attributes:
         variable: The kernel.
-        rows: The size of its input axes together.
-        columns: The size of its output axes together.
+        rows: The product of the sizes of its input axes.
+        columns: The product of the sizes of its output axes.
     """
 
     variable: keras.Variable
@@ -28,14 +28,18 @@ class Kernel:
 def find_kernels(
     body: keras.layers.Layer, targets: Sequence[str] | None = None
 ) -> dict[str, Kernel]:
-    """The kernels of the layers of a body, by name, in the order of its variables.
+    """Finds the kernels of the layers of a body, by name, in the order of its variables.
 
-    Kernels are those of dense, convolutional, recurrent and attention layers, at any depth, but
-    not of depthwise convolutions, which have nothing to factorize, nor embeddings.
+    These are the kernels of dense, convolutional, recurrent and attention layers, at any depth,
+    but not those of depthwise convolutions, which have nothing to factorize, nor embeddings.
 
     Args:
         body: A built layer or model.
-        targets: The names of layers, or of layers that hold them; by default all.
+        targets: The names of the layers whose kernels are returned, or of layers that hold such
+            layers. By default all layers of the body.
+
+    Returns:
+        The kernels, by the path of their layer inside the body, with `_` for `/`.
     """
     wanted = None if targets is None else {*targets}
     owners = _owners(body)
@@ -74,11 +78,11 @@ def _is_kernel(variable: keras.Variable, layer: keras.layers.Layer) -> bool:
 
 
 def _as_matrix(layer: keras.layers.Layer, variable: keras.Variable) -> Kernel:
-    inputs = len(variable.shape) - 1
+    inputs = len(variable.shape) - 1  # the number of input axes, which come first
     if isinstance(layer, keras.layers.EinsumDense):
         _, kernel, output = re.split(",|->", layer.equation.replace("...", ""))
         is_input = [axis not in output for axis in kernel]
         if is_input == sorted(is_input, reverse=True) and 0 < sum(is_input) < len(kernel):
-            inputs = sum(is_input)  # heads of an attention layer may be on either side
+            inputs = sum(is_input)  # the axes of heads may be inputs or outputs of attention
     shape = variable.shape
     return Kernel(variable, math.prod(shape[:inputs]), math.prod(shape[inputs:]))

@@ -1,4 +1,4 @@
-"""A learned mixture of what several layers of a body make (Ruder et al., 2019)."""
+"""A learned mixture of the outputs of several layers of a body (Ruder et al., 2019)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,26 +7,27 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.layers._masks import first_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class LayerStitch(keras.layers.Layer):
-    """Adds up features of several depths, each times a learned number.
+    """Adds up the features of several depths, each multiplied by a learned number.
 
-    `x~ = sum_l betas_l x_l`, so that a task which needs shallow features is not bound to the
-    last ones. Choose it behind a body whose stages keep their shape.
+    `x~ = sum_l betas_l x_l`, so that a task that needs shallow features does not depend on the
+    last features alone. Choose it after a body whose stages keep their shape.
 
     Args:
-        beta: Where the last of the `betas` starts; what is left of 1 is spread evenly over the
-            others. With one input it starts at 1. Defaults to `0.9`.
+        beta: The initial value of the last of the `betas`; the rest, `1 - beta`, is spread evenly
+            over the others. With one input the only one starts at 1. Defaults to `0.9`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: A list of features of equal shape `(batch, ..., units)`, the lowest first. The
-            first mask among them is passed on.
+        inputs: A list of features of equal shape `(batch, ..., units)`, the
+            lowest depth first. The first mask among them is passed on.
 
     Returns:
-        Floats of that shape.
+        Floats of the same shape.
 
     Raises:
         ValueError: If the shapes differ.
@@ -47,7 +48,7 @@ class LayerStitch(keras.layers.Layer):
         self.beta = beta
 
     def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
-        """Makes `betas`, a number a layer."""
+        """Makes `betas`, one number per depth."""
         shapes = [tuple(shape) for shape in input_shape]
         if len(set(shapes)) > 1:
             raise ValueError(
@@ -57,27 +58,29 @@ class LayerStitch(keras.layers.Layer):
         self.betas = self.add_weight((len(shapes),), self._start, name="betas")
 
     def _start(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
-        count = shape[0]
-        last = self.beta if count > 1 else 1.0
-        others = (1.0 - last) / max(count - 1, 1)
-        return ops.convert_to_tensor([others] * (count - 1) + [last], dtype=dtype)
+        """Returns `beta` as the last entry, and an equal share of `1 - beta` for the others."""
+        depths = shape[0]
+        last = self.beta if depths > 1 else 1.0
+        share = (1.0 - last) / max(depths - 1, 1)
+        return ops.convert_to_tensor([share] * (depths - 1) + [last], dtype=dtype)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Adds up a list of features of equal shape."""
+        """Computes `x~ = sum_l betas_l x_l` for a list of features of equal shape."""
+        # The stack is batch, ..., units, depths.
         return ops.sum(ops.stack(list(inputs), axis=-1) * self.betas, axis=-1)
 
     def compute_output_shape(
         self, input_shape: Sequence[tuple[int | None, ...]]
     ) -> tuple[int | None, ...]:
-        """The shape of one of the inputs."""
+        """Returns the shape of one of the inputs."""
         return tuple(input_shape[0])
 
     def compute_mask(
         self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None
     ) -> Tensor | None:
-        """The first mask of the inputs."""
-        return next((mask for mask in previous_mask or () if mask is not None), None)
+        """Returns the first mask that exists among the inputs."""
+        return first_mask(previous_mask)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "beta": self.beta}

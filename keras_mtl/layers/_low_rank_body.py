@@ -1,4 +1,4 @@
-"""A body whose kernels are updated by low-rank matrices while it is called."""
+"""A body whose kernels are updated by low-rank matrices during a call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,31 +14,32 @@ from keras_mtl.layers._kernels import Kernel, find_kernels
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class LowRankBody(keras.layers.Wrapper):
-    """Calls a body with `W + scale * a b` in the place of each of its kernels `W`.
+    """Calls a body with `W + scale * a b` in place of each of its kernels `W`.
 
-    The factors `a` and `b` are inputs, as `LowRankFactors` makes them, so one body serves many
-    tasks, each of which owns factors alone. The body itself may be any Keras layer or model, of
-    layers at any depth: a kernel is exchanged for the time of a call, and what the body changes
-    in it (the statistics of a batch normalization, the state of a dropout) is kept.
+    The factors `a` and `b` are inputs, as `LowRankFactors` returns them, so one body serves many
+    tasks, each of which owns only its factors. The body may be any Keras layer or model, with
+    layers at any depth: a kernel is replaced during the call only, and what the body changes in
+    a call (the statistics of a batch normalization, the state of a dropout) is kept.
 
     Args:
         layer: The body, a Keras layer or model.
         targets: The names of layers whose kernels are updated, or of layers that hold them,
-            such as `["query", "value"]`. By default all dense, convolutional (but depthwise),
-            recurrent and attention layers.
-        scale: Defaults to `1.0`.
+            such as `["query", "value"]`. By default all dense, convolutional (except
+            depthwise), recurrent and attention layers.
+        scale: Factor of the updates. Defaults to `1.0`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
-        inputs: What the body reads. Masks are its own affair.
-        factors: `a` and `b` of each kernel, in a flat list in the order of `shapes`.
+        inputs: The inputs of the body, which handles their masks itself.
+        factors: `a` `(rows, r)` and `b` `(r, columns)` of each kernel, in a flat list in the
+            order of `shapes`.
 
     Returns:
-        What the body returns.
+        The outputs of the body.
 
     Raises:
         ValueError: If there is no kernel to update.
-        TypeError: If `targets` is no list of names.
+        TypeError: If `targets` is not a list of names.
 
     Example:
         >>> body = keras.Sequential([keras.Input((5,)), keras.layers.Dense(7, name="dense")])
@@ -57,7 +58,7 @@ class LowRankBody(keras.layers.Wrapper):
         scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        # The body's layers, not this one, decide to which type they cast.
+        # The body's layers, not this one, decide to which dtype they cast.
         super().__init__(layer, autocast=False, **{"dtype": "float32", **kwargs})
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of names; put {targets!r} in one.")
@@ -67,9 +68,9 @@ class LowRankBody(keras.layers.Wrapper):
         self._kernels: dict[str, Kernel] = {}
 
     def build(self, input_shape: Any = None) -> None:
-        """Finds the kernels; builds the body where that is still to be done."""
+        """Builds the body, unless it is built already, and finds its kernels."""
         super().build(input_shape)
-        if not self.layer.trainable:  # Keras does not save that of layers inside layers
+        if not self.layer.trainable:  # Keras does not save whether layers inside a layer are frozen
             freeze(self.layer)
         self._kernels = find_kernels(self.layer, self.targets)
         if not self._kernels:
@@ -80,12 +81,19 @@ class LowRankBody(keras.layers.Wrapper):
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """Rows and columns of each kernel that is updated, as a matrix, by name."""
-        return {name: (each.rows, each.columns) for name, each in self._kernels.items()}
+        """The rows and columns of each updated kernel, as a matrix, by name."""
+        return {name: (kernel.rows, kernel.columns) for name, kernel in self._kernels.items()}
 
     def updated(self, factors: Sequence[Tensor]) -> dict[int, Tensor]:
-        """The kernels with their updates, by the identity of the variable."""
-        kernels = [each.variable for each in self._kernels.values()]
+        """Computes `W + scale * a b` for each kernel `W`, by the identity of its variable.
+
+        Args:
+            factors: `a` and `b` of each kernel, as in a call.
+
+        Returns:
+            The updated kernels, each by the `id` of its variable.
+        """
+        kernels = [kernel.variable for kernel in self._kernels.values()]
         products = map(ops.matmul, factors[::2], factors[1::2])
         return {
             id(kernel): kernel + self.scale * ops.reshape(product, kernel.shape)
@@ -93,16 +101,17 @@ class LowRankBody(keras.layers.Wrapper):
         }
 
     def call(self, inputs: Any, factors: Sequence[Tensor], training: bool | None = None) -> Any:
-        """Calls the body on `inputs`, with its kernels updated."""
+        """Calls the body on `inputs` with `W + scale * a b` in place of its kernels `W`."""
         updated = self.updated(factors)
         variables = self.layer.variables
-        values = [(each, updated.get(id(each), each)) for each in variables]
+        # Inside the scope a variable has the value in this list, and assignments stay there.
+        values = [(v, updated.get(id(v), v)) for v in variables]
         with keras.StatelessScope(values, collect_losses=True) as scope:
-            before = [scope.get_current_value(each) for each in variables]
+            before = [scope.get_current_value(v) for v in variables]
             outputs = self._run(inputs, training)
         for variable, value in zip(variables, before, strict=True):
             after = scope.get_current_value(variable)
-            if after is not value:
+            if after is not value:  # the body has assigned it, such as a moving mean
                 variable.assign(after)
         for loss in scope.losses:
             self.add_loss(loss)
@@ -116,13 +125,13 @@ class LowRankBody(keras.layers.Wrapper):
     def compute_output_spec(
         self, inputs: Any, factors: Sequence[Tensor], training: bool | None = None
     ) -> Any:
-        """What the body returns, with or without updates."""
+        """Returns the output spec of the body, which updates do not change."""
         return self.layer.compute_output_spec(inputs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        """None: the body has set the mask of what it returns, if there is one."""
+        """Returns `None`: the body has set the masks of its outputs already."""
         return None
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "targets": self.targets, "scale": self.scale}

@@ -1,4 +1,4 @@
-"""A softmax over those experts that a gate may choose from."""
+"""A gate with a softmax over the experts that it may choose."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,12 @@ from keras_mtl._types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class MaskedGate(keras.layers.Layer):
-    """Weighs experts by `softmax(W x)` over the allowed ones; the others get exactly 0.
+    """Weighs the allowed experts by `softmax(W x)`; all other experts get exactly 0.
+
+    With one allowed expert the layer has no variable, and the weight of this expert is 1.
 
     Args:
-        allowed: For each expert, whether the gate may choose it; at least one is true.
+        allowed: For each expert, whether the gate may choose it; at least one entry is true.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
@@ -37,31 +39,32 @@ class MaskedGate(keras.layers.Layer):
         if not any(allowed):
             raise ValueError(f"{self.name}: no expert is allowed; received {allowed!r}.")
         self.supports_masking = True
-        self.allowed = tuple(bool(each) for each in allowed)
+        self.allowed = tuple(bool(is_allowed) for is_allowed in allowed)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes a kernel with a column for each expert that is allowed, if there are several."""
+        """Makes the kernel `W`, with one column per allowed expert, if there are several."""
         if sum(self.allowed) > 1:
             shape = (input_shape[-1], sum(self.allowed))
             self.kernel = self.add_weight(shape, "glorot_uniform", name="kernel")
 
     def call(self, features: Tensor) -> Tensor:
-        """Weights of the experts for features `(batch, ..., in)`."""
+        """Computes `softmax(W x)` over the allowed experts, for features `(batch, ..., in)`."""
         if sum(self.allowed) > 1:
-            weights = ops.softmax(ops.matmul(features, self.kernel))
+            gate = ops.softmax(ops.matmul(features, self.kernel))  # batch, ..., allowed experts
         else:
-            weights = ops.ones_like(features[..., :1])
-        places = ops.one_hot(
-            [i for i, each in enumerate(self.allowed) if each],
+            gate = ops.ones_like(features[..., :1])
+        # One row per allowed expert, with a 1 at the position of the expert.
+        positions = ops.one_hot(
+            [i for i, is_allowed in enumerate(self.allowed) if is_allowed],
             len(self.allowed),
-            dtype=weights.dtype,
+            dtype=gate.dtype,
         )
-        return ops.matmul(weights, places)
+        return ops.matmul(gate, positions)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """`(batch, ..., len(allowed))`."""
+        """Returns `(batch, ..., len(allowed))`."""
         return (*input_shape[:-1], len(self.allowed))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "allowed": list(self.allowed)}

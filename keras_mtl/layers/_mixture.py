@@ -1,4 +1,4 @@
-"""The sum of experts that a gate weighs."""
+"""The sum of experts, weighted by a gate."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.layers._masks import first_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -14,16 +15,19 @@ class Mixture(keras.layers.Layer):
     """Sums the experts' features with the weights of a gate: `sum_i gate_i * expert_i`.
 
     Call arguments:
-        inputs: `[gate, experts]`: weights `(batch, ..., num_experts)`, one mixture a position;
-            or `(batch, num_experts)`, the same mixture for all positions; or `(batch, ...,
-            num_mixtures, num_experts)`, several mixtures a position; and features
-            `(batch, ..., num_experts, units)`. A mask of either is passed on.
+        inputs: `[gate, experts]`: the weights of the gate, which are
+            `(batch, ..., num_experts)` for one mixture per position,
+            `(batch, num_experts)` for the same mixture at all positions, or
+            `(batch, ..., num_mixtures, num_experts)` for several mixtures per position; and the
+            experts' features `(batch, ..., num_experts, units)`. The mask of the experts is
+            passed on or, without one, the mask of the gate.
 
     Returns:
-        Features `(batch, ..., units)`, or `(batch, ..., num_mixtures, units)` of several.
+        Features `(batch, ..., units)`, or `(batch, ..., num_mixtures, units)` for several
+        mixtures per position.
 
     Raises:
-        ValueError: If the gate's shape does not fit the experts'.
+        ValueError: If the shape of the gate does not fit the shape of the experts.
 
     Example:
         >>> gate = ops.array([[0.25, 0.75]])
@@ -37,7 +41,7 @@ class Mixture(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
-        """Checks that the gate fits the experts."""
+        """Checks that the shape of the gate fits the shape of the experts."""
         gate, experts = (tuple(shape) for shape in input_shape)
         several = len(gate) == len(experts) and gate[:-2] == experts[:-2]
         if gate[-1] != experts[-2] or not (several or len(gate) in (2, len(experts) - 1)):
@@ -47,18 +51,19 @@ class Mixture(keras.layers.Layer):
             )
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Mixes `[gate, experts]`."""
+        """Computes `sum_i gate_i * expert_i` from `[gate, experts]`."""
         gate, experts = inputs
         if len(gate.shape) == len(experts.shape):
-            return ops.matmul(gate, experts)
+            return ops.matmul(gate, experts)  # batch, ..., num_mixtures, units
         for _ in range(len(experts.shape) - 1 - len(gate.shape)):
             gate = ops.expand_dims(gate, 1)  # batch, 1, ..., num_experts
+        # (..., 1, num_experts) times (..., num_experts, units)
         return ops.squeeze(ops.matmul(ops.expand_dims(gate, -2), experts), -2)
 
     def compute_output_shape(
         self, input_shape: Sequence[tuple[int | None, ...]]
     ) -> tuple[int | None, ...]:
-        """`(batch, ..., units)`, or `(batch, ..., num_mixtures, units)`."""
+        """Returns `(batch, ..., units)`, or `(batch, ..., num_mixtures, units)`."""
         gate, experts = (tuple(shape) for shape in input_shape)
         if len(gate) == len(experts):
             return (*gate[:-1], experts[-1])
@@ -67,6 +72,5 @@ class Mixture(keras.layers.Layer):
     def compute_mask(
         self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None
     ) -> Tensor | None:
-        """The experts' mask, or else the gate's."""
-        masks = [mask for mask in previous_mask or () if mask is not None]
-        return masks[-1] if masks else None
+        """Returns the mask of the experts or, without one, the mask of the gate."""
+        return first_mask(reversed(previous_mask or ()))

@@ -1,39 +1,41 @@
-"""One dense layer for each of several branches, computed together."""
+"""Separate dense layers for several branches, computed together."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_mtl._types import Tensor
-from keras_mtl.layers._initial import spread, stacked
+from keras_mtl._types import Activation, Initializer, Tensor
+from keras_mtl.layers._initializers import distinct_initializers, stack_initializers
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class ParallelDense(keras.layers.Layer):
-    """Maps each of several branches by a dense layer of its own: `y_i = a(x_i W_i + b_i)`.
+    """Applies a separate dense layer to each of several branches: `y_i = a(x_i W_i + b_i)`.
 
     It continues where `Experts` ends: there all experts read the same features, here each
-    branch reads its own. One batched matrix product serves all branches, and each kernel starts
-    as that of a dense layer of its own would.
+    branch reads its own features. One batched matrix product serves all branches, and each
+    kernel starts as the kernel of a separate dense layer would.
 
     Args:
         units: Size of each branch's output.
-        activation: Activation. Defaults to none.
-        use_bias: Whether there is a bias. Defaults to `True`.
-        kernel_initializer: Initializer of one branch's kernel. Defaults to `"glorot_uniform"`.
+        activation: `a`. Defaults to none.
+        use_bias: Whether the dense layers have biases. Defaults to `True`.
+        kernel_initializer: Initializer of each branch's kernel `(in, units)`. Defaults to
+            `"glorot_uniform"`.
         bias_initializer: Initializer of the biases. Defaults to `"zeros"`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        branches: Floats `(batch, ..., num_branches, in)`. A mask over the axes in the middle
-            is passed on.
+        branches: Floats `(batch, ..., num_branches, in)`. A mask over the middle axes is
+            passed on.
 
     Returns:
         Floats `(batch, ..., num_branches, units)`.
 
     Raises:
-        ValueError: If `units` is no positive integer, or one of the last two axes is not known.
+        ValueError: If `units` is not a positive integer, or one of the last two axes of the
+            branches is not known.
 
     Example:
         >>> layer = ParallelDense(8, "relu")
@@ -46,10 +48,10 @@ class ParallelDense(keras.layers.Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: Activation = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,33 +71,35 @@ class ParallelDense(keras.layers.Layer):
                 f"{self.name}: expected branches (batch, ..., num_branches, in) whose last two "
                 f"axes are known; received the shape {input_shape}."
             )
-        branches, size = input_shape[-2:]
+        num_branches, size = input_shape[-2:]
+        draws = distinct_initializers(self.kernel_initializer, num_branches)
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(size, branches, self.units),
-            initializer=stacked(spread(self.kernel_initializer, branches)),
+            shape=(size, num_branches, self.units),
+            initializer=stack_initializers(draws),
         )
         if self.use_bias:
             self.bias = self.add_weight(
-                name="bias", shape=(branches, self.units), initializer=self.bias_initializer
+                name="bias", shape=(num_branches, self.units), initializer=self.bias_initializer
             )
 
     def call(self, branches: Tensor) -> Tensor:
-        """Maps branches `(batch, ..., num_branches, in)`."""
-        size, count, units = self.kernel.shape
+        """Computes `y_i = a(x_i W_i + b_i)` for branches `(batch, ..., num_branches, in)`."""
+        size, num_branches, units = self.kernel.shape
         leading = ops.shape(branches)[:-2]
-        x = ops.transpose(ops.reshape(branches, (-1, count, size)), (1, 0, 2))
+        x = ops.reshape(branches, (-1, num_branches, size))  # positions, branches, in
+        x = ops.transpose(x, (1, 0, 2))  # branches, positions, in
         x = ops.matmul(x, ops.transpose(self.kernel, (1, 0, 2)))  # branches, positions, units
-        x = ops.transpose(x, (1, 0, 2))
+        x = ops.transpose(x, (1, 0, 2))  # positions, branches, units
         x = self.activation(ops.add(x, self.bias) if self.use_bias else x)
-        return ops.reshape(x, (*leading, count, units))
+        return ops.reshape(x, (*leading, num_branches, units))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """`(batch, ..., num_branches, units)`."""
+        """Returns `(batch, ..., num_branches, units)`."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {
             **super().get_config(),
             "units": self.units,

@@ -1,4 +1,4 @@
-"""Which task runs a block and which skips it, learned (Sun et al., 2020)."""
+"""A learned choice of the tasks that run a block and those that skip it (Sun et al., 2020)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,29 +8,31 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.layers._gumbel import gumbel_softmax
+from keras_mtl.layers._masks import feature_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class SelectOrSkip(keras.layers.Layer):
     """Adds a block's output to the features of those tasks that select the block.
 
-    `x_k + u_k F(x_k)`: outside training `u_k` is 1 or 0, whichever is likelier; in training
-    `[1 - u_k, u_k]` is a draw of the Gumbel-softmax distribution with the chances
-    `[1 - a_k, a_k]`, one for the whole batch. Two penalties on the chances are added to the
-    loss: `sparsity * sum_k -log(1 - a_k)`, the cross-entropy of skipping; and
-    `sharing * sum_{j<k} |a_j - a_k|`, so that tasks run the same blocks. The temperature is a
-    variable, which a callback may lower with time.
+    The features `x_k` of task k become `x_k + u_k F(x_k)`, where `F` is the block. Outside
+    training `u_k` is 1 or 0, whichever is more probable; in training `[1 - u_k, u_k]` is a draw
+    of the Gumbel-softmax distribution with the probabilities `[1 - a_k, a_k]`, one draw for the
+    whole batch. Two penalties on the probabilities are added to the loss:
+    `sparsity * sum_k -log(1 - a_k)`, the cross-entropy of skipping; and
+    `sharing * sum_{j<k} |a_j - a_k|`, so that tasks run the same blocks. The temperature of the
+    draws is a variable, which a callback may lower with time.
 
     Args:
         sparsity: Weight of the first penalty. Defaults to `0.0`.
-        sharing: Weight of the second. Defaults to `0.0`.
-        temperature: Where the temperature of the draws starts. Defaults to `1.0`.
+        sharing: Weight of the second penalty. Defaults to `0.0`.
+        temperature: The initial temperature of the draws. Defaults to `1.0`.
         seed: Seed of the draws. Defaults to one that `keras.utils.set_random_seed` determines.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `[features, block]`: the tasks' features and what the block makes of them, both
-            `(batch, ..., num_tasks, units)`. The features' mask is passed on.
+        inputs: `[features, block]`: the tasks' features and the output of the block for them,
+            both `(batch, ..., num_tasks, units)`. The mask of the features is passed on.
         training: Whether to draw.
 
     Returns:
@@ -103,35 +105,38 @@ class SelectOrSkip(keras.layers.Layer):
         return logits[:, 1] >= logits[:, 0]
 
     def call(self, inputs: Sequence[Tensor], training: bool | None = None) -> Tensor:
-        """Adds the block to the features: `[features, block]`."""
+        """Computes `x_k + u_k F(x_k)` for all tasks k, from `[features, block]`."""
         features, block = inputs
         if training:
             draws = gumbel_softmax(self.logits, self.temperature, self.seed_generator)
             chosen = draws[:, 1]
         else:
             chosen = self.logits[:, 1] >= self.logits[:, 0]
+        # (num_tasks, 1) times (batch, ..., num_tasks, units)
         return features + ops.expand_dims(ops.cast(chosen, features.dtype), -1) * block
 
     def _penalty(self, logits: Tensor) -> Tensor:
-        skip, select = ops.unstack(ops.log_softmax(logits), axis=-1)
-        chances = ops.exp(select)
+        """Computes `sharing * sum_{j<k} |a_j - a_k| - sparsity * sum_k log(1 - a_k)`."""
+        log_skip, log_select = ops.unstack(ops.log_softmax(logits), axis=-1)
+        chances = ops.exp(log_select)  # a
         distances = ops.abs(ops.expand_dims(chances, 0) - ops.expand_dims(chances, 1))
-        return self.sharing * ops.sum(distances) / 2 - self.sparsity * ops.sum(skip)
+        # The matrix of distances holds each pair of tasks twice.
+        return self.sharing * ops.sum(distances) / 2 - self.sparsity * ops.sum(log_skip)
 
     def compute_output_shape(
         self, input_shape: Sequence[tuple[int | None, ...]]
     ) -> tuple[int | None, ...]:
-        """The features' shape."""
+        """Returns the shape of the features."""
         return tuple(input_shape[0])
 
     def compute_mask(
         self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None
     ) -> Tensor | None:
-        """The features' mask."""
-        return previous_mask[0] if previous_mask else None
+        """Returns the mask of the features."""
+        return feature_mask(previous_mask)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {
             **super().get_config(),
             "sparsity": self.sparsity,

@@ -1,4 +1,4 @@
-"""A wall that gradients do not pass."""
+"""A barrier that gradients do not pass."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from keras_mtl._types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class StopGradient(keras.layers.Layer):
-    """Passes its inputs on, and no gradient back.
+    """Passes its inputs on unchanged, and passes no gradient back.
 
-    Choose it where one task reads what another has found, and must not bend it to its own ends.
-    `keras.ops.stop_gradient` does the same, but loses the mask of a sequence, and bears a number
-    for a name in the summary.
+    Choose it where one task reads features or predictions of another task, and its loss must not
+    change the layers that compute them. `keras.ops.stop_gradient` does the same, but it loses the
+    mask of a sequence, and its name in the summary is only a number.
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
@@ -22,13 +22,16 @@ class StopGradient(keras.layers.Layer):
     Call arguments:
         inputs: A tensor. Its mask is passed on.
 
+    Returns:
+        The same tensor.
+
     Example:
         >>> layer = StopGradient(name="purchase_reads_click")
         >>> layer(keras.Input((3,))).shape
         (None, 3)
     """
 
-    stops_gradient = True  # graphs are cut by it: what lies behind need not be shared
+    stops_gradient = True  # cuts the graph: the layers before it need not be shared
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -36,9 +39,9 @@ class StopGradient(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Tensor) -> Tensor:
-        """The inputs."""
+        """Returns the inputs, as constants for the gradient."""
         return ops.stop_gradient(inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the inputs."""
+        """Returns the shape of the inputs."""
         return input_shape

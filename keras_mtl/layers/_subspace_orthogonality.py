@@ -1,4 +1,4 @@
-"""Subspaces of a layer's channels, kept from saying the same (Ruder et al., 2019)."""
+"""A penalty on the overlap of the subspaces of a layer's channels (Ruder et al., 2019)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,25 +13,26 @@ from keras_mtl.layers._graph_penalty import GraphPenalty
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class SubspaceOrthogonality(GraphPenalty):
-    """Adds to the loss how much the subspaces of each layer's channels have in common.
+    """Penalizes the overlap of the subspaces into which each layer's channels are cut.
 
-    With `G_i` the columns of a kernel that make the i-th part of the channels, the penalty is
-    `strength * sum_{i<j} |G_i^T G_j|_F^2`, summed over the kernels of the layers; the gates of a
-    recurrent layer count one by one. The layer passes its inputs on; the penalized layers read
-    them, and are found by name. The penalty is in the logs as `<name>_penalty`.
+    With `G_i` the columns of a kernel that compute the i-th subspace of the channels, the penalty
+    is `strength * sum_{i<j} |G_i^T G_j|_F^2`, summed over the kernels of the layers; each gate of
+    a recurrent layer counts separately. It is added to the loss. The layer passes its inputs on;
+    the penalized layers read its output, and are found by name. The penalty is in the logs as
+    `<name>_penalty`.
 
     Args:
-        branches: The names of the penalized layers, each in a list of its own: dense,
-            convolutional or recurrent ones.
-        num_subspaces: Into how many parts channels are cut. Defaults to `2`.
+        branches: The names of the penalized layers, one list per layer, with one name. The
+            layers are dense, convolutional or recurrent.
+        num_subspaces: The number of subspaces into which channels are cut. Defaults to `2`.
         strength: Weight of the penalty, not negative. Defaults to `0.01`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
-        inputs: Anything; it is returned as it is.
+        inputs: Any tensor; it is returned unchanged.
 
     Raises:
-        ValueError: If `num_subspaces` is less than 2 or `strength` negative.
+        ValueError: If `num_subspaces` is less than 2 or `strength` is negative.
 
     Example:
         >>> layer = SubspaceOrthogonality([["body"]], strength=0.5)
@@ -43,7 +44,7 @@ class SubspaceOrthogonality(GraphPenalty):
     Reference:
         Ruder et al., Latent Multi-task Architecture Learning, AAAI 2019, arXiv:1705.08142,
         whose code cuts along either axis of a recurrent kernel; here it is always the axis of
-        the channels, which the stitches cut too.
+        the channels, which `CrossStitch` cuts as well.
     """
 
     def __init__(
@@ -62,25 +63,36 @@ class SubspaceOrthogonality(GraphPenalty):
         self.num_subspaces = num_subspaces
         self.strength = strength
 
-    def measure(self, kept: list[int], weights: list[list[keras.Variable]]) -> Tensor:
-        """The sum over all kernels."""
+    def measure(self, kept: list[int], variables: list[list[keras.Variable]]) -> Tensor:
+        """Computes `strength * sum_{i<j} |G_i^T G_j|_F^2`, summed over all kernels."""
         behind = self._behind()
-        total = [
+        overlaps = [
             self._overlap(variable, behind[self.branches[i][-1]].output.shape[-1])
-            for i, variables in zip(kept, weights, strict=True)
-            for variable in variables
+            for i, layer_variables in zip(kept, variables, strict=True)
+            for variable in layer_variables
             if "kernel" in variable.name
         ]
-        return self.strength * ops.sum(ops.stack(total))
+        return self.strength * ops.sum(ops.stack(overlaps))
 
     def _overlap(self, kernel: keras.Variable, channels: int) -> Tensor:
+        """Computes `sum_{i<j} |G_i^T G_j|_F^2` for one kernel.
+
+        Args:
+            kernel: The kernel, `(..., gates * channels)`; only recurrent layers have gates.
+            channels: The number of channels of the layer's output.
+        """
         gates = kernel.shape[-1] // channels
         columns = ops.reshape(ops.cast(kernel, "float32"), (-1, gates, channels))
+        # Inner products of all columns c and d of a gate g, over the rows r.
         products = ops.einsum("rgc,rgd->gcd", columns, columns)
-        part = np.arange(channels) * self.num_subspaces // channels
-        return ops.sum(ops.square(products) * (part[:, None] < part).astype("float32"))
+        subspace = np.arange(channels) * self.num_subspaces // channels
+        # Of the columns, only pairs from subspaces i < j count.
+        return ops.sum(ops.square(products) * (subspace[:, None] < subspace).astype("float32"))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
-        own = {"num_subspaces": self.num_subspaces, "strength": self.strength}
-        return {**super().get_config(), **own}
+        """Returns the arguments that make an equal layer."""
+        return {
+            **super().get_config(),
+            "num_subspaces": self.num_subspaces,
+            "strength": self.strength,
+        }

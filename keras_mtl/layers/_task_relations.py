@@ -12,32 +12,33 @@ from keras_mtl._types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class TaskRelations(keras.layers.Layer):
-    """Adds to each task's features those of the tasks it is related to.
+    """Adds the features of related tasks to the features of each task.
 
-    `x~_k = x_k + strength * sum_{j != k} r_kj x_j`. The relations are given, or learned as
-    `r_kj = sigmoid(logits_kj) / (K - 1)`, each between 0 and 1 / (K - 1).
+    `x~_k = x_k + lambda * sum_{j != k} r_kj x_j` for each of K tasks. The relations `r_kj` are
+    fixed, or learned as `r_kj = sigmoid(logits_kj) / (K - 1)`, each between 0 and 1 / (K - 1).
 
     Args:
-        strength: `lambda`, what a related task counts beside the task itself. Defaults to `0.5`.
-        relations: `r`, a matrix in the order of the inputs whose diagonal is 0; it need not be
-            symmetric. `None` to learn it. Defaults to `None`.
+        strength: `lambda`, the weight of related tasks beside the task itself. Defaults to `0.5`.
+        relations: `r`, a matrix `(K, K)` in the order of the inputs, whose diagonal is 0. It need
+            not be symmetric. With `None` it is learned. Defaults to `None`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: A list of features of equal shape `(batch, ..., units)`, one a task. Masks are
+        inputs: A list of features of equal shape `(batch, ..., units)`, one per task. Masks are
             passed on.
 
     Returns:
-        A list of features of the same shape.
+        A list of features of the same shape, one per task.
 
     Raises:
-        ValueError: If the inputs differ in shape, or the relations are no matrix that fits.
+        ValueError: If the inputs differ in shape, or the relations are not a matrix `(K, K)` of
+            finite numbers with a diagonal of 0.
 
     Example:
         >>> import numpy as np
         >>> layer = TaskRelations(0.5, [[0, 1], [0, 0]])
         >>> mixed = layer([np.array([[4.0]]), np.array([[8.0]])])
-        >>> [each.numpy().tolist() for each in mixed]
+        >>> [features.numpy().tolist() for features in mixed]
         [[[8.0]], [[8.0]]]
     """
 
@@ -50,57 +51,65 @@ class TaskRelations(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.strength = strength
-        self.given = None if relations is None else np.array(relations, "float64").tolist()
+        self.fixed_relations = (
+            None if relations is None else np.array(relations, "float64").tolist()
+        )
 
     def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
-        """Checks shapes; makes `logits` `(K, K)` where relations are learned."""
+        """Checks the shapes, and makes `logits` `(K, K)` where relations are learned."""
         shapes = [tuple(shape) for shape in input_shape]
-        count = len(shapes)
+        num_tasks = len(shapes)
         if len(set(shapes)) > 1:
             raise ValueError(
                 f"{self.name}: features of related tasks are added up, so they must have one "
                 f"shape; received {shapes}."
             )
-        if self.given is None:
-            if count > 1:
-                self.logits = self.add_weight((count, count), "zeros", name="logits")
+        if self.fixed_relations is None:
+            if num_tasks > 1:
+                self.logits = self.add_weight((num_tasks, num_tasks), "zeros", name="logits")
             return
-        given = np.array(self.given)
-        fits = given.shape == (count, count) and np.isfinite(given).all()
-        if not fits or np.diag(given).any():
+        relations = np.array(self.fixed_relations)
+        fits = relations.shape == (num_tasks, num_tasks) and np.isfinite(relations).all()
+        if not fits or np.diag(relations).any():
             raise ValueError(
-                f"{self.name}: relations must be a matrix {count} x {count} of finite numbers, "
-                "in the order of the tasks, with a diagonal of 0 (a task's own features count "
-                f"once); received {self.given}."
+                f"{self.name}: relations must be a matrix {num_tasks} x {num_tasks} of finite "
+                "numbers, in the order of the tasks, with a diagonal of 0 (a task's own features "
+                f"count once); received {self.fixed_relations}."
             )
 
     @property
     def relations(self) -> Any:
-        """`r` as it is now, an array `(K, K)`; row k holds what task k takes from the others."""
+        """The current `r`, an array `(K, K)`; row k holds the weights of the others for task k."""
         return ops.convert_to_numpy(self._relations())
 
     def _relations(self) -> Tensor:
-        if self.given is not None:
-            return ops.convert_to_tensor(self.given, "float32")
-        if not self.weights:
+        """Returns the fixed relations, or computes `sigmoid(logits) / (K - 1)` off the diagonal."""
+        if self.fixed_relations is not None:
+            return ops.convert_to_tensor(self.fixed_relations, "float32")
+        if not self.weights:  # one task, which has no other task to relate to
             return ops.zeros((1, 1))
-        count = self.logits.shape[0]
-        apart = 1.0 - ops.eye(count, dtype=self.logits.dtype)
-        return ops.sigmoid(self.logits) * apart / (count - 1)
+        num_tasks = self.logits.shape[0]
+        off_diagonal = 1.0 - ops.eye(num_tasks, dtype=self.logits.dtype)
+        return ops.sigmoid(self.logits) * off_diagonal / (num_tasks - 1)
 
     def call(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Propagates a list of features of equal shape."""
+        """Computes `x~_k = x_k + lambda * sum_{j != k} r_kj x_j` for a list of features."""
         stacked = ops.stack(list(inputs), axis=-1)  # batch, ..., units, K
         relations = ops.cast(self._relations(), stacked.dtype)
+        # Transposed, since the product sums over the rows of the matrix: the tasks j.
         mixed = stacked + self.strength * ops.matmul(stacked, ops.transpose(relations))
         return list(ops.unstack(mixed, axis=-1))
 
     def compute_output_shape(
         self, input_shape: Sequence[tuple[int | None, ...]]
     ) -> list[tuple[int | None, ...]]:
-        """The shapes of the inputs."""
+        """Returns the shapes of the inputs."""
         return [tuple(shape) for shape in input_shape]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
-        return {**super().get_config(), "strength": self.strength, "relations": self.given}
+        """Returns the arguments that make an equal layer."""
+        return {
+            **super().get_config(),
+            "strength": self.strength,
+            "relations": self.fixed_relations,
+        }

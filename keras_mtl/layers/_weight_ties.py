@@ -1,4 +1,4 @@
-"""Ties between corresponding weights of several towers."""
+"""Ties between corresponding variables of several towers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -16,32 +16,34 @@ Strength: TypeAlias = float | Sequence[Sequence[float]]
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class WeightTies(GraphPenalty):
-    """Keeps corresponding weights of towers near each other by a penalty in the loss.
+    """Keeps corresponding variables of towers close to each other by a penalty in the loss.
 
-    With `w_i` the weights of tower i in one of its variables, the penalty sums over variables
+    With `w_i` the entries of a variable of tower i, as a vector, the penalty is a sum over the
+    variables of a tower of
 
     - `"squared_l2"`: `sum_{i<j} lambda_ij |w_i - w_j|^2`
     - `"l1"`: `sum_{i<j} lambda_ij |w_i - w_j|_1`
     - `"cosine"`: `sum_{i<j} lambda_ij (1 - w_i.w_j / (|w_i| |w_j|))`
     - `"trace_norm"`: `lambda |[w_1 ... w_K]|_*`, the sum of the singular values of the matrix
-      of all towers' weights, which draws them to a common subspace of low dimension.
+      of all towers' vectors, which draws these to a common subspace of low dimension.
 
-    The layer passes its inputs on; the towers are layers that read them, found by name. The
-    penalty is in the logs as `<name>_penalty`.
+    The layer passes its inputs on. The towers are layers that read its output, and are found by
+    name. The penalty is in the logs as `<name>_penalty`.
 
     Args:
-        branches: The names of the layers of each tower, in corresponding order.
-        distance: One of the above. Defaults to `"squared_l2"`.
+        branches: For each tower, the names of its layers, in corresponding order.
+        distance: `"squared_l2"`, `"l1"`, `"cosine"` or `"trace_norm"`. Defaults to
+            `"squared_l2"`.
         strength: `lambda`, not negative: a number, or a symmetric matrix `lambda_ij` in the
             order of the towers (not for `"trace_norm"`). Defaults to `1e-3`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
-        inputs: Anything; it is returned as it is.
+        inputs: Any tensor; it is returned unchanged.
 
     Raises:
-        ValueError: If the distance is unknown or the strength no such number or matrix; when
-            called, if towers differ in the shapes of their weights.
+        ValueError: If the distance is unknown, or the strength is not such a number or matrix;
+            when called, if towers differ in the shapes of their variables.
 
     Example:
         >>> ties = WeightTies([["left"], ["right"]], strength=0.5, name="ties")
@@ -67,40 +69,42 @@ class WeightTies(GraphPenalty):
         self.distance = distance
         self.strength = _read_strength(strength, len(self.branches), distance)
 
-    def measure(self, kept: list[int], weights: list[list[keras.Variable]]) -> Tensor:
-        """The sum of distances between the towers' weights."""
-        shapes = [[tuple(v.shape) for v in each] for each in weights]
-        if any(each != shapes[0] for each in shapes):
+    def measure(self, kept: list[int], variables: list[list[keras.Variable]]) -> Tensor:
+        """Computes the sum, over variables, of the distances between the towers' vectors."""
+        shapes = [[tuple(v.shape) for v in tower] for tower in variables]
+        if any(tower_shapes != shapes[0] for tower_shapes in shapes):
             raise ValueError(
-                f"{self.name}: towers are tied weight by weight, so they must be alike; theirs "
-                f"have the shapes {shapes}."
+                f"{self.name}: towers are tied weight by weight, so corresponding weights must "
+                f"have equal shapes; received the shapes {shapes}."
             )
         if len(kept) < 2:
             return ops.zeros(())
         strengths = np.array(self.strength, "float32")
         if strengths.ndim:
             strengths = strengths[np.ix_(kept, kept)]
-        total = [
+        distances = [
             _DISTANCES[self.distance](
-                ops.stack([ops.reshape(ops.cast(v, "float32"), (-1,)) for v in variables]),
+                # One row per tower: (towers, n) for corresponding variables of n entries.
+                ops.stack([ops.reshape(ops.cast(v, "float32"), (-1,)) for v in corresponding]),
                 strengths,
             )
-            for variables in zip(*weights, strict=True)
+            for corresponding in zip(*variables, strict=True)
         ]
-        return ops.sum(ops.stack(total))
+        return ops.sum(ops.stack(distances))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the arguments that make an equal layer."""
         return {**super().get_config(), "distance": self.distance, "strength": self.strength}
 
 
-def _read_strength(strength: Any, count: int, distance: str) -> Any:
+def _read_strength(strength: Any, num_towers: int, distance: str) -> Any:
+    """Checks the strength, and returns it as a number or a list of rows."""
     values = np.array(strength, "float64")
-    matrix = values.shape == (count, count) and np.array_equal(values, values.T)
-    if not (np.isfinite(values).all() and (values >= 0).all() and (values.ndim == 0 or matrix)):
+    is_matrix = values.shape == (num_towers, num_towers) and np.array_equal(values, values.T)
+    if not (np.isfinite(values).all() and (values >= 0).all() and (values.ndim == 0 or is_matrix)):
         raise ValueError(
             "strength must be a number of at least 0, or a symmetric matrix of them, "
-            f"{count} x {count}, in the order of the tasks; received {strength!r}."
+            f"{num_towers} x {num_towers}, in the order of the tasks; received {strength!r}."
         )
     if values.ndim and distance == "trace_norm":
         raise ValueError(
@@ -111,7 +115,12 @@ def _read_strength(strength: Any, count: int, distance: str) -> Any:
 
 
 def _pairs(matrix: Tensor, strengths: Any) -> tuple[Tensor, Tensor, Any]:
-    """The weights of both towers of each pair, `(pairs, n)`, and the strengths `(pairs, 1)`."""
+    """Returns the rows of both towers of each pair, `(pairs, n)`, and strengths `(pairs, 1)`.
+
+    Args:
+        matrix: One row per tower, `(towers, n)`.
+        strengths: A number, or a matrix `(towers, towers)`.
+    """
     first, second = np.triu_indices(matrix.shape[0], 1)
     strengths = np.broadcast_to(strengths, (matrix.shape[0],) * 2)[first, second, None]
     return ops.take(matrix, first, 0), ops.take(matrix, second, 0), strengths
@@ -128,14 +137,14 @@ def _l1(matrix: Tensor, strengths: Any) -> Tensor:
 
 
 def _cosine(matrix: Tensor, strengths: Any) -> Tensor:
-    # Biases start at zero, where the norm has no gradient.
+    # The bound is for biases, which start at zero, where the norm has no gradient.
     squares = ops.sum(ops.square(matrix), -1, keepdims=True)
     first, second, strengths = _pairs(matrix * ops.rsqrt(ops.maximum(squares, 1e-12)), strengths)
     return ops.sum(strengths * (1.0 - ops.sum(first * second, -1, keepdims=True)))
 
 
 def _trace_norm(matrix: Tensor, strengths: Any) -> Tensor:
-    """`tr((M M^T)^(1/2))`, with the gradient `(M M^T)^(-1/2) M`.
+    """Computes `lambda tr((M M^T)^(1/2))`, with the gradient `lambda (M M^T)^(-1/2) M`.
 
     The inverse root enters as a constant: the gradient through an eigenvalue problem is not
     finite where two singular values are equal.
@@ -144,9 +153,11 @@ def _trace_norm(matrix: Tensor, strengths: Any) -> Tensor:
     values, vectors = ops.linalg.eigh(ops.stop_gradient(gramian))
     floor = 1e-6 * values[-1] + 1e-30
     inverse = ops.rsqrt(ops.maximum(values, floor))
-    root = ops.matmul(vectors * inverse, ops.transpose(vectors))
-    twice = ops.sum(gramian * root)
-    return strengths * 0.5 * (twice + ops.stop_gradient(twice))
+    inverse_root = ops.matmul(vectors * inverse, ops.transpose(vectors))  # (M M^T)^(-1/2)
+    # The trace of M M^T (M M^T)^(-1/2). With a constant inverse root its gradient is twice that
+    # of the trace norm, so half of it is kept; the other half adds to the value only.
+    trace = ops.sum(gramian * inverse_root)
+    return strengths * 0.5 * (trace + ops.stop_gradient(trace))
 
 
 _DISTANCES: dict[str, Callable[[Tensor, Any], Tensor]] = {

@@ -1,15 +1,16 @@
-"""Convolutions of maps, worked out by other means."""
+"""Random maps, and their convolutions computed with SciPy."""
 
 import numpy as np
 from scipy import signal
 
 
 def draw(*shape, seed=0):
+    """Draws standard normal values of a shape."""
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def convolve(maps, kernel):
-    """Zero-padded correlation, channel by channel, in float64."""
+    """Computes the zero-padded correlation, channel by channel, in float64."""
     result = np.zeros((*maps.shape[:-1], kernel.shape[-1]))
     for b, i, o in np.ndindex(maps.shape[0], *kernel.shape[2:]):
         result[b, ..., o] += signal.correlate2d(maps[b, ..., i], kernel[..., i, o], "same")

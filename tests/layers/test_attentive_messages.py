@@ -7,15 +7,15 @@ from keras_mtl.layers import AttentiveMessages
 
 
 def test_it_adds_what_attention_lets_through():
-    own, one, two = draw(2, 4, 5, 3), draw(2, 4, 5, 2, seed=1), draw(2, 4, 5, 3, seed=2)
+    task_map, one, two = draw(2, 4, 5, 3), draw(2, 4, 5, 2, seed=1), draw(2, 4, 5, 3, seed=2)
     layer = AttentiveMessages()
-    found = layer([own, one, two])
-    expected = own.astype("float64")
-    for i, other in enumerate((one, two)):
+    result = layer([task_map, one, two])
+    expected = task_map.astype("float64")
+    for i, sender in enumerate((one, two)):
         attention, message = layer.attentions[i].kernel, layer.messages[i].kernel
-        gate = special.expit(convolve(other, np.asarray(attention, "float64")))
-        expected += gate * convolve(other, np.asarray(message, "float64"))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        gate = special.expit(convolve(sender, np.asarray(attention, "float64")))
+        expected += gate * convolve(sender, np.asarray(message, "float64"))
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_each_sender_has_two_convolutions_of_its_own():

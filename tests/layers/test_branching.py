@@ -13,14 +13,14 @@ def make(theta, **arguments):
     return layer
 
 
-def draws(theta, count, **arguments):
-    """What many children with the same chances draw, `(count, parents)`."""
+def draw_many(theta, count, **arguments):
+    """Draws for many children with the same logits, `(count, parents)`."""
     layer = make([theta] * count, **arguments)
     return draw(layer)
 
 
 def draw(layer):
-    """The matrix with which children mix their parents, `(children, parents)`."""
+    """Draws the matrix with which children mix their parents, `(children, parents)`."""
     parents = np.eye(layer.theta.shape[1], dtype="float32")[None]
     return np.asarray(layer(parents, training=True))[0]
 
@@ -33,13 +33,13 @@ def test_a_child_reads_its_best_parent_when_it_serves():
 
 
 def test_a_draw_is_a_softmax_with_gumbel_noise():
-    """At any temperature parent p is largest with the chance softmax(theta)_p."""
-    found = draws(np.log([0.2, 0.3, 0.5]), 4000, temperature=0.5)
-    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
-    shares = np.bincount(found.argmax(-1), minlength=3) / 4000
+    """Checks that at any temperature parent p is largest with probability softmax(theta)_p."""
+    result = draw_many(np.log([0.2, 0.3, 0.5]), 4000, temperature=0.5)
+    np.testing.assert_allclose(result.sum(-1), 1, atol=1e-5)
+    shares = np.bincount(result.argmax(-1), minlength=3) / 4000
     np.testing.assert_allclose(shares, [0.2, 0.3, 0.5], atol=0.03)
     # Of two parents, the logit of a draw is (theta_1 - theta_0 + logistic noise) / t.
-    pair = draws([0.0, 1.0], 4000, temperature=2.0)
+    pair = draw_many([0.0, 1.0], 4000, temperature=2.0)
     noise = 2.0 * np.log(pair[:, 1] / pair[:, 0]) - 1.0
     assert abs(np.mean(noise)) < 0.1 and abs(np.std(noise) - np.pi / np.sqrt(3)) < 0.1
 

@@ -20,7 +20,7 @@ def error(converted, logit):
 
 
 def reference(estimator, clip, stages, logits):
-    """The paper's sums in float64, from probabilities."""
+    """Computes the paper's sums in float64, from probabilities."""
     logits = logits.astype("float64")
     clicked = stages >= 1
     delta = error(stages == 2, logits[:, 0])
@@ -43,7 +43,7 @@ def test_it_equals_the_papers_sums(estimator, clip):
 
 
 def expectation(risk, propensity, converted, logits):
-    """The mean of the risk over all ways in which impressions may have been clicked."""
+    """Computes the mean of the risk over all combinations of clicks on the impressions."""
     total = 0.0
     for clicks in itertools.product([0, 1], repeat=len(converted)):
         clicks = np.array(clicks)
@@ -56,8 +56,8 @@ def expectation(risk, propensity, converted, logits):
 @pytest.mark.parametrize(
     ("estimator", "right"), [("ips", "propensity"), ("dr", "propensity"), ("dr", "error")]
 )
-def test_clicked_impressions_tell_the_risk_on_all_of_them(estimator, right):
-    """Without a bias if the propensity is right, or (doubly robust) the imputed error."""
+def test_clicked_impressions_give_the_risk_on_all_impressions(estimator, right):
+    """Checks that there is no bias if the propensity is right, or (doubly robust) the error."""
     converted, propensity = np.array([0, 1, 1, 0]), np.array([0.3, 0.6, 0.9, 0.5])
     logits = LOGITS[:4].astype("float32")
     truth = error(converted, logits[:, 0].astype("float64"))
@@ -66,10 +66,10 @@ def test_clicked_impressions_tell_the_risk_on_all_of_them(estimator, right):
     else:
         logits[:, 2] = truth
     risk = CounterfactualRisk(estimator, clip=1e-3)
-    found = expectation(risk, propensity, converted, logits[:, : risk.width])
+    result = expectation(risk, propensity, converted, logits[:, : risk.width])
     if estimator == "dr":  # without the term that trains the imputed error
-        found -= np.mean((truth - logits[:, 2]) ** 2)
-    assert found == pytest.approx(truth.mean(), rel=1e-5)
+        result -= np.mean((truth - logits[:, 2]) ** 2)
+    assert result == pytest.approx(truth.mean(), rel=1e-5)
     naive = np.sum(propensity * truth) / np.sum(propensity)  # the mean over clicks
     assert naive != pytest.approx(truth.mean(), rel=0.02)
 
@@ -106,7 +106,7 @@ def test_it_reloads_with_its_arguments():
     assert (again.estimator, again.clip, again.name) == ("ips", 0.2, "risk")
 
 
-def test_what_is_no_estimator_clip_or_prediction_is_refused():
+def test_a_wrong_estimator_clip_or_prediction_is_refused():
     with pytest.raises(ValueError, match=r"one of \['ips', 'dr'\]; received 'snips'"):
         CounterfactualRisk("snips")
     for clip in (0.0, -1.0, 1.5):

@@ -16,14 +16,14 @@ def value(variable):
 
 
 def chances(layer, z):
-    """`r(z)` of every selector, code by code: `(rows, num_selected, num_experts)`."""
+    """Computes `r(z)` of every selector, code by code: `(rows, num_selected, num_experts)`."""
     bits = int(np.ceil(np.log2(layer.num_experts)))
     z = z.reshape(len(z), layer.num_selected, bits)
     cubic = 0.5 + 1.5 * z / layer.gamma - 2 * (z / layer.gamma) ** 3
     step = np.where(np.abs(z) < layer.gamma / 2, cubic, z > 0)
     codes = list(itertools.product([0, 1], repeat=bits))[: layer.num_experts]
-    each = [np.prod(np.where(np.array(code) == 1, step, 1 - step), -1) for code in codes]
-    return np.stack(each, -1)
+    products = [np.prod(np.where(np.array(code) == 1, step, 1 - step), -1) for code in codes]
+    return np.stack(products, -1)
 
 
 def softmax(logits):
@@ -82,7 +82,7 @@ def test_the_penalties_are_the_entropy_and_the_distance_from_codes_of_no_expert(
     np.testing.assert_allclose([float(loss) for loss in layer.losses], [expected], rtol=1e-3)
 
 
-def test_no_penalty_is_made_for_nothing():
+def test_an_entropy_of_zero_adds_no_penalty():
     layer = make(4, entropy=0.0)
     layer(draw(3, 4))
     assert layer.losses == []

@@ -26,7 +26,7 @@ def test_only_pairs_in_the_wrong_order_get_a_gradient():
         tape.watch(pair)
         layer(pair)
         (penalty,) = layer.losses
-    later, earlier = (np.ravel(each) for each in tape.gradient(penalty, pair))
+    later, earlier = (np.ravel(gradient) for gradient in tape.gradient(penalty, pair))
     wrong = np.ravel(LATER > EARLIER)
     assert (later[wrong] > 0).all() and (earlier[wrong] < 0).all()
     assert not later[~wrong].any() and not earlier[~wrong].any()

@@ -6,7 +6,7 @@ from keras_mtl import layers
 
 
 def reference(layer, features):
-    """Each expert by itself, in float64."""
+    """Computes each expert by itself, in float64."""
     outputs = []
     for e in range(layer.num_experts):
         x = np.asarray(features, "float64")
@@ -92,7 +92,7 @@ def test_experts_pass_a_mask_on():
 @pytest.mark.parametrize(
     ("num_experts", "units"), [(0, (4,)), (2, ()), (2, (4, 0)), (2.0, (4,)), (True, (4,))]
 )
-def test_experts_refuse_sizes_that_are_no_positive_integers(num_experts, units):
+def test_experts_refuse_sizes_that_are_not_positive_integers(num_experts, units):
     with pytest.raises(ValueError, match="positive integers, and there is at least one layer"):
         layers.Experts(num_experts, units)
 

@@ -18,8 +18,8 @@ def test_features_are_scaled_by_a_mixture_of_low_rank_views(views):
     assert down.shape == (6, views, 6 // views)
     gate = np.exp(x @ np.asarray(layer.gate_kernel)) if views > 1 else np.ones((7, 1))
     gate = gate / gate.sum(-1, keepdims=True)
-    each = [2 * sigmoid(x @ (down[:, i] @ up[:, i])) for i in range(views)]
-    factors = sum(gate[:, i : i + 1] * each[i] for i in range(views))
+    view_factors = [2 * sigmoid(x @ (down[:, i] @ up[:, i])) for i in range(views)]
+    factors = sum(gate[:, i : i + 1] * view_factors[i] for i in range(views))
     np.testing.assert_allclose(result, x * factors, rtol=1e-5, atol=1e-6)
 
 

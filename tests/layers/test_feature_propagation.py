@@ -7,24 +7,24 @@ from keras_mtl.layers import FeaturePropagation
 
 
 def affine(convolution, maps):
-    kernel, bias = (np.asarray(each, "float64") for each in convolution.get_weights())
+    kernel, bias = (np.asarray(array, "float64") for array in convolution.get_weights())
     return convolve(maps, kernel) + bias
 
 
 def test_it_weighs_the_tasks_at_each_pixel_and_channel():
     maps = [draw(2, 4, 4, 3, seed=seed) for seed in range(4)]
     layer = FeaturePropagation()
-    found = layer(maps)
+    result = layer(maps)
     joined = np.concatenate(maps, -1).astype("float64")
     scores = affine(layer.widen, np.maximum(affine(layer.narrow, joined), 0))
     scores = np.exp(np.stack(np.split(scores, 4, -1)))  # task, batch, height, width, channel
     weighed = scores / scores.sum(0) * np.stack(maps)
     expected = affine(layer.reduction, np.concatenate([*weighed], -1))
-    np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result, np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
     assert layer.narrow.filters == 4 * 3 // 4
 
 
-def test_one_task_needs_no_weights_of_tasks():
+def test_one_task_needs_no_attention():
     layer = FeaturePropagation("linear")
     maps = draw(2, 4, 4, 3)
     np.testing.assert_allclose(layer([maps]), affine(layer.reduction, maps), rtol=1e-4, atol=1e-5)

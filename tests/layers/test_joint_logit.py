@@ -10,11 +10,11 @@ LOGITS = [-30.0, -9.0, -1.0, 0.0, 2.0, 12.0]
 
 
 def test_it_is_the_logit_of_the_product():
-    a, b, c = (np.ravel(each) for each in np.meshgrid(LOGITS, LOGITS, [-3.0, 1.0]))
-    found = JointLogit()([a[:, None], b[:, None], c[:, None]])
-    log_p = sum(special.log_expit(each) for each in (a, b, c))
-    expected = log_p - np.log1p(-np.exp(log_p))  # another road: float64 logarithms
-    np.testing.assert_allclose(np.ravel(found), expected, rtol=2e-6, atol=1e-5)
+    a, b, c = (np.ravel(logits) for logits in np.meshgrid(LOGITS, LOGITS, [-3.0, 1.0]))
+    result = JointLogit()([a[:, None], b[:, None], c[:, None]])
+    log_p = sum(special.log_expit(logits) for logits in (a, b, c))
+    expected = log_p - np.log1p(-np.exp(log_p))  # by float64 logarithms
+    np.testing.assert_allclose(np.ravel(result), expected, rtol=2e-6, atol=1e-5)
 
 
 def test_a_single_logit_is_returned_as_it_is():
@@ -24,8 +24,8 @@ def test_a_single_logit_is_returned_as_it_is():
 
 def test_a_certain_event_changes_nothing():
     logits = np.array([[-5.0], [0.0], [5.0]], "float32")
-    found = JointLogit()([logits, np.full((3, 1), 200.0, "float32")])
-    np.testing.assert_allclose(found, logits, rtol=1e-5)
+    result = JointLogit()([logits, np.full((3, 1), 200.0, "float32")])
+    np.testing.assert_allclose(result, logits, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [0.0, 80.0, 200.0, 1e4])
@@ -39,7 +39,7 @@ def test_gradients_are_finite_at_any_size(size):
 
 
 def test_a_rare_event_still_has_a_gradient():
-    """A product of probabilities is clipped at 1e-7 by Keras, and learns nothing there."""
+    """Checks a product below 1e-7: Keras clips probabilities there, and learns nothing."""
     click, conversion = tf.constant([[-12.0]]), tf.constant([[-8.0]])
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     with tf.GradientTape() as tape:

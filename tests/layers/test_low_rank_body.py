@@ -41,11 +41,11 @@ def test_a_convolution_is_called_with_its_updated_kernel():
     assert np.abs(expected - np.asarray(body(x))).max() > 0.1  # and has its own kernel again
 
 
-def test_the_kernels_of_attention_are_split_between_what_they_read_and_make():
+def test_the_kernels_of_attention_are_split_between_input_and_output_axes():
     sequence = keras.Input((5, 8))
-    made = keras.layers.MultiHeadAttention(2, 3, name="attention")(sequence, sequence)
-    kernels = find_kernels(keras.Model(sequence, made))
-    sizes = {name: (each.rows, each.columns) for name, each in kernels.items()}
+    outputs = keras.layers.MultiHeadAttention(2, 3, name="attention")(sequence, sequence)
+    kernels = find_kernels(keras.Model(sequence, outputs))
+    sizes = {name: (kernel.rows, kernel.columns) for name, kernel in kernels.items()}
     assert sizes == {
         "attention_query": (8, 6),
         "attention_key": (8, 6),
@@ -119,7 +119,7 @@ def test_kernels_stay_in_float32_under_mixed_precision():
     assert outputs.dtype == "float16"
     np.testing.assert_allclose(outputs, [100 * kernel.sum(0)], rtol=3e-3)
     factors = LowRankFactors({"d": (4, 3)})(outputs)
-    assert {keras.backend.standardize_dtype(each.dtype) for each in factors} == {"float32"}
+    assert {keras.backend.standardize_dtype(factor.dtype) for factor in factors} == {"float32"}
 
 
 def test_factors_have_no_more_columns_than_the_matrix():

@@ -32,7 +32,7 @@ def test_a_mixture_knows_its_symbolic_shape():
 
 @pytest.mark.parametrize("masked", [0, 1])
 def test_a_mixture_passes_on_the_mask_of_either_input(masked):
-    inputs = [keras.ops.convert_to_tensor(each) for each in (draw(2, 3, 4), draw(2, 3, 4, 6))]
+    inputs = [keras.ops.convert_to_tensor(array) for array in (draw(2, 3, 4), draw(2, 3, 4, 6))]
     inputs[masked]._keras_mask = keras.ops.array([[True, True, False], [True, False, False]])
     result = layers.Mixture()(inputs)
     np.testing.assert_array_equal(result._keras_mask, [[1, 1, 0], [1, 0, 0]])

@@ -1,4 +1,4 @@
-"""Laws of the layers of expert, conditioned and branching networks."""
+"""Laws that all layers of expert, conditioned and branching networks keep."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from keras_mtl import layers
 
-# How to make a layer, and the shapes that it reads.
+# For each layer: a function that makes it, and the shapes of its inputs.
 CASES = {
     "ParallelDense": (lambda **k: layers.ParallelDense(4, "tanh", **k), (2, 3, 2, 5)),
     "StackBranches": (layers.StackBranches, [(2, 3, 5), (2, 3, 5)]),
@@ -71,7 +71,7 @@ def test_a_mask_is_passed_on(case):
     make, shapes = case
     layer = make()
     if isinstance(layer, layers.TaskEmbedding):
-        pytest.skip("what it returns has no positions")
+        pytest.skip("its output has no positions")
     inputs = fill(shapes)
     mask = keras.ops.convert_to_tensor([[True, True, False], [True, False, False]])
     (inputs[0] if isinstance(inputs, list) else inputs)._keras_mask = mask

@@ -44,7 +44,7 @@ def test_the_penalties_are_those_of_the_docstring():
     np.testing.assert_allclose([float(loss) for loss in layer.losses], [expected], rtol=1e-5)
 
 
-def test_no_penalty_is_made_for_nothing():
+def test_weights_of_zero_add_no_penalty():
     layer = make([[0.0, 1.0]])
     layer(inputs(1))
     assert layer.losses == []

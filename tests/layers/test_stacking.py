@@ -5,12 +5,12 @@ import pytest
 from keras_mtl import layers
 
 
-def test_what_is_stacked_can_be_picked():
-    columns = [np.full((2, 3, 4), float(i), "float32") for i in range(3)]
-    stacked = layers.StackBranches()(columns)
+def test_stacked_branches_can_be_picked():
+    branches = [np.full((2, 3, 4), float(i), "float32") for i in range(3)]
+    stacked = layers.StackBranches()(branches)
     assert stacked.shape == (2, 3, 3, 4)
-    for i, column in enumerate(columns):
-        np.testing.assert_array_equal(layers.PickBranch(i)(stacked), column)
+    for i, branch in enumerate(branches):
+        np.testing.assert_array_equal(layers.PickBranch(i)(stacked), branch)
 
 
 def test_shapes_must_agree():

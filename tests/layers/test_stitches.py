@@ -24,7 +24,7 @@ def test_features_are_mixed_as_the_paper_says(shape, per_channel, num_subspaces)
     layer = layers.CrossStitch(0.5, per_channel, num_subspaces)
     layer(inputs)
     alphas = randomize(layer)
-    parts = [part for each in inputs for part in np.split(each, num_subspaces, -1)]
+    parts = [part for features in inputs for part in np.split(features, num_subspaces, -1)]
     mixed = []
     for i in range(len(parts)):
         mixed.append(sum(alphas[i, j] * parts[j] for j in range(len(parts))))
@@ -66,7 +66,7 @@ def test_a_stitch_passes_masks_on():
 
 def test_a_stitch_knows_its_symbolic_shapes():
     results = layers.CrossStitch()([keras.Input((None, 4)), keras.Input((None, 4))])
-    assert [each.shape for each in results] == [(None, None, 4)] * 2
+    assert [result.shape for result in results] == [(None, None, 4)] * 2
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_matrices_of_outputs_start_different_and_as_wide_as_dense_layers():
     assert np.abs(np.corrcoef(kernels.reshape(4, -1)) - np.eye(4)).max() < 0.1
 
 
-def test_no_penalty_is_made_for_nothing():
+def test_an_l0_of_zero_adds_no_penalty():
     layer = make([[0.0]], l0=0.0)
     layer(draw(3, 1, 2))
     assert layer.losses == []

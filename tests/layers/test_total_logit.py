@@ -10,17 +10,19 @@ LOGITS = [-20.0, -4.0, 0.0, 1.5, 20.0]
 
 
 def test_it_is_the_logit_of_the_total_probability():
-    grid = [np.ravel(each) for each in np.meshgrid(LOGITS, LOGITS, LOGITS)]
-    found = np.ravel(TotalLogit()([each[:, None] for each in grid]))
-    a, b, c = (special.expit(each) for each in grid)
+    grid = [np.ravel(logits) for logits in np.meshgrid(LOGITS, LOGITS, LOGITS)]
+    result = np.ravel(TotalLogit()([logits[:, None] for logits in grid]))
+    a, b, c = (special.expit(logits) for logits in grid)
     p, q = a * b + (1 - a) * c, a * (1 - b) + (1 - a) * (1 - c)
-    np.testing.assert_allclose(found, np.log(p) - np.log(q), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(result, np.log(p) - np.log(q), rtol=1e-5, atol=1e-4)
 
 
 def test_a_condition_that_makes_no_difference_does_not_count():
-    given = np.array([[-40.0], [-3.0], [0.7], [60.0]], "float32")
-    found = TotalLogit()([np.linspace(-5, 5, 4, dtype="float32")[:, None], given, given])
-    np.testing.assert_allclose(found, given, rtol=1e-5)
+    conditional = np.array([[-40.0], [-3.0], [0.7], [60.0]], "float32")
+    result = TotalLogit()(
+        [np.linspace(-5, 5, 4, dtype="float32")[:, None], conditional, conditional]
+    )
+    np.testing.assert_allclose(result, conditional, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [0.0, 100.0, 1e4])

@@ -36,8 +36,8 @@ def test_towers_start_different_and_as_wide_as_dense_layers():
 def test_the_mask_of_each_of_the_features_is_passed_on():
     words = [np.array([[3, 1, 0]]), np.array([[2, 0, 0]])]
     embed = keras.layers.Embedding(4, 5, mask_zero=True)
-    results = layers.Towers((2,))([embed(each) for each in words])
-    masks = [keras.ops.convert_to_numpy(each._keras_mask).tolist() for each in results]
+    results = layers.Towers((2,))([embed(tokens) for tokens in words])
+    masks = [keras.ops.convert_to_numpy(result._keras_mask).tolist() for result in results]
     assert masks == [[[True, True, False]], [[True, False, False]]]
 
 
@@ -48,6 +48,6 @@ def test_units_are_checked(units):
 
 
 @pytest.mark.parametrize("shapes", [[(5,), (4,)], [(None, None)]])
-def test_the_features_must_be_alike_and_known(shapes):
+def test_the_features_must_have_one_known_shape(shapes):
     with pytest.raises(ValueError, match="features of one shape"):
         layers.Towers((4,))([keras.Input(shape) for shape in shapes])

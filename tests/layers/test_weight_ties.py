@@ -10,7 +10,7 @@ STRENGTHS = [[0.0, 0.5, 0.1], [0.5, 0.0, 0.0], [0.1, 0.0, 0.0]]
 
 
 def make(towers=TOWERS, units=4, **arguments):
-    """Ties over towers of one dense layer each, with random weights."""
+    """Builds ties over towers of one dense layer each, with random weights."""
     ties = layers.WeightTies(towers, name="ties", **arguments)
     features = ties(keras.Input((3,)))
     dense = [keras.layers.Dense(units, name=name)(features) for (name,) in towers]
@@ -20,10 +20,10 @@ def make(towers=TOWERS, units=4, **arguments):
     return network, ties
 
 
-def columns(network):
-    """For each variable of a tower the flat weights of all towers, in float64."""
-    dense = [each for each in network.layers if isinstance(each, keras.layers.Dense)]
-    for variables in zip(*[each.variables for each in dense], strict=True):
+def vectors_by_variable(network):
+    """Yields, for each variable of a tower, the flat vectors of all towers, in float64."""
+    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    for variables in zip(*[layer.variables for layer in dense], strict=True):
         yield [np.ravel(np.asarray(v, "float64")) for v in variables]
 
 
@@ -41,7 +41,7 @@ def test_the_penalty_sums_the_distances_of_all_pairs(distance, strength):
     matrix = np.broadcast_to(strength, (3, 3))
     expected = sum(
         matrix[i, j] * MEASURES[distance](w[i], w[j])
-        for w in columns(network)
+        for w in vectors_by_variable(network)
         for i in range(3)
         for j in range(i)
     )
@@ -50,17 +50,23 @@ def test_the_penalty_sums_the_distances_of_all_pairs(distance, strength):
 
 def test_the_trace_norm_is_the_sum_of_singular_values():
     network, ties = make(distance="trace_norm", strength=0.3)
-    expected = sum(np.linalg.svd(np.stack(w), compute_uv=False).sum() for w in columns(network))
+    expected = sum(
+        np.linalg.svd(np.stack(w), compute_uv=False).sum() for w in vectors_by_variable(network)
+    )
     np.testing.assert_allclose(ties.penalty(), 0.3 * expected, rtol=1e-4)
 
 
 def test_the_gradient_of_the_trace_norm_is_that_of_the_singular_vectors():
     network, ties = make(distance="trace_norm", strength=0.3)
-    kernels = [each.kernel.value for each in network.layers[2:]]
+    kernels = [layer.kernel.value for layer in network.layers[2:]]
     with tf.GradientTape() as tape:
         penalty = ties.penalty()
-    gradient = np.stack([np.ravel(each) for each in tape.gradient(penalty, kernels)])
-    left, _, right = np.linalg.svd(np.stack(next(columns(network))), full_matrices=False)
+    gradient = np.stack(
+        [np.ravel(kernel_gradient) for kernel_gradient in tape.gradient(penalty, kernels)]
+    )
+    left, _, right = np.linalg.svd(
+        np.stack(next(vectors_by_variable(network))), full_matrices=False
+    )
     np.testing.assert_allclose(gradient, 0.3 * left @ right, atol=1e-4)
 
 
@@ -68,9 +74,9 @@ def test_the_gradient_of_the_trace_norm_is_that_of_the_singular_vectors():
 def test_equal_towers_give_finite_gradients(distance):
     network, ties = make(distance=distance)
     for kernel in ("zeros", "ones"):
-        for each in network.layers[2:]:
-            each.kernel.assign(getattr(np, kernel)((3, 4)))
-            each.bias.assign(np.zeros(4))
+        for layer in network.layers[2:]:
+            layer.kernel.assign(getattr(np, kernel)((3, 4)))
+            layer.bias.assign(np.zeros(4))
         variables = [v.value for v in network.trainable_variables]
         with tf.GradientTape() as tape:
             penalty = ties.penalty()
@@ -86,7 +92,7 @@ def test_the_penalty_is_part_of_the_loss_and_of_the_logs():
     penalty = float(ties.penalty())
     assert penalty > 0
     np.testing.assert_allclose(logs["ties_penalty"], [penalty], rtol=1e-6)
-    losses = sum(np.mean(np.square(each)) for each in network(x))
+    losses = sum(np.mean(np.square(output)) for output in network(x))
     np.testing.assert_allclose(logs["loss"], [losses + penalty], rtol=1e-5)
     again = network.evaluate(x, y, verbose=0, return_dict=True)
     np.testing.assert_allclose(again["loss"], losses + penalty, rtol=1e-5)
@@ -104,7 +110,7 @@ def test_ties_pull_towers_together():
 @pytest.mark.parametrize(
     "copy", [lambda n: n.from_config(n.get_config()), keras.models.clone_model]
 )
-def test_a_copied_network_is_tied_like_the_first(copy):
+def test_a_copied_network_is_tied_as_the_first(copy):
     network, ties = make(distance="l1", strength=STRENGTHS)
     again = copy(network)
     again.set_weights(network.get_weights())
@@ -116,8 +122,8 @@ def test_a_copied_network_is_tied_like_the_first(copy):
 
 def test_a_tower_that_is_cut_out_is_not_penalized():
     network, _ = make(strength=STRENGTHS)
-    a, b, _ = [np.asarray(each.kernel) for each in network.layers[2:]]
-    biases = [np.asarray(each.bias) for each in network.layers[2:]]
+    a, b, _ = [np.asarray(layer.kernel) for layer in network.layers[2:]]
+    biases = [np.asarray(layer.bias) for layer in network.layers[2:]]
     part = keras.Model(network.inputs, network.outputs[:2])
     part = keras.Model.from_config(part.get_config())
     part.set_weights([a, biases[0], b, biases[1]])
@@ -128,7 +134,7 @@ def test_a_tower_that_is_cut_out_is_not_penalized():
     assert alone.count_params() == 16
 
 
-def test_ties_pass_their_inputs_on_whatever_these_are():
+def test_ties_pass_any_inputs_on():
     tokens = np.array([[3, 1, 0], [2, 0, 0]])
     result = layers.WeightTies(TOWERS)(tokens)
     np.testing.assert_array_equal(result, tokens)
