@@ -11,7 +11,7 @@ from keras_mtl._types import Tensor
 
 def freeze(layer: keras.layers.Layer) -> None:
     """Freezes a layer and all layers inside it."""
-    # Of a layer that is frozen itself, `trainable = False` leaves those inside as they are.
+    # On a layer that is frozen already, `trainable = False` does not reach the layers inside it.
     for inner in nested_layers(layer):
         inner.trainable = False
 

@@ -39,22 +39,25 @@ class GraphPenalty(keras.layers.Layer):
 
     def penalty(self) -> Tensor:
         """Computes the penalty for the current variables, a scalar; 0 without a branch."""
-        behind = self._behind()
-        kept = [i for i, names in enumerate(self.branches) if names and {*names} <= behind.keys()]
+        layers_after = self._layers_after()
+        kept = [
+            i for i, names in enumerate(self.branches) if names and {*names} <= layers_after.keys()
+        ]
         variables = [
-            [v for name in self.branches[i] for v in behind[name].trainable_variables] for i in kept
+            [v for name in self.branches[i] for v in layers_after[name].trainable_variables]
+            for i in kept
         ]
         if not any(variables):
             return keras.ops.zeros(())
         return self.measure(kept, variables)
 
-    def _behind(self) -> dict[str, keras.layers.Layer]:
-        """The layers that use this layer's outputs, by name."""
-        below = operations_after(self)
-        return {layer.name: layer for layer in below if isinstance(layer, keras.layers.Layer)}
+    def _layers_after(self) -> dict[str, keras.layers.Layer]:
+        """Finds the layers that use this layer's outputs, at any distance, by name."""
+        operations = operations_after(self)
+        return {layer.name: layer for layer in operations if isinstance(layer, keras.layers.Layer)}
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Adds the penalty to the loss; returns the inputs."""
+        """Adds the penalty to the loss, and returns the inputs."""
         if has_readers(self):  # not while the graph is being made
             self.add_loss(self.penalty())
         return inputs

@@ -67,9 +67,9 @@ class GroupSparsity(GraphPenalty):
 
     def norms(self) -> npt.NDArray[np.float32]:
         """Returns the norm of each task's kernel entries per feature, `(num_tasks, features)`."""
-        behind = self._behind()
-        kept = [names for names in self.branches if {*names} <= behind.keys()]
-        variables = [[v for name in names for v in behind[name].weights] for names in kept]
+        layers_after = self._layers_after()
+        kept = [names for names in self.branches if {*names} <= layers_after.keys()]
+        variables = [[v for name in names for v in layers_after[name].weights] for names in kept]
         squares = np.array(
             [ops.convert_to_numpy(_squares(branch)) for branch in variables], "float32"
         )

@@ -58,12 +58,12 @@ def find_kernels(
 
 
 def _owners(body: keras.layers.Layer) -> dict[int, keras.layers.Layer]:
-    """The innermost layer that has a variable, by the identity of the variable."""
+    """Finds the innermost layer that holds each variable, by the identity of the variable."""
     owners: dict[int, keras.layers.Layer] = {}
     for layer in nested_layers(body):
-        inner = nested_layers(layer, include_self=False)
-        others = {id(variable) for each in inner for variable in each.weights}
-        owners |= {id(each): layer for each in layer.weights if id(each) not in others}
+        inner_layers = nested_layers(layer, include_self=False)
+        nested = {id(variable) for inner in inner_layers for variable in inner.weights}
+        owners |= {id(v): layer for v in layer.weights if id(v) not in nested}
     return owners
 
 

@@ -65,9 +65,9 @@ class SubspaceOrthogonality(GraphPenalty):
 
     def measure(self, kept: list[int], variables: list[list[keras.Variable]]) -> Tensor:
         """Computes `strength * sum_{i<j} |G_i^T G_j|_F^2`, summed over all kernels."""
-        behind = self._behind()
+        layers_after = self._layers_after()
         overlaps = [
-            self._overlap(variable, behind[self.branches[i][-1]].output.shape[-1])
+            self._overlap(variable, layers_after[self.branches[i][-1]].output.shape[-1])
             for i, layer_variables in zip(kept, variables, strict=True)
             for variable in layer_variables
             if "kernel" in variable.name
