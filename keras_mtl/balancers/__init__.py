@@ -67,7 +67,7 @@ from keras_mtl.balancers._base import (
     Needs,
 )
 from keras_mtl.balancers._cagrad import CAGrad
-from keras_mtl.balancers._config_grad import ConFIG, MConFIG
+from keras_mtl.balancers._config_grad import ConFIG
 from keras_mtl.balancers._cosmos import COSMOS
 from keras_mtl.balancers._cov import CoV
 from keras_mtl.balancers._cr_mogm import CRMOGM
@@ -89,6 +89,7 @@ from keras_mtl.balancers._gradvac import GradVac
 from keras_mtl.balancers._imtl_g import IMTLG
 from keras_mtl.balancers._imtl_l import IMTLL
 from keras_mtl.balancers._krum import Krum
+from keras_mtl.balancers._m_config import MConFIG
 from keras_mtl.balancers._meta_balance import MetaBalance
 from keras_mtl.balancers._mgda import MGDA
 from keras_mtl.balancers._moco import MoCo

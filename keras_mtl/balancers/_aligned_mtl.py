@@ -20,28 +20,33 @@ Scale = Literal["min", "median", "rmse"]
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class AlignedMTL(GramianBalancer):
-    """Replaces gradients by the nearest that are at right angles and equally long.
+    """Replaces the gradients by the nearest ones that are orthogonal and equally long.
 
-    With `G = V Lambda V^T` and w the preference,
+    With J the gradients `[K, n]`, `G = J J^T = V Lambda V^T` and w the preference,
 
         d = J^T B w        B = sqrt(s) V Lambda^(-1/2) V^T
 
-    where s is an eigenvalue: by default the smallest, and J^T B is then J^T with all its singular
-    values brought down to the smallest. Neither conflict nor dominance is left. Choose it where
-    gradients are of different lengths and w should say how much each task counts. Not the right
-    choice with many tasks or nearly dependent gradients: the smallest singular value makes d
-    very short, and the directions that belong to it are mostly noise (`scale="rmse"` at least
-    keeps the length).
+    where s is an eigenvalue of G. By default s is the smallest one, and J^T B is then J^T with
+    all its singular values reduced to the smallest. Neither conflict nor dominance is left.
+    Choose it when gradients have different lengths and w should say how much each task counts.
+    It is not the right choice with many tasks or with nearly dependent gradients: the smallest
+    singular value then makes d very short, and the directions that belong to it are mostly noise
+    (`scale="rmse"` at least keeps the length).
 
     Weights may be negative, and a loss may rise where gradients conflict. Directions in which
-    gradients differ by no more than rounding errors are left out, as eigenvalues of zero are. A
-    task with gradient zero takes no part; its weight is the mean of the others'.
+    the gradients differ by no more than rounding errors are left out, as eigenvalues of zero are.
+    A task with gradient zero takes no part; its weight is the mean of the other tasks' weights.
+
+    Guide:
+        Choose it when: conflict and imbalance should both go
+        Not when: gradients are nearly dependent
+        Source: Senushkin et al. 2023, arXiv:2305.19000
 
     Args:
         scale: s: `"min"`, `"median"` (the lower one) or `"rmse"` (the mean) of the eigenvalues
             that are not zero. Defaults to `"min"`.
-        preference: w: a number for all, K of them, or a dict by task name; divided by their sum.
-            Defaults to `1.0`: each task counts for 1/K.
+        preference: w: one number for all tasks, K numbers, or a dict by task name; divided by
+            their sum. Defaults to `1.0`: each task counts for 1/K.
         name: Optional name of the layer.
 
     Raises:
@@ -52,9 +57,9 @@ class AlignedMTL(GramianBalancer):
         >>> [round(float(weight), 4) for weight in weights]
         [0.5591, 0.4083]
 
-    Reference: Senushkin et al. (2023), arXiv:2305.19000; the other two scales are of the authors'
-    code, which sums over tasks instead of taking the mean. At a representation it is their
-    Aligned-MTL-UB. `Task.weight` is no preference here: alignment undoes it.
+    Reference: Senushkin et al. (2023), arXiv:2305.19000. The scales `"median"` and `"rmse"` come
+    from the authors' code, which sums over tasks instead of taking the mean. At a representation
+    this rule is their Aligned-MTL-UB. `Task.weight` is no preference here: alignment undoes it.
     """
 
     def __init__(
@@ -72,32 +77,34 @@ class AlignedMTL(GramianBalancer):
         self.scale, self._preference = scale, preference
 
     def build(self, num_tasks: int) -> None:
-        """Makes the state for `num_tasks` tasks."""
+        """Creates the state for `num_tasks` tasks."""
         super().build(num_tasks)
         self.preference = self.per_task("preference", self._preference)
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the aligned direction, for a Gramian `[K, K]`."""
+        """Computes the weights `[K]` of the aligned direction for a Gramian `[K, K]`."""
         preference = ops.cast(self.present(self.preference), "float64")
         preference = preference / ops.sum(preference)
-        values, vectors, kept = spectrum(gramian)
-        ratios = self._scale_of(values, kept) / ops.where(kept, values, 1)
-        parts = ops.sqrt(ops.where(kept, ratios, 0)) * ops.matmul(vectors, preference)
-        weights = ops.sum(parts[:, None] * vectors, axis=0)
+        # The rows of `eigenvectors` are the columns of V; eigenvalues not `kept` are rounding.
+        eigenvalues, eigenvectors, kept = spectrum(gramian)
+        ratios = self._scale_of(eigenvalues, kept) / ops.where(kept, eigenvalues, 1)
+        # B w = V (sqrt(s / lambda) * (V^T w)), from right to left.
+        coordinates = ops.sqrt(ops.where(kept, ratios, 0)) * ops.matmul(eigenvectors, preference)
+        weights = ops.sum(coordinates[:, None] * eigenvectors, axis=0)
         lengths = cosines_and_lengths(gramian)[1]
         return nan_where_not_finite(mean_where_zero(weights, lengths), gramian)
 
-    def _scale_of(self, values: Tensor, kept: Tensor) -> Tensor:
-        """s, of the eigenvalues that are kept."""
-        number = ops.sum(ops.cast(kept, "int32"))
+    def _scale_of(self, eigenvalues: Tensor, kept: Tensor) -> Tensor:
+        """Computes s, a scalar, from the eigenvalues `[K]` that are kept, bool `[K]`."""
+        num_kept = ops.sum(ops.cast(kept, "int32"))
         if self.scale == "rmse":
-            total = ops.sum(ops.where(kept, values, 0))
-            return total / ops.cast(ops.maximum(number, 1), "float64")
-        rising = ops.sort(ops.where(kept, values, float("inf")))
-        middle = ops.maximum(number - 1, 0) // 2
-        return rising[0] if self.scale == "min" else ops.take(rising, middle)
+            total = ops.sum(ops.where(kept, eigenvalues, 0))
+            return total / ops.cast(ops.maximum(num_kept, 1), "float64")
+        ascending = ops.sort(ops.where(kept, eigenvalues, float("inf")))
+        middle = ops.maximum(num_kept - 1, 0) // 2
+        return ascending[0] if self.scale == "min" else ops.take(ascending, middle)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that create an equal balancer."""
         preference = plain(self._preference)
         return {**super().get_config(), "scale": self.scale, "preference": preference}

@@ -13,44 +13,50 @@ from keras_mtl.balancers._solvers import dirichlet, length, shares_of
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class COSMOS(LossBalancer):
-    """Trains one network for every preference between the tasks, which it takes as an input.
+    """Trains one network for every preference between the tasks, which is one of its inputs.
 
     Each step draws a preference r, feeds it to the network's input named `"preference"` (of
     shape `(K,)`, in the order of the tasks), and minimizes
 
         r^T L - lambda cos(r, L)        r ~ Dirichlet(alpha)
 
-    so that the whole Pareto front is there afterwards: `predict` with the preference that is
-    wanted. Choose it where the trade-off is to be chosen after training. Not the right choice
-    for one known trade-off, which it meets less closely than a network trained for it alone, or
-    where losses differ in scale, for r weights them as they are.
+    After training the network covers the whole Pareto front: call `predict` with the preference
+    that is wanted. Choose it when the trade-off is to be chosen after training. It is not the
+    right choice for one known trade-off, which it meets less closely than a network trained for
+    that trade-off alone. Nor is it when losses differ in scale, since r weights them as they are.
 
-    With a `preference` of your own nothing is drawn, and the network needs no such input: the
-    objective alone, for one point of the front.
+    If `preference` is set, nothing is drawn and the network needs no such input: the rule then
+    only supplies the objective, for one point of the front.
 
-    Weights are `r - lambda d cos / d L`: with sum 1 for lambda = 0, else they may be negative.
-    If all losses are 0 the cosine counts for nothing. Tasks that take part in a step share the
-    preference of those that do not.
+    Weights are `r - lambda d cos / d L`: their sum is 1 for lambda = 0; otherwise they may be
+    negative. If all losses are 0, the cosine counts for nothing. Tasks that take part in a step
+    share the preference of those that do not.
+
+    Guide:
+        Choose it when: one network should serve all trade-offs
+        Not when: one trade-off is enough
+        Source: Ruchte and Grabocka 2021, arXiv:2103.13392
 
     Args:
-        alpha: Concentration of the draws, above 0: a number for all tasks, K of them, or a dict
-            by task name. Below 1 extreme preferences are likelier. Defaults to `1.0`: all alike.
+        alpha: Concentration of the draws, above 0: one number for all tasks, K numbers, or a dict
+            by task name. Below 1, extreme preferences are likelier. Defaults to `1.0`: all
+            preferences are equally likely.
         lambda_: Reward for losses in the ratio of the preference; the paper's values go from
             0.01 to 8. Defaults to `1.0`.
-        preference: A fixed r in place of draws: K numbers above 0 or a dict by task name, brought
-            to sum 1. Defaults to `None`.
-        seed: Of the draws, which change at each step. Defaults to `0`. XLA draws other numbers
-            from a seed than TensorFlow without it.
+        preference: A fixed r in place of draws: K numbers above 0 or a dict by task name; divided
+            by their sum. Defaults to `None`: r is drawn.
+        seed: Seed of the draws, which change at each step. Defaults to `0`. With the same seed,
+            XLA draws other numbers than TensorFlow without XLA.
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If a number is out of range; when the model is made, if there is not one a
-            task.
+        ValueError: If a number is out of range; when the model is created, if there is not one
+            number per task.
 
     Example:
         >>> balancer = COSMOS(lambda_=0.0)
         >>> balancer.build(2)
-        >>> r = balancer.draw_preference()  # of the step that comes
+        >>> r = balancer.draw_preference()  # of the next step
         >>> float(balancer.scalarize([1.0, 0.0])) == float(r[0])
         True
 
@@ -79,16 +85,16 @@ class COSMOS(LossBalancer):
         self.needs = Needs(preference=preference is None)
 
     def build(self, num_tasks: int) -> None:
-        """Makes the state for `num_tasks` tasks."""
+        """Creates the state for `num_tasks` tasks."""
         super().build(num_tasks)
         self._concentration = self.per_task("alpha", self._alpha)
         if self._preference is not None:
-            self._fixed = self.per_task("preference", self._preference)
+            self._fixed_preference = self.per_task("preference", self._preference)
 
     def draw_preference(self) -> Tensor:
-        """The preference `[K]` of the step that comes, for all tasks; with sum 1.
+        """Returns the preference `[K]` of the next step, for all tasks; its sum is 1.
 
-        The same until `scalarize` has been called, on all replicas.
+        It is the same on all replicas, and until `scalarize` has been called.
 
         Raises:
             ValueError: Before `build`.
@@ -96,19 +102,20 @@ class COSMOS(LossBalancer):
         if not self.built:
             raise ValueError(f"{self.name}: call build(num_tasks) before draw_preference().")
         if self._preference is not None:
-            return shares_of(ops.convert_to_tensor(self._fixed, "float32"))
+            return shares_of(ops.convert_to_tensor(self._fixed_preference, "float32"))
         concentration = ops.convert_to_tensor(self._concentration, "float32")
         return dirichlet(concentration, self.seed(self._seed))
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The weighted sum of the losses `[K]`, less the reward for their ratio."""
+        """Returns the weighted sum of the losses `[K]`, minus the reward for their ratio."""
+        # The seed depends on the iteration alone: this draw equals the one fed to the network.
         preference = shares_of(self.present(self.draw_preference()))
-        ray, size = preference / length(preference), length(losses)
-        cosine = ops.sum(ray * losses) / ops.where(size > 1e-30, size, 1.0)
+        unit_preference, size = preference / length(preference), length(losses)
+        cosine = ops.sum(unit_preference * losses) / ops.where(size > 1e-30, size, 1.0)
         return ops.sum(preference * losses) - self.lambda_ * cosine
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that create an equal balancer."""
         return {
             **super().get_config(),
             "alpha": plain(self._alpha),

@@ -15,26 +15,31 @@ from keras_mtl.balancers._base import GramianBalancer, TaskState, check_numbers
 class CRMOGM(GramianBalancer):
     """Smooths the weights of another Gramian balancer over the steps.
 
-    With `lambda^_t` what the other balancer finds at step t,
+    With `lambda^_t` the weights that the other balancer returns at step t,
 
         lambda_t = alpha lambda_{t-1} + (1 - alpha) lambda^_t
 
-    Weights found from one batch depend on the noise of that batch, as its gradients do, and the
-    two together make the direction biased; an average of many batches hardly does. Choose it
-    around MGDA, CAGrad, PCGrad and their like where batches are small. Not the right choice
-    where the promise of each single step matters: averaged weights do not keep it.
+    Weights from one batch depend on the noise of that batch, and so do its gradients. Together
+    they make the direction biased. An average over many batches hardly depends on that noise.
+    Choose it around MGDA, CAGrad, PCGrad and similar rules when batches are small. It is not the
+    right choice when the guarantee of each single step matters: averaged weights do not keep it.
 
-    The first weights of a task are those found in its first step, so that weights keep the scale
-    of the other balancer. A task that was absent goes on from its last ones.
+    The first weights of a task are those of its first step, so that the weights keep the scale
+    of the other balancer. A task that was absent continues from its last weights.
+
+    Guide:
+        Choose it when: another rule is to be smoothed, where batches are small
+        Not when: weights should follow at once
+        Source: Zhou et al. 2022, NeurIPS
 
     Args:
         balancer: The balancer to smooth.
-        alpha: The part of the former weights, from 0 (the other balancer as it is) to 1 (its
-            first weights for ever). Defaults to `0.9`.
+        alpha: The part of the previous weights, from 0 (the other balancer's weights as they are)
+            to 1 (its first weights forever). Defaults to `0.9`.
         name: Optional name of the layer.
 
     Raises:
-        TypeError: If `balancer` is no Gramian balancer, or one with two weights a task.
+        TypeError: If `balancer` is no Gramian balancer, or returns two weights per task.
         ValueError: If alpha is not from 0 to 1.
 
     Example:
@@ -65,12 +70,13 @@ class CRMOGM(GramianBalancer):
             )
         if balancer.needs.inner_steps:
             raise TypeError(
-                "CRMOGM smooths one weight a task, and "
+                "CRMOGM smooths one weight per task, and "
                 f"{type(balancer).__name__} gives two; it averages its own."
             )
         check_numbers("alpha", alpha, 0, 1)
         self.balancer = balancer
         self.alpha = float(alpha)
+        # The trainer asks this balancer alone, so it declares the needs of the other one.
         self.needs = balancer.needs
 
     def bind(self, names: Sequence[str]) -> None:
@@ -79,7 +85,7 @@ class CRMOGM(GramianBalancer):
         self.balancer.bind(names)
 
     def build(self, num_tasks: int) -> None:
-        """Makes the state of both balancers for `num_tasks` tasks."""
+        """Creates the state of both balancers for `num_tasks` tasks."""
         super().build(num_tasks)
         self.smooth = self.add_state("smooth", (num_tasks,))
         self.seen = self.add_state("seen", (num_tasks,))
@@ -93,47 +99,48 @@ class CRMOGM(GramianBalancer):
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
-        """Lets the other balancer see the same tasks, and its assignments wait with these."""
+        """Shows the other balancer the same tasks, and collects its assignments with these."""
         if self._updates is None:
             yield
             return
         with self.balancer.on_tasks(self._indices) as updates:
+            # Calls within one `on_tasks` see each other's assignments.
             updates.update(self._updates)
             yield
             self._updates.update(updates)
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """The smoothed weights `[K]`, for a Gramian `[K, K]` and losses `[K]`."""
+        """Returns the smoothed weights `[K]` for a Gramian `[K, K]` and losses `[K]`."""
         with self._inside():
-            found = self.balancer.weigh(gramian, losses)
-        former = ops.cast(self.smooth.value, found.dtype)
-        former = ops.where(self.seen.value > 0, former, found)
-        smooth = self.alpha * former + (1 - self.alpha) * found
+            weights = self.balancer.weigh(gramian, losses)
+        previous = ops.cast(self.smooth.value, weights.dtype)
+        previous = ops.where(self.seen.value > 0, previous, weights)
+        smooth = self.alpha * previous + (1 - self.alpha) * weights
         self.smooth.assign(smooth)
         self.seen.assign(ops.ones_like(self.seen.value))
         return smooth
 
     def look_ahead_weights(self) -> Tensor:
-        """Those of the other balancer."""
+        """Returns the look-ahead weights `[K]` of the other balancer."""
         with self._inside():
             return self.balancer.look_ahead_weights()
 
     def after_update(self, losses: Tensor) -> None:
-        """Told to the other balancer."""
+        """Passes the losses `[K]` of the batch after the update to the other balancer."""
         with self._inside():
             self.balancer.after_update(losses)
 
     def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
-        """Told to the other balancer."""
+        """Passes the end of an epoch to the other balancer."""
         self.balancer.end_epoch(logs)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that create an equal balancer."""
         wrapped = keras.saving.serialize_keras_object(self.balancer)
         return {**super().get_config(), "balancer": wrapped, "alpha": self.alpha}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "CRMOGM":
-        """Makes an equal balancer around an equal balancer."""
+        """Creates an equal balancer around an equal balancer."""
         wrapped = keras.saving.deserialize_keras_object(config["balancer"])
         return cls(**{**config, "balancer": wrapped})

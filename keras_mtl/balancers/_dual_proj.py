@@ -1,7 +1,5 @@
 """Projection of the mean gradient onto the dual cone."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -23,11 +21,17 @@ class DualProj(GramianBalancer):
         d = argmin |x - g_0|   subject to   J x >= 0        g_0 = 1/K sum_i g_i
 
     which is `J^T v` for `v = argmin v^T G v` over `v >= 1/K`. Choose it to follow the mean loss
-    wherever that makes no loss rise at first order. Not the right choice where a weak task should
-    gain too: once it is at right angles to d it gains nothing (`UPGrad` gives it a share).
+    as far as that makes no loss rise at first order. It is not the right choice when a weak task
+    should gain too: once its gradient is orthogonal to d it gains nothing (`UPGrad` gives it a
+    share).
 
     Weights are 1/K where the mean conflicts with no task, and larger otherwise. A task with
     gradient zero has weight 1/K and changes nothing.
+
+    Guide:
+        Choose it when: the mean should be followed, where it harms nobody
+        Not when: lengths should not count
+        Source: Lopez-Paz and Ranzato 2017, arXiv:1706.08840
 
     Args:
         name: Optional name of the layer.
@@ -38,18 +42,16 @@ class DualProj(GramianBalancer):
         [0.6111, 0.5]
 
     Reference: Lopez-Paz & Ranzato (2017), arXiv:1706.08840, where g_0 is the gradient of a new
-    task and J holds those of old ones (GEM); the mean and the name are of arXiv:2406.16232. The
-    program is solved exactly; popular code adds 1e-4 to the Gramian's diagonal.
+    task and J holds those of old ones (GEM). The mean and the name come from arXiv:2406.16232.
+    The program is solved exactly; popular code adds 1e-4 to the Gramian's diagonal.
     """
 
-    def __init__(self, *, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
-
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the projected mean, for a Gramian `[K, K]`."""
+        """Computes the weights `[K]` of the projected mean for a Gramian `[K, K]`."""
         num_tasks = count(gramian, "float64")
         cosines, lengths = cosines_and_lengths(gramian)
         mean = lengths / num_tasks  # in coefficients of the unit gradients
+        # One target, `[1, K]`; weights are its coefficients in gradients of their full length.
         projection = project_onto_dual_cone(cosines, mean[None, :], resolution(gramian))[0]
         weights = projection / ops.where(lengths > 0, lengths, 1)
         weights = ops.where(lengths > 0, weights, 1 / num_tasks)

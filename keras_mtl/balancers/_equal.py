@@ -11,13 +11,18 @@ from keras_mtl.balancers._base import LossBalancer
 class Equal(LossBalancer):
     """Minimizes the sum of the losses: `sum_i L_i`.
 
-    The baseline against which every other rule is to be measured; with losses of like scale,
-    and enough training, it is often as good as any. Not the right choice where one loss is
-    larger than the others by its units (a squared error in dollars beside a cross-entropy): set
-    `Task.weight`, or choose `Uncertainty` or `DWA`.
+    It is the baseline against which every other rule should be measured. When losses have similar
+    scales and training is long enough, it is often as good as any other rule. It is not the right
+    choice when one loss is larger than the others because of its units (a squared error in
+    dollars beside a cross-entropy): set `Task.weight`, or choose `Uncertainty` or `DWA`.
 
     Weights are 1 and sum to K, as in `keras.Model.compile` without `loss_weights`. Under plain
     SGD the step thus grows with the number of tasks (some papers average instead).
+
+    Guide:
+        Choose it when: it is to be the baseline
+        Not when: losses differ in scale
+        Source: this package
 
     Args:
         name: Optional name of the layer.
@@ -28,5 +33,5 @@ class Equal(LossBalancer):
     """
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The sum of the losses `[K]`."""
+        """Returns the sum of the losses `[K]`."""
         return ops.sum(losses)

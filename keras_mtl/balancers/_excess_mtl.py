@@ -9,35 +9,40 @@ from keras import ops
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer, Needs, check_numbers
 
-_LARGEST = 1e4
+_LARGEST_RATIO = 1e4
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class ExcessMTL(GradientBalancer):
-    """Weights most the tasks that are furthest from their own best, whatever their noise.
+    """Gives most weight to the tasks furthest from their own best loss, whatever their noise.
 
-    How much a loss could still fall is estimated from its gradient, and from the sum of squares
-    of its former gradients in the place of a Hessian; relative to the first estimate,
+    How much a loss could still fall is estimated from its gradient, with the root of the sum of
+    its squared gradients so far in place of a Hessian. Relative to the first estimate,
 
         E_i = g_i^T H_i^-1 g_i      H_i = diag sqrt(sum_t g_i(t)^2)
         w_i <- w_i exp(eta E_i / E_i(0)) / sum_j w_j exp(eta E_j / E_j(0))     d = sum_i w_i g_i
 
-    Choose it where labels of some tasks are noisy: their loss stays high, and rules that look
-    at losses would spend the network on them. Not the right choice where memory is short (it
-    keeps K gradients), or to resolve conflicts: it weighs tasks, no more.
+    Choose it when labels of some tasks are noisy: their losses stay high, and rules that look
+    at losses would spend the network on these tasks. It is not the right choice when memory is
+    short (it keeps K gradients), or to resolve conflicts: it only weights the tasks.
 
-    Weights begin at 1/K and sum to 1 over the tasks that take part; those keep their part of the
-    sum among all tasks. They stand still in a task's first `warmup` steps with a gradient that is
-    not zero, of which `E_i(0)` is the mean.
+    Weights begin at 1/K and sum to 1 over the tasks that take part in a step. These tasks keep
+    their part of the sum among all tasks. The weight of a task is not moved in its first `warmup`
+    steps with a gradient that is not zero; `E_i(0)` is the mean over these steps.
+
+    Guide:
+        Choose it when: labels of some tasks are noisy
+        Not when: memory is short
+        Source: He et al. 2024, arXiv:2402.02009
 
     Args:
-        eta: How fast weights move. Defaults to `0.01`.
-        warmup: Steps of which the first estimate is the mean; the paper takes 3 epochs, the
-            authors' code one step. Defaults to `1`.
+        eta: How fast the weights change. Defaults to `0.01`.
+        warmup: Number of steps over which the first estimate is averaged; the paper takes 3
+            epochs, the authors' code one step. Defaults to `1`.
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If eta is negative, or `warmup` no whole number from 1.
+        ValueError: If eta is negative, or `warmup` is not a whole number from 1.
 
     Example:
         >>> balancer = ExcessMTL(eta=1.0)
@@ -47,8 +52,8 @@ class ExcessMTL(GradientBalancer):
         [0.033, 0.668]
 
     Reference: He et al. (2024), arXiv:2402.02009, and the authors' code, where weights sum to K
-    (here, as in the paper, to 1) and 1e-7 is added to sums of squares. E / E(0) is held below
-    10000.
+    (here, as in the paper, to 1) and 1e-7 is added to the sums of squares. Here E / E(0) counts
+    as 10000 at most.
     """
 
     needs = Needs(per_entry_state=True)
@@ -63,7 +68,7 @@ class ExcessMTL(GradientBalancer):
         self.eta, self.warmup = float(eta), int(warmup)
 
     def build(self, num_tasks: int) -> None:
-        """Makes the state for `num_tasks` tasks."""
+        """Creates the state for `num_tasks` tasks."""
         super().build(num_tasks)
         self.squares = self.add_state("squares", (num_tasks, self.size))
         self.first = self.add_state("first", (num_tasks,))
@@ -73,29 +78,31 @@ class ExcessMTL(GradientBalancer):
         )
 
     def merge(self, gradients: Tensor, losses: Tensor) -> Tensor:
-        """The direction `[n]` for gradients `[K, n]`."""
+        """Computes the direction d `[n]` for gradients `[K, n]`."""
         squares = self.squares.value + ops.square(gradients)
         self.squares.assign(squares)
-        parts = ops.divide_no_nan(ops.abs(gradients), ops.sqrt(squares)) * ops.abs(gradients)
-        moved = self.log_weight.value + self.eta * self._relative(ops.sum(parts, axis=1))
+        # E `[K]` sums these terms, g^2 / H; an entry that has always been 0 adds 0.
+        terms = ops.divide_no_nan(ops.abs(gradients), ops.sqrt(squares)) * ops.abs(gradients)
+        moved = self.log_weight.value + self.eta * self._relative(ops.sum(terms, axis=1))
         weights = ops.exp(moved - ops.logsumexp(moved))
-        share = ops.logsumexp(self.log_weight.value)
-        self.log_weight.assign(moved - ops.logsumexp(moved) + share)
+        # In the state, these tasks keep their part of the sum among all tasks.
+        log_share = ops.logsumexp(self.log_weight.value)
+        self.log_weight.assign(moved - ops.logsumexp(moved) + log_share)
         return ops.matmul(weights, gradients)
 
     def _relative(self, excess: Tensor) -> Tensor:
-        """E / E(0), or 0 while E(0) is still being measured."""
-        count, first = self.count.value, self.first.value
-        measures = ops.logical_and(count < self.warmup, excess > 0)
-        count = count + ops.cast(measures, "float32")
-        self.count.assign(count)
+        """Computes E / E(0) `[K]` from E `[K]`; 0 for tasks whose E(0) is still being averaged."""
+        steps, first = self.count.value, self.first.value
+        measures = ops.logical_and(steps < self.warmup, excess > 0)
+        steps = steps + ops.cast(measures, "float32")
+        self.count.assign(steps)
         self.first.assign(
-            ops.where(measures, first + (excess - first) / ops.maximum(count, 1), first)
+            ops.where(measures, first + (excess - first) / ops.maximum(steps, 1), first)
         )
-        ready = ops.logical_and(ops.logical_not(measures), count >= self.warmup)
+        ready = ops.logical_and(ops.logical_not(measures), steps >= self.warmup)
         ratio = excess / ops.where(first > 0, first, 1)
-        return ops.where(ready, ops.minimum(ratio, _LARGEST), 0)
+        return ops.where(ready, ops.minimum(ratio, _LARGEST_RATIO), 0)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that create an equal balancer."""
         return {**super().get_config(), "eta": self.eta, "warmup": self.warmup}

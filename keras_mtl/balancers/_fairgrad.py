@@ -19,23 +19,28 @@ from keras_mtl.balancers._solvers import (
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class FairGrad(GramianBalancer):
-    """Shares the decrease of the losses out by alpha-fairness.
+    """Divides the decrease of the losses among the tasks by alpha-fairness.
 
         d = sum_i w_i g_i      w_i > 0      (G w)_i = w_i^(-1 / alpha)
 
     which maximizes `sum_i (d . g_i)^(1 - alpha) / (1 - alpha)` over directions of a given length.
-    alpha moves from the plain sum (0) over proportional fairness (1, `NashMTL` without its
+    alpha leads from the plain sum (0) over proportional fairness (1, `NashMTL` without its
     scales) to the best decrease of the worst task (large). Choose it to set that trade-off by
-    one number. Not the right choice where steps should follow the length of gradients: weights
-    are of degree `-2 alpha / (1 + alpha)` in it, so d grows as gradients vanish for alpha > 1
-    and the learning rate has to fall.
+    one number. It is not the right choice when steps should follow the length of the gradients:
+    weights are of degree `-2 alpha / (1 + alpha)` in that length, so for alpha > 1 d grows as
+    the gradients vanish, and the learning rate has to fall.
 
-    A task with gradient zero takes no part; its weight is the mean of the others'. At a
-    Pareto-stationary point no weights solve the equation: they are then large, and d is next to
-    zero.
+    A task with gradient zero takes no part; its weight is the mean of the other tasks' weights.
+    At a Pareto-stationary point no weights solve the equation: they are then large, and d is next
+    to zero.
+
+    Guide:
+        Choose it when: gains should be shared fairly, with fairness to choose (alpha)
+        Not when: scales are to count as they are
+        Source: Ban and Ji 2024, arXiv:2402.15638
 
     Args:
-        alpha: From 0 to 100. Defaults to `1.0`.
+        alpha: The fairness, from 0 to 100. Defaults to `1.0`.
         name: Optional name of the layer.
 
     Raises:
@@ -56,22 +61,24 @@ class FairGrad(GramianBalancer):
         self.alpha = float(alpha)
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]` of the fair direction, for a Gramian `[K, K]`."""
+        """Computes the weights `[K]` of the fair direction d for a Gramian `[K, K]`."""
         alpha = self.alpha
         if alpha == 0:
             ones = ops.ones((count(gramian),), "float64")
             return nan_where_not_finite(ones, gramian)
         cosines, lengths = cosines_and_lengths(gramian)
-        takes_part = lengths > 0
-        logs = ops.where(takes_part, ops.log(ops.where(takes_part, lengths, 1)), 0)
-        number = ops.maximum(ops.sum(ops.cast(takes_part, "float64")), 1)
-        mean = ops.sum(logs) / number
-        logs = ops.where(takes_part, logs - mean, 0)
+        nonzero = lengths > 0
+        # Logarithms of the lengths, over their geometric mean: the solver wants a mean near 0.
+        log_lengths = ops.where(nonzero, ops.log(ops.where(nonzero, lengths, 1)), 0)
+        num_nonzero = ops.maximum(ops.sum(ops.cast(nonzero, "float64")), 1)
+        mean = ops.sum(log_lengths) / num_nonzero
+        log_lengths = ops.where(nonzero, log_lengths - mean, 0)
         # With x_i = w_i |g_i|, of gradients of mean length 1: x_i (C x)_i^alpha = |g_i|^(1 - alpha)
-        x = fair_point(cosines, (1 - alpha) * logs, alpha, resolution(gramian))
-        weights = x * ops.exp(-logs - 2 * alpha / (1 + alpha) * mean)
+        x = fair_point(cosines, (1 - alpha) * log_lengths, alpha, resolution(gramian))
+        # The last term undoes the division by the mean length: w is of that degree in it.
+        weights = x * ops.exp(-log_lengths - 2 * alpha / (1 + alpha) * mean)
         return nan_where_not_finite(mean_where_zero(weights, lengths), gramian)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that create an equal balancer."""
         return {**super().get_config(), "alpha": self.alpha}

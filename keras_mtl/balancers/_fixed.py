@@ -7,19 +7,25 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import LossBalancer, check_numbers
+from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Fixed(LossBalancer):
-    """Minimizes a sum of the losses with given weights: `sum_i w_i L_i`.
+    """Minimizes a sum of the losses with weights of your choice: `sum_i w_i L_i`.
 
-    Choose it where weights are known, for example from `keras_mtl.tuning.search_task_weights`.
-    It equals `loss_weights` in `keras.Model.compile`, and multiplies `Task.weight` where that
-    is set too. Not the right choice where loss scales drift during training.
+    Choose it when weights are known, for example from `keras_mtl.tuning.search_task_weights`.
+    It equals `loss_weights` in `keras.Model.compile`, and multiplies `Task.weight` if that is
+    set too. It is not the right choice when the scales of the losses drift during training.
 
-    The weights are used as given, not normalized. They are state: `balancer.task_weights.assign`
-    in a callback changes them during training, and a checkpoint restores them.
+    The weights are used as they are, not normalized. They are state:
+    `balancer.task_weights.assign` in a callback changes them during training, and a checkpoint
+    restores them.
+
+    Guide:
+        Choose it when: weights are known, or searched
+        Not when: weights should change in training
+        Source: this package
 
     Args:
         weights: A dict by task name, or K numbers in the order of the tasks; finite, not
@@ -28,7 +34,7 @@ class Fixed(LossBalancer):
 
     Raises:
         ValueError: If a weight is negative or not finite, or all are zero; when the model is
-            made, if they are not exactly one a task.
+            created, if there is not exactly one weight per task.
 
     Example:
         >>> balancer = Fixed({"click": 1.0, "price": 0.1})
@@ -50,21 +56,20 @@ class Fixed(LossBalancer):
         check_numbers("weights", weights)
         if not any(weights.values() if isinstance(weights, Mapping) else weights):
             raise ValueError(f"weights must not all be zero; received {weights!r}.")
-        self._given = weights
+        self._initial_weights = weights
 
     def build(self, num_tasks: int) -> None:
-        """Makes the state for `num_tasks` tasks."""
+        """Creates the state for `num_tasks` tasks."""
         super().build(num_tasks)
-        values = self.per_task("weights", self._given)
+        values = self.per_task("weights", self._initial_weights)
         self.task_weights = self.add_state(
             "task_weights", (num_tasks,), lambda shape, dtype: ops.array(values, dtype)
         )
 
     def scalarize(self, losses: Tensor) -> Tensor:
-        """The weighted sum of the losses `[K]`."""
+        """Returns the weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights.value) * losses)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
-        given = dict(self._given) if isinstance(self._given, Mapping) else list(self._given)
-        return {**super().get_config(), "weights": given}
+        """Returns the arguments that create an equal balancer."""
+        return {**super().get_config(), "weights": plain(self._initial_weights)}

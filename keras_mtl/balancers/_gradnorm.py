@@ -10,7 +10,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers, plain
 from keras_mtl.balancers._solvers import Adam, cosines_and_lengths, count, nan_where_not_finite
 
-_LEAST = 1e-4
+_LEAST_WEIGHT = 1e-4
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -22,24 +22,29 @@ class GradNorm(GramianBalancer):
         r_i = (L_i / L_i(0)) / mean_j (L_j / L_j(0))
         L_grad = sum_i |G_i - mean_j G_j r_i^alpha|       (the targets are constants)
 
-    each step takes one of Adam's steps in w against `L_grad`, and rescales w to sum to K. Choose
-    it where gradients differ in length by a factor that is steady, or where tasks should be done
-    at the same time. Not the right choice where losses may be 0 or negative (their ratios mean
-    nothing), or where gradients point against each other: only lengths are looked at.
+    each step takes one step of Adam in w against `L_grad`, and rescales w to sum to K. Choose
+    it when gradients differ in length by a factor that is steady, or when all tasks should finish
+    at the same time. It is not the right choice when losses may be 0 or negative (their ratios
+    mean nothing), or when gradients conflict: the rule looks at their lengths only.
 
-    Weights are 1 in the first step and sum to K, over the tasks that take part; those keep their
-    part of the sum among all tasks. A weight is held at 0.0001 at least. `L_i(0)` is the first
-    loss above 0 of the task, from one batch: give `initial_losses` where that is fragile.
+    Weights are 1 in the first step and sum to K over the tasks that take part in a step. These
+    tasks keep their part of the sum among all tasks. A weight is 0.0001 at least. `L_i(0)` is the
+    first loss of the task above 0, from one batch: set `initial_losses` if that is too noisy.
+
+    Guide:
+        Choose it when: tasks should learn at one rate
+        Not when: first losses say little
+        Source: Chen et al. 2018, arXiv:1711.02257
 
     Args:
         alpha: How much slow tasks are favored; 0 asks for equal lengths. Defaults to `1.5`.
-        learning_rate: Of the weights. Defaults to `0.025`.
-        initial_losses: `L_i(0)`, above 0: a number for all, K of them, or a dict by task name;
-            log(C) for C classes. Defaults to `None`: the first loss that is seen.
+        learning_rate: Learning rate of the weights. Defaults to `0.025`.
+        initial_losses: `L_i(0)`, above 0: one number for all tasks, K numbers, or a dict by task
+            name; log(C) for C classes. Defaults to `None`: the first loss of each task above 0.
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If alpha is negative, or the learning rate or an initial loss not above 0.
+        ValueError: If alpha is negative, or the learning rate or an initial loss is not above 0.
 
     Example:
         >>> balancer = GradNorm(alpha=0.0)
@@ -48,10 +53,10 @@ class GradNorm(GramianBalancer):
         >>> [round(float(weight), 2) for weight in weights]
         [0.95, 1.05]
 
-    Reference: Chen et al. (2018), arXiv:1711.02257, algorithm 1. Gradients are those that the
-    model balances on: all shared variables, or the shared representation (theirs: one layer).
-    Popular code learns a softmax of w instead, or one target for all tasks, which leaves alpha
-    without effect.
+    Reference: Chen et al. (2018), arXiv:1711.02257, algorithm 1. Gradients are those on which the
+    model balances: all shared variables, or the shared representation (in the paper: one layer).
+    Popular code learns a softmax of w instead, or takes one target for all tasks, so that alpha
+    has no effect.
     """
 
     needs = Needs(lengths_only=True)
@@ -74,8 +79,9 @@ class GradNorm(GramianBalancer):
         self._initial_losses = initial_losses
 
     def build(self, num_tasks: int) -> None:
-        """Makes the state for `num_tasks` tasks."""
+        """Creates the state for `num_tasks` tasks."""
         super().build(num_tasks)
+        # An initial loss of 0 is one that is not known yet.
         known = self.per_task("initial_losses", self._initial_losses or 0.0)
         self.task_weight = self.add_state("weight", (num_tasks,), "ones")
         self.initial = self.add_state(
@@ -84,25 +90,31 @@ class GradNorm(GramianBalancer):
         self.descent = Adam(self, self.task_weight, self.learning_rate)
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        """Weights `[K]`, for a Gramian `[K, K]` and losses `[K]`."""
+        """Returns the weights `[K]` for a Gramian `[K, K]` and losses `[K]`, then moves them."""
         lengths = ops.cast(cosines_and_lengths(gramian)[1], "float32")
         share = ops.sum(self.task_weight.value)
         weights = self.task_weight.value * count(losses, "float32") / share
         targets = self.targets(weights * lengths, self._ratios(losses))
         self.task_weight.assign(weights)
+        # The derivative of L_grad with respect to w, `[K]`.
         moved = self.descent.step(ops.sign(weights * lengths - targets) * lengths)
-        moved = ops.maximum(moved, _LEAST)
+        moved = ops.maximum(moved, _LEAST_WEIGHT)
         self.task_weight.assign(moved * share / ops.sum(moved))
         return nan_where_not_finite(weights, gramian)
 
     def targets(self, lengths: Tensor, ratios: Tensor) -> Tensor:
-        """What the lengths `[K]` of weighted gradients should be, for loss ratios `[K]`."""
+        """Computes the target lengths `[K]` of the weighted gradients.
+
+        Args:
+            lengths: Their lengths G `[K]`.
+            ratios: Losses over initial losses, `[K]`.
+        """
         mean = ops.mean(ratios)
         rates = ops.where(mean > 0, ratios / ops.where(mean > 0, mean, 1), 1)
         return ops.mean(lengths) * rates**self.alpha
 
     def _ratios(self, losses: Tensor) -> Tensor:
-        """Each loss over the task's first one; 1 while there is none above 0."""
+        """Computes each loss over the task's first one, `[K]`; 1 while there is none above 0."""
         initial = self.initial.value
         initial = ops.where(initial > 0, initial, losses)
         self.initial.assign(initial)
@@ -110,7 +122,7 @@ class GradNorm(GramianBalancer):
         return ops.where(known, ops.maximum(losses, 0) / ops.where(known, initial, 1), 1)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal balancer."""
+        """Returns the arguments that create an equal balancer."""
         return {
             **super().get_config(),
             "alpha": self.alpha,
