@@ -48,7 +48,7 @@ class DBMTL(GradientBalancer):
 
     Example:
         >>> direction = DBMTL(beta=0.0).merge([[3.0, 4.0], [0.0, 1.0]], [0.5, 1.0])
-        >>> [float(entry) for entry in direction]  # (6, 8) and (0, 1), the latter made 10 long
+        >>> [float(entry) for entry in direction]  # (6, 8), and (0, 1) times 10
         [6.0, 18.0]
 
     Reference: Lin et al. (2023), arXiv:2308.12029; the defaults are those of the authors' code
@@ -82,7 +82,7 @@ class DBMTL(GradientBalancer):
         # `[K, n]`: the gradients of the log losses, then their averages y.
         average = gradients / ops.maximum(losses, _LEAST_LOSS)[:, None]
         if self.beta > 0:
-            steps = self.count.value + 1  # t `[K]`, of each task apart
+            steps = self.count.value + 1  # t `[K]`, counted separately for each task
             beta = self.beta / steps**self.beta_sigma
             average = average + beta[:, None] * (self.average.value - average)
             self.count.assign(steps)

@@ -32,8 +32,8 @@ class DWA(LossBalancer):
 
     Args:
         temperature: T; the larger it is, the more equal the weights are. Defaults to `2.0`.
-        window: Number of steps that make up one t, counted for each task apart, for training in
-            few long epochs. Defaults to `None`: t is an epoch, which ends with `end_epoch`.
+        window: Number of steps that make up one t, counted separately for each task, for training
+            in few long epochs. Defaults to `None`: t is an epoch, which ends with `end_epoch`.
         name: Optional name of the layer.
 
     Raises:
