@@ -19,10 +19,10 @@ class DTP(LossBalancer):
         w_i = -(1 - kappa_i)^gamma_i log kappa_i
         kappa_i <- alpha metric_i + (1 - alpha) kappa_i
 
-    and minimizes `sum_i w_i L_i`. Choose it when metrics tell better than losses which task is
-    hard: accuracies and areas under curves whose meanings can be compared. It is not the right
-    choice with metrics that have no upper bound, or when a task is hard because its labels are
-    noise: that task then keeps the largest weight for good.
+    and the rule minimizes `sum_i w_i L_i`. Choose it when metrics tell better than losses which
+    task is hard: accuracies and areas under curves whose meanings can be compared. It is not the
+    right choice with metrics that have no upper bound, or when a task is hard because its labels
+    are noise: that task then keeps the largest weight for good.
 
     Weights are 1 until the first epoch has ended. Afterwards they follow the formula, are far
     smaller (0.01 at 0.9) and do not sum to K: with an optimizer that depends on the scale, set

@@ -18,9 +18,9 @@ class DWA(LossBalancer):
 
         r_i = L_i(t-1) / L_i(t-2)        w_i = K exp(r_i / T) / sum_j exp(r_j / T)
 
-    and minimizes `sum_i w_i L_i`. Choose it as a cheap rule that does not depend on the scale
-    of any loss. It is not the right choice when losses differ in scale (their rates say nothing
-    about it) or may be negative, or when training lasts only a few epochs.
+    and the rule minimizes `sum_i w_i L_i`. Choose it as a cheap rule that does not depend on the
+    scale of any loss. It is not the right choice when losses differ in scale (their rates say
+    nothing about it) or may be negative, or when training lasts only a few epochs.
 
     Weights sum to K. They are 1 until two epochs have passed. A task without a label in an
     epoch keeps its rate r.

@@ -24,7 +24,7 @@ _LEAST_RATIO = 1e-6  # of the shortest gradient to any other; longer ones count 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class EPO(GramianBalancer):
-    """Goes to the Pareto-optimal point at which losses stand in the requested proportions.
+    """Leads to the Pareto-optimal point at which losses stand in the requested proportions.
 
     The aim is `r_1 L_1 = r_2 L_2 = ...`. With `l_i = r_i L_i / sum_j r_j L_j`,
 

@@ -24,7 +24,7 @@ class FAMO(LossBalancer):
     and after the update of the network compares the losses of the same batch with those before:
 
         delta_i = log D_i(before) - log D_i(after)
-        w by Adam along  z_i (delta_i - sum_j z_j delta_j)
+        w by Adam against  z_i (delta_i - sum_j z_j delta_j)
 
     so that tasks whose loss fell more than the others' lose weight. Choose it for many tasks,
     for which rules that need every task's gradient are too slow: it has the aim of `MGDA` on log
