@@ -1,4 +1,4 @@
-"""How each builder is tried: its arguments, its tasks and what they read."""
+"""How each builder is tested: its arguments, its tasks and their features."""
 
 import functools
 
@@ -14,23 +14,23 @@ from keras_mtl import architectures
 # Small networks; a builder that is not here is built with its defaults.
 CASES = base_cases.CASES | sharing_cases.CASES | expert_cases.CASES | chain_cases.CASES
 CASES |= low_rank_cases.CASES
-WORLDS = sharing_cases.WORLDS | chain_cases.WORLDS | low_rank_cases.WORLDS
+SETTINGS = sharing_cases.SETTINGS | chain_cases.SETTINGS | low_rank_cases.SETTINGS
 
 
-def world(name):
-    """What a builder is tried on."""
-    return WORLDS.get(name, base_cases.World())
+def setting(name):
+    """Returns the tasks and data with which a builder is tested."""
+    return SETTINGS.get(name, base_cases.Setting())
 
 
 def build(name, tasks=None, /, **arguments):
-    """The network of a builder, over as many tasks as usual if none are given."""
-    inputs = keras.Input(world(name).features().shape[1:])
-    tasks = tasks or world(name).tasks(world(name).usual_count)
+    """Builds the network of a builder; without `tasks`, for its usual number of tasks."""
+    inputs = keras.Input(setting(name).features().shape[1:])
+    tasks = tasks or setting(name).tasks(setting(name).usual_count)
     return getattr(architectures, name)(inputs, tasks, **CASES.get(name, {}) | arguments)
 
 
 @functools.cache
 def built(name, count):
-    """The network of a builder over so many tasks, which tests look at and leave as it is."""
+    """Builds the network of a builder for `count` tasks once; tests must not change it."""
     keras.utils.set_random_seed(0)
-    return build(name, world(name).tasks(count))
+    return build(name, setting(name).tasks(count))

@@ -1,4 +1,4 @@
-"""What builders are tried on, and the arguments of the first three: small parts."""
+"""The tasks and data with which builders are tested, and small parts for the first three."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ ROWS, SIZE = 12, 6
 
 
 def tasks_of_all_kinds(count):
-    """Tasks in no alphabetical order."""
+    """Returns tasks, not in alphabetical order."""
     return [
         Task.regression("yield"),
         Task.binary("income", weight=0.5),
@@ -38,16 +38,18 @@ def rows_of_numbers():
 
 
 @dataclasses.dataclass(frozen=True)
-class World:
-    """What a builder is tried on: tasks of all kinds over rows of numbers, if not told otherwise.
+class Setting:
+    """Holds the tasks and data with which a builder is tested.
+
+    By default these are tasks of all kinds over rows of numbers.
 
     Attributes:
         counts: Numbers of tasks, the smallest first.
-        tasks: That many tasks.
-        labels: Labels of tasks.
-        features: A batch.
-        chained: Whether a task's layers reach the tasks behind it as well.
-        exceptions: Laws that make no sense for the builder, by the name of the test, and why.
+        tasks: Function from a number of tasks to that many tasks.
+        labels: Function from tasks to their labels.
+        features: Function that returns a batch of features.
+        chained: Whether a task's layers also reach the tasks behind it.
+        exceptions: Laws that do not apply to the builder: the name of the test, and the reason.
     """
 
     counts: tuple[int, ...] = (1, 2, 5)
@@ -63,8 +65,8 @@ class World:
         return self.counts[len(self.counts) // 2]
 
     def reached(self, task, tasks):
-        """The outputs that a task's layers may reach."""
-        names = [each.name for each in tasks]
+        """Returns the names of the outputs that a task's layers may reach."""
+        names = [other.name for other in tasks]
         return set(names[names.index(task.name) :]) if self.chained else {task.name}
 
 

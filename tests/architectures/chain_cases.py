@@ -1,7 +1,7 @@
-"""Arguments with which the contracts build chains and dense prediction, and what they try."""
+"""Arguments and settings with which the contracts build chains and dense prediction."""
 
 import numpy as np
-from base_cases import ROWS, World
+from base_cases import ROWS, Setting
 
 from keras_mtl import Head, Labels, Task
 from keras_mtl.layers import CounterfactualRisk
@@ -20,7 +20,7 @@ CASES: dict[str, dict] = {
 
 
 def events(count):
-    """A chain of events, each but the first with its rate among those before it."""
+    """Returns a chain of events; the rate of each event but the first stands before it."""
     return [
         Task.binary("view"),
         Task.binary("rate", weight=0),
@@ -77,7 +77,7 @@ def labels_of_pixels(tasks):
 
 
 def images():
-    # Large enough that what passes many layers still moves them in a step of SGD.
+    # Large enough that a step of SGD still moves weights below many layers.
     return np.random.default_rng(0).normal(scale=5.0, size=(4, 8, 8, 3)).astype("float32")
 
 
@@ -104,21 +104,21 @@ CASCADE = {
     "test_a_recipe_tower_pools_a_masked_sequence": "a row is not fed to a sequence",
     "test_a_live_tower_is_refused": "later towers read more, so a live layer does not fit",
 }
-PIXELS = World(tasks=tasks_of_pixels, labels=labels_of_pixels, features=images, exceptions=MAPS)
+PIXELS = Setting(tasks=tasks_of_pixels, labels=labels_of_pixels, features=images, exceptions=MAPS)
 
-WORLDS: dict[str, World] = {
-    "aitm": World(chained=True),
-    "cascade": World(chained=True, exceptions=CASCADE),
-    "deep_bayesian": World(chained=True),
-    "escm2": World(
+SETTINGS: dict[str, Setting] = {
+    "aitm": Setting(chained=True),
+    "cascade": Setting(chained=True, exceptions=CASCADE),
+    "deep_bayesian": Setting(chained=True),
+    "escm2": Setting(
         counts=(4,),
         tasks=with_risk,
         labels=labels_of_events,
         exceptions=FIXED
         | {"test_outputs_are_float32_and_named_after_the_tasks": "a risk reads several outputs"},
     ),
-    "esm2": World(counts=(4,), tasks=behaviors, labels=labels_of_events, exceptions=FIXED),
-    "esmm": World(counts=(1, 3, 5), tasks=events, labels=labels_of_events, exceptions=PRODUCTS),
+    "esm2": Setting(counts=(4,), tasks=behaviors, labels=labels_of_events, exceptions=FIXED),
+    "esmm": Setting(counts=(1, 3, 5), tasks=events, labels=labels_of_events, exceptions=PRODUCTS),
     "mti_net": PIXELS,
     "pad_net": PIXELS,
 }

@@ -1,4 +1,4 @@
-"""What the layers of expert networks compute, in NumPy and float64."""
+"""The computations of the layers of expert networks, in NumPy and float64."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def dense(network, name, x, activation=relu):
 
 
 def experts(network, name, x, activation=relu):
-    """The experts of a group, each by itself: a list."""
+    """Computes the outputs of the experts of a group, one after the other, as a list."""
     layer = network.get_layer(name)
     outputs = []
     for e in range(layer.num_experts):
@@ -62,7 +62,7 @@ def experts(network, name, x, activation=relu):
 
 
 def parallel(network, name, branches, activation=relu):
-    """A dense layer of its own for each of a list of branches."""
+    """Applies to each branch of a list the dense layer of that branch."""
     layer = network.get_layer(name)
     return [
         activation(
@@ -73,14 +73,14 @@ def parallel(network, name, branches, activation=relu):
 
 
 def mixture(network, name, x, outputs):
-    """The experts' sum, weighed by the softmax gate of that name over `x`."""
+    """Computes the sum of experts, weighed by the softmax gate `name` over `x`."""
     gate = softmax(x @ value(network.get_layer(name).kernel))
     assert gate.shape[-1] == len(outputs)
     return sum(gate[..., i : i + 1] * output for i, output in enumerate(outputs))
 
 
 def normalize(layer, x):
-    """Batch normalization as it serves."""
+    """Applies batch normalization as in serving, with the moving statistics."""
     scale = value(layer.gamma) / np.sqrt(value(layer.moving_variance) + layer.epsilon)
     return (x - value(layer.moving_mean)) * scale + value(layer.beta)
 

@@ -1,4 +1,4 @@
-"""Impressions that some click on, and of which some then buy; and networks by hand."""
+"""Impressions, some with a click and some with a purchase too; and networks by hand."""
 
 import numpy as np
 from scipy import special
@@ -7,7 +7,7 @@ SIZE, ROWS = 5, 64
 
 
 def impressions():
-    """Features, and labels: conversions are known (not NaN) for clicked impressions alone."""
+    """Returns features and labels; conversions are NaN where there is no click."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, SIZE)).astype("float32")
     click = rng.random(ROWS) < special.expit(x[:, 0])
@@ -34,14 +34,14 @@ def relu(x):
 
 
 def tower(network, name, x, depth=1):
-    """What a tower of dense layers makes of `x`, in float64."""
+    """Computes the output of a tower of dense layers for `x`, in float64."""
     for i in range(depth):
         x = dense(network, f"{name}_{i}", x, relu)
     return x
 
 
 def probability(network, name, x):
-    """The probability at the end of a tower of one layer."""
+    """Computes the probability at the end of a tower of one layer."""
     top = tower(network, f"{name}_tower", x)
     return special.expit(dense(network, f"{name}_logits", top))
 
@@ -52,11 +52,11 @@ def randomize(network):
 
 
 def predict(network, x):
-    return {name: np.asarray(each) for name, each in network(x).items()}
+    return {name: np.asarray(output) for name, output in network(x).items()}
 
 
 def moved_by(network, bias, x):
-    """The outputs that change with a bias."""
+    """Returns the names of the outputs that change with a bias."""
     before = predict(network, x)
     bias.assign(bias.value + np.linspace(0.5, 1.0, bias.shape[0]))
     after = predict(network, x)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from base_cases import World
+from base_cases import Setting
 
 CASES: dict[str, dict[str, Any]] = {
     "adapters": {"body": (8, 7), "bottleneck": 3, "tower": (5,)},
@@ -14,8 +14,8 @@ CASES: dict[str, dict[str, Any]] = {
 
 _STARTS_AT_ZERO = "an update begins as a product with zero: see test_lora.py"
 
-WORLDS = {
-    "lora": World(
+SETTINGS = {
+    "lora": Setting(
         exceptions={
             "test_every_variable_gets_a_gradient_from_some_loss": _STARTS_AT_ZERO,
             "test_a_fit_step_is_finite_and_moves_the_network": _STARTS_AT_ZERO,

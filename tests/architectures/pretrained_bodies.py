@@ -6,7 +6,7 @@ import pytest
 
 
 def mobile_net(blocks=4):
-    """The first blocks of thirteen."""
+    """Builds a MobileNet of the first `blocks` of its thirteen blocks."""
     whole = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
     last = whole.get_layer(f"conv_pw_{blocks}_relu").output
     return keras.Model(whole.input, keras.layers.GlobalAveragePooling2D()(last))
@@ -30,7 +30,7 @@ def bert(output="sequence_output"):
 
 
 def sentences(padding=0):
-    """Two sentences, the second one padded by whatever token."""
+    """Returns two sentences, the second one padded with the token `padding`."""
     tokens = np.array([[3, 1, 4, 1], [5, 9, padding, padding]], "int32")
     mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], "int32")
     return {"token_ids": tokens, "padding_mask": mask, "segment_ids": 0 * tokens}

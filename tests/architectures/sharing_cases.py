@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from base_cases import World
+from base_cases import Setting
 
 CASES: dict[str, dict[str, Any]] = {
     "cross_stitch": {"body": (8, 7), "tower": (5,)},
@@ -23,4 +23,4 @@ JOINT = {
     "test_a_live_tower_is_refused": "there are no towers",
 }
 
-WORLDS: dict[str, World] = {"joint_network": World(exceptions=JOINT)}
+SETTINGS: dict[str, Setting] = {"joint_network": Setting(exceptions=JOINT)}

@@ -16,8 +16,8 @@ def build(**arguments):
 
 
 def adapters_of(network, task):
-    own = [each for each in network.layers if isinstance(each, layers.Adapter)]
-    return [each.name for each in own if each.name.startswith(f"{task}_")]
+    adapters = [layer for layer in network.layers if isinstance(layer, layers.Adapter)]
+    return [adapter.name for adapter in adapters if adapter.name.startswith(f"{task}_")]
 
 
 def test_a_task_reads_the_frozen_layers_with_its_adapters_behind_them():
@@ -60,12 +60,12 @@ def test_layers_below_the_first_adapter_run_once_for_all_tasks():
 
 def test_only_adapters_towers_and_heads_are_trained():
     network = build(tower=(3,))
-    owners = {each.path.split("/")[0] for each in network.trainable_variables}
+    owners = {variable.path.split("/")[0] for variable in network.trainable_variables}
     parts = ["adapter_shared_body_0", "adapter_shared_body_1", "tower_0", "logits"]
     assert owners == {f"{task}_{part}" for task in ("zeta", "alpha") for part in parts}
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(network(draw(7, 5))["zeta"] ** 2)
-    gradients = tape.gradient(loss, [each.value for each in network.trainable_variables])
+    gradients = tape.gradient(loss, [variable.value for variable in network.trainable_variables])
     for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
         assert (gradient is not None) == variable.path.startswith("zeta"), variable.path
 
@@ -74,8 +74,8 @@ def test_an_application_is_shared_adapted_and_left_as_it_was(tmp_path):
     body = mobile_net()
     places = ["conv_pw_2_relu", "conv_pw_4_relu"]
     network = architectures.adapters(body.input, TASKS, body=body, bottleneck=4, after=places)
-    own = sum(2 * 4 * size + size + 4 for size in (32, 64))
-    assert network.count_params() == body.count_params() + 2 * own + 64 + 1 + 3 * 64 + 3
+    adapter_params = sum(2 * 4 * size + size + 4 for size in (32, 64))
+    assert network.count_params() == body.count_params() + 2 * adapter_params + 64 + 1 + 3 * 64 + 3
     frozen = body.get_weights()
     network.compile(keras.optimizers.SGD(0.1), **mtl.compile_args(TASKS), run_eagerly=True)
     start = np.asarray(network(images())["zeta"])
@@ -96,7 +96,8 @@ def test_every_block_of_a_keras_hub_backbone_is_adapted(tmp_path):
     blocks = [f"zeta_adapter_transformer_layer_{i}" for i in range(2)]
     assert adapters_of(network, "zeta") == blocks
     assert all(
-        "adapter" in each.path or "logits" in each.path for each in network.trainable_weights
+        "adapter" in variable.path or "logits" in variable.path
+        for variable in network.trainable_weights
     )
     for variable in network.trainable_weights:
         variable.assign(draw(*variable.shape) / 3)
@@ -119,7 +120,7 @@ def test_a_sequential_body_and_a_layer_are_bodies():
     assert adapters_of(build(body=keras.layers.Dense(3, name="d")), "zeta") == ["zeta_adapter_d"]
 
 
-def test_a_layer_that_the_body_calls_twice_has_one_adapter_a_task():
+def test_a_layer_that_the_body_calls_twice_has_one_adapter_per_task():
     inputs = keras.Input((5,))
     twice = keras.layers.Dense(5, name="twice")
     body = keras.Model(inputs, twice(twice(inputs)))

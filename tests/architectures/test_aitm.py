@@ -21,13 +21,13 @@ def build(tasks=TASKS, **arguments):
 
 
 def labels():
-    _, given = impressions()
-    return {"view": np.ones_like(given["click"]), "click": given["click"], "buy": given["purchase"]}
+    _, known = impressions()
+    return {"view": np.ones_like(known["click"]), "click": known["click"], "buy": known["purchase"]}
 
 
 def reference(network, x):
-    """The paper's equations in float64, one step after the other."""
-    h1, h2, h3 = (value(each) for each in network.get_layer("shared_transfer").weights)
+    """Computes the paper's equations in float64, one step after the other."""
+    h1, h2, h3 = (value(variable) for variable in network.get_layer("shared_transfer").weights)
     handed, outputs = None, {}
     for name in NAMES:
         z = tower(network, f"{name}_tower", x, depth=2)
@@ -45,15 +45,15 @@ def reference(network, x):
 @pytest.mark.parametrize("calibrator", [0.0, 0.6])
 def test_the_outputs_equal_the_papers_equations(calibrator):
     network, (x, _) = build(calibrator=calibrator), impressions()
-    found, expected = predict(network, x), reference(network, x)
+    outputs, expected = predict(network, x), reference(network, x)
     for name in NAMES:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(outputs[name], expected[name], rtol=1e-3, atol=1e-6)
 
 
 def test_all_steps_share_one_attention():
     network = build()
-    attentions = [each for each in network.layers if "transfer" in each.name]
-    assert [each.name for each in attentions] == ["shared_transfer"]
+    attentions = [layer for layer in network.layers if "transfer" in layer.name]
+    assert [layer.name for layer in attentions] == ["shared_transfer"]
     assert len(attentions[0]._inbound_nodes) == 2
 
 
@@ -76,8 +76,8 @@ def test_a_calibrated_network_reloads(tmp_path):
     network, (x, _) = build(), impressions()
     network.save(tmp_path / "network.keras")
     again = keras.models.load_model(tmp_path / "network.keras")
-    for name, each in predict(again, x).items():
-        np.testing.assert_array_equal(each, network(x)[name])
+    for name, output in predict(again, x).items():
+        np.testing.assert_array_equal(output, network(x)[name])
 
 
 @pytest.mark.slow
@@ -87,9 +87,9 @@ def test_a_calibrated_network_that_was_trained_is_served_as_it_is(tmp_path):
     network.fit(x, labels(), verbose=0)
     mtl.export.saved_model(network, TASKS, tmp_path / "1")
     served = tf.saved_model.load(tmp_path / "1")
-    found = served.signatures["serving_default"](inputs=tf.constant(x))
-    for name, each in predict(network, x).items():
-        np.testing.assert_allclose(found[name], each, atol=1e-6)
+    outputs = served.signatures["serving_default"](inputs=tf.constant(x))
+    for name, expected in predict(network, x).items():
+        np.testing.assert_allclose(outputs[name], expected, atol=1e-6)
 
 
 def test_without_a_calibrator_tasks_may_be_of_any_kind():
@@ -102,7 +102,7 @@ def test_without_a_calibrator_tasks_may_be_of_any_kind():
 
 def test_one_task_has_nothing_to_take():
     network = build(TASKS[:1])
-    assert not [each for each in network.layers if "transfer" in each.name]
+    assert not [layer for layer in network.layers if "transfer" in layer.name]
 
 
 def test_a_negative_strength_is_refused():

@@ -8,18 +8,18 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from all_cases import CASES, world
+from all_cases import CASES, setting
 from base_cases import SIZE
 
 from keras_mtl import Labels, Task, architectures
 from keras_mtl.architectures._building import Body
 
 LIVE = ("shared", "body", "stem")  # parts of which there is one, or that are copied
-ANEW = ("expert", "subnetwork", "embedding", "features", "tower")  # made anew at each call
+NEW = ("expert", "subnetwork", "embedding", "features", "tower")  # new layers at each call
 SHAPES = {2: (SIZE,), 3: (None, SIZE), 4: (8, 8, SIZE)}
 TOKENS = np.array([[3, 1, 4, 0], [5, 2, 0, 0]])
 
-# What a builder cannot be made of, by (builder, rank, kind of parts), `None` for any.
+# Messages of builders that refuse parts, by (builder, rank, kind of parts); `None` for any.
 MAPS = "features must be maps .* use another architecture"
 IMPRESSIONS = "its head imputes one error an impression"
 REFUSALS = {
@@ -63,7 +63,7 @@ def recipe(rank):
 
 
 def scales(kind):
-    """A body for `mti_net`: maps of two scales."""
+    """Builds a body for `mti_net` that returns maps of two scales."""
 
     def body(images):
         fine = layer(4)(images)
@@ -76,7 +76,7 @@ def scales(kind):
 
 
 def parts(name, rank, kind):
-    """Arguments with which a builder is made of such parts, as many stages as usual."""
+    """Returns arguments that build a network from such parts, with the usual number of stages."""
     arguments = dict(CASES.get(name, {}))
     known = inspect.signature(getattr(architectures, name)).parameters
     if kind == "units":
@@ -84,7 +84,7 @@ def parts(name, rank, kind):
     arguments.pop("shortcut", None)  # its stages would read more than their models do
     make = functools.partial({"recipe": recipe, "model": model}[kind], rank)
     live = [key for key in LIVE if key in known]
-    keys = live if kind == "model" and live else [*live, *(key for key in ANEW if key in known)]
+    keys = live if kind == "model" and live else [*live, *(key for key in NEW if key in known)]
     for key in keys:
         stages = len(arguments[key]) if known[key].annotation == Body else 0
         arguments[key] = [make() for _ in range(stages)] if stages else make()
@@ -94,8 +94,8 @@ def parts(name, rank, kind):
 
 
 def tasks_of(name, rank):
-    """Tasks with a prediction for each row, token or pixel."""
-    tasks = world(name).tasks(world(name).usual_count)
+    """Returns tasks with a prediction for each row, token or pixel."""
+    tasks = setting(name).tasks(setting(name).usual_count)
     if rank == 2 and (name, rank, None) not in REFUSALS:
         return tasks
     if name in ("esmm", "esm2", "escm2"):
@@ -106,7 +106,7 @@ def tasks_of(name, rank):
 
 
 def refusal(name, rank, kind):
-    """Why a builder says that it cannot be made so, if it cannot."""
+    """Returns the message with which a builder refuses such parts, or None."""
     known = inspect.signature(getattr(architectures, name)).parameters
     if kind == "model" and not set(LIVE) & set(known):
         return LIVE_LAYER

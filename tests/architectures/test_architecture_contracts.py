@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from all_cases import CASES, build, built, world
+from all_cases import CASES, build, built, setting
 from base_cases import ROWS, SIZE
 
 import keras_mtl as mtl
@@ -17,19 +17,19 @@ NAMES = architectures.__all__
 
 
 def everyday(name, *values, short=False):
-    """A case of the everyday run where it is short or the builder is one of the first three."""
+    """Returns a case that is slow, unless it is short or the builder one of the first three."""
     marks = () if short or name in base_cases.CASES else pytest.mark.slow
     return pytest.param(name, *values, marks=marks)
 
 
 def counts_of_tasks(*, short):
-    """Every builder with all its numbers of tasks; the usual one is short, if a test is."""
+    """Returns every builder with its numbers of tasks; where `short`, the usual one is short."""
     return pytest.mark.parametrize(
         ("name", "tasks"),
         [
-            everyday(name, count, short=short and count == world(name).usual_count)
+            everyday(name, count, short=short and count == setting(name).usual_count)
             for name in NAMES
-            for count in world(name).counts
+            for count in setting(name).counts
         ],
         indirect=["tasks"],
     )
@@ -61,21 +61,21 @@ def name(request):
 
 @pytest.fixture
 def tasks(request, name):
-    return world(name).tasks(request.param)
+    return setting(name).tasks(request.param)
 
 
 @pytest.fixture(autouse=True)
-def as_far_as_it_makes_sense(request):
-    """Skips the laws that the world of a builder excepts it from, with the reason."""
+def skip_exceptions(request):
+    """Skips the laws that do not apply to a builder by its setting, with the reason."""
     name = request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else None
-    reason = world(name).exceptions.get(request.node.originalname)
+    reason = setting(name).exceptions.get(request.node.originalname)
     if reason:
         pytest.skip(reason)
 
 
 def test_all_names_only_builders():
-    for each in NAMES:
-        assert callable(getattr(architectures, each)), each
+    for builder in NAMES:
+        assert callable(getattr(architectures, builder)), builder
 
 
 @every_count
@@ -88,12 +88,12 @@ def test_outputs_are_float32_and_named_after_the_tasks(name, tasks):
         output = network.get_layer(task.name).output
         assert output is network.output[task.name]
         assert output.dtype == "float32"
-        assert output.shape == (None, *world(name).features().shape[1:-1], task.head.units)
+        assert output.shape == (None, *setting(name).features().shape[1:-1], task.head.units)
 
 
 @every_count
 def test_each_output_comes_from_its_own_head(name, tasks):
-    network, features = built(name, len(tasks)), world(name).features()
+    network, features = built(name, len(tasks)), setting(name).features()
     before = predict(network, features)
     for task in tasks:
         bias = network.get_layer(f"{task.name}_logits").bias
@@ -103,29 +103,31 @@ def test_each_output_comes_from_its_own_head(name, tasks):
         bias.assign(start)
         changed = {key for key in after if np.abs(after[key] - before[key]).max() > 1e-4}
         assert task.name in changed
-        assert changed <= world(name).reached(task, tasks)
+        assert changed <= setting(name).reached(task, tasks)
 
 
 @every_count
 def test_the_layers_of_a_task_reach_its_output_alone(name, tasks):
-    network, features = built(name, len(tasks)), world(name).features()
+    network, features = built(name, len(tasks)), setting(name).features()
     for task in tasks:
-        own = [each for each in network.layers if each.name.startswith(f"{task.name}_")]
-        own = [variable for layer in own for variable in layer.trainable_variables]
-        assert own
+        task_layers = [layer for layer in network.layers if layer.name.startswith(f"{task.name}_")]
+        task_variables = [
+            variable for layer in task_layers for variable in layer.trainable_variables
+        ]
+        assert task_variables
         with tf.GradientTape() as tape:
             outputs = network(features)
-            others = set(outputs) - world(name).reached(task, tasks)
-            others = [tf.reduce_sum(outputs[other] ** 2) for other in others]
-            total = tf.add_n([tf.constant(0.0), *others])
-        gradients = tape.gradient(total, [variable.value for variable in own])
+            unreached = set(outputs) - setting(name).reached(task, tasks)
+            losses = [tf.reduce_sum(outputs[key] ** 2) for key in unreached]
+            total = tf.add_n([tf.constant(0.0), *losses])
+        gradients = tape.gradient(total, [variable.value for variable in task_variables])
         assert all(gradient is None for gradient in gradients)
 
 
 @every_count
 def test_every_variable_gets_a_gradient_from_some_loss(name, tasks):
-    network, features = built(name, len(tasks)), world(name).features()
-    labels = world(name).labels(tasks)
+    network, features = built(name, len(tasks)), setting(name).features()
+    labels = setting(name).labels(tasks)
     with tf.GradientTape() as tape:
         outputs = network(features, training=True)
         loss = tf.add_n([task.make_loss()(labels[task.name], outputs[task.name]) for task in tasks])
@@ -135,7 +137,7 @@ def test_every_variable_gets_a_gradient_from_some_loss(name, tasks):
         assert np.abs(gradient).max() > 0, variable.path
 
 
-# Tracing takes seconds a network, and what is traced is the eager step.
+# Tracing takes seconds per network, and the traced step is the eager one.
 TRACED = [("hard_sharing", "graph"), ("mmoe", "jit")]
 
 
@@ -147,17 +149,17 @@ TRACED = [("hard_sharing", "graph"), ("mmoe", "jit")]
             marks=() if mode == "eager" or (name, mode) in TRACED else pytest.mark.slow,
         )
         for name in NAMES
-        for usual in [world(name).usual_count]
+        for usual in [setting(name).usual_count]
         for count, mode in [
             (usual, "eager"),
             (usual, "jit"),
-            *((count, "graph") for count in world(name).counts if count != usual),
+            *((count, "graph") for count in setting(name).counts if count != usual),
         ]
     ],
     indirect=["tasks"],
 )
 def test_a_fit_step_is_finite_and_moves_the_network(name, tasks, mode):
-    network, features = build(name, tasks), world(name).features()
+    network, features = build(name, tasks), setting(name).features()
     before = [np.asarray(variable) for variable in network.trainable_variables]
     network.compile(
         "adam" if mode == "graph" else "sgd",  # XLA takes seconds for Adam's many small ops
@@ -165,7 +167,7 @@ def test_a_fit_step_is_finite_and_moves_the_network(name, tasks, mode):
         jit_compile=mode == "jit",
         run_eagerly=mode == "eager",
     )
-    logs = network.fit(features, world(name).labels(tasks), batch_size=ROWS, verbose=0).history
+    logs = network.fit(features, setting(name).labels(tasks), batch_size=ROWS, verbose=0).history
     assert all(np.isfinite(values).all() for values in logs.values())
     for variable, value in zip(network.trainable_variables, before, strict=True):
         assert np.abs(np.asarray(variable) - value).max() > 0, variable.path
@@ -173,7 +175,7 @@ def test_a_fit_step_is_finite_and_moves_the_network(name, tasks, mode):
 
 @every_count
 def test_a_saved_network_predicts_the_same(name, tasks, tmp_path):
-    network, features = built(name, len(tasks)), world(name).features()
+    network, features = built(name, len(tasks)), setting(name).features()
     network.save(tmp_path / "network.keras")
     again = keras.models.load_model(tmp_path / "network.keras")
     before, after = predict(network, features), predict(again, features)
@@ -184,8 +186,8 @@ def test_a_saved_network_predicts_the_same(name, tasks, tmp_path):
 
 @long
 def test_an_exported_network_serves_outputs_named_after_the_tasks(name, tmp_path):
-    tasks = world(name).tasks(world(name).counts[-1])
-    network, features = built(name, len(tasks)), world(name).features()
+    tasks = setting(name).tasks(setting(name).counts[-1])
+    network, features = built(name, len(tasks)), setting(name).features()
     network.export(tmp_path / "1", verbose=False)
     served = tf.saved_model.load(tmp_path / "1")
     outputs = served.signatures["serving_default"](tf.constant(features[:5]))
@@ -197,7 +199,7 @@ def test_an_exported_network_serves_outputs_named_after_the_tasks(name, tmp_path
 
 @every_count_long
 def test_two_builds_share_no_variable(name, tasks):
-    features = world(name).features()
+    features = setting(name).features()
     first, second = build(name, tasks), built(name, len(tasks))
     assert not {id(v) for v in first.variables} & {id(v) for v in second.variables}
     before = predict(second, features)
@@ -219,7 +221,7 @@ def test_the_same_seed_gives_the_same_weights(name, tasks):
 
 def test_no_two_layers_of_a_network_start_alike(name):
     kernels = {}
-    for variable in built(name, world(name).usual_count).trainable_variables:
+    for variable in built(name, setting(name).usual_count).trainable_variables:
         if "kernel" in variable.name:
             value = np.asarray(variable)
             for earlier, other in kernels.items():
@@ -238,8 +240,8 @@ def test_variable_paths_are_unique_and_name_their_part(name, tasks):
 
 @long
 def test_mixed_precision_gives_float32_outputs(name):
-    tasks = world(name).tasks(world(name).usual_count)
-    features, labels = world(name).features(), world(name).labels(tasks)
+    tasks = setting(name).tasks(setting(name).usual_count)
+    features, labels = setting(name).features(), setting(name).labels(tasks)
     with policy("mixed_float16"):
         network = build(name, tasks)
     outputs = network(features)
@@ -255,7 +257,7 @@ def test_mixed_precision_gives_float32_outputs(name):
     [everyday(name, shape) for name in NAMES for shape in [(4, SIZE), (3, 4, SIZE)]],
 )
 def test_predictions_at_each_position_equal_those_of_rows(name, shape):
-    """Dense parts see no neighbors: positions are rows."""
+    # Dense parts see no neighbors, so that each position is a row.
     make = {2: Task.tagging, 3: Task.segmentation}[len(shape)]
     keras.utils.set_random_seed(5)
     dense_tasks = [make("tags", 3), make("parts", 4)]
@@ -294,7 +296,7 @@ def test_a_tagging_and_a_pooled_task_share_a_masked_sequence(name):
     np.testing.assert_array_equal(outputs["pos"]._keras_mask, tokens != 0)
     network.compile("sgd", **mtl.compile_args(tasks), run_eagerly=True)
     logs = []
-    for padding in (0, 2):  # what stands where the sequence is padded must not count
+    for padding in (0, 2):  # the labels at padded positions must not count
         labels = {"spam": np.array([0, 1]), "pos": np.where(tokens == 0, padding, tokens % 5)}
         logs.append(network.test_on_batch(tokens, labels, return_dict=True))
     assert logs[0]["pos_mean_loss"] == logs[1]["pos_mean_loss"] != 0

@@ -1,4 +1,4 @@
-"""What the builders are fed with."""
+"""The inputs of builders."""
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ def raw_columns():
 
 
 def preprocess():
-    """Raw columns to features, as layers inside the graph."""
+    """Builds a model from raw columns to features, with preprocessing layers."""
     city = keras.Input((1,), name="city", dtype="string")
     wage, age = keras.Input((1,), name="wage"), keras.Input((1,), name="age")
     cities = keras.layers.StringLookup(vocabulary=["Bern", "Ulm"], output_mode="one_hot")(city)
@@ -89,7 +89,7 @@ def test_a_single_input_is_fed_with_an_array():
     assert build(keras.Input(()))(np.ones(3))["zeta"].shape == (3, 1)
 
 
-def test_a_deep_preprocessing_graph_is_walked_once_a_node():
+def test_a_deep_preprocessing_graph_is_walked_once_per_node():
     inputs = x = keras.Input((2,))
     for _ in range(60):  # 2^60 paths
         x = keras.layers.Add()([x, x])

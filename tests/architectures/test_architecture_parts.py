@@ -18,7 +18,7 @@ def normalized(features):
 
 def test_units_make_the_layers_that_the_summary_names():
     network = architectures.hard_sharing(keras.Input(INPUT), TASKS, shared=(8, 7), tower=[6])
-    sizes = {each.name: each.units for each in network.layers if hasattr(each, "units")}
+    sizes = {layer.name: layer.units for layer in network.layers if hasattr(layer, "units")}
     assert sizes == {
         **{"shared_body_0": 8, "shared_body_1": 7, "zeta_tower_0": 6, "alpha_tower_0": 6},
         **{"zeta_logits": 1, "alpha_logits": 1},
@@ -31,8 +31,8 @@ def test_the_activation_reaches_the_layers_made_from_units(name):
     network = build(name, activation="tanh", name="census")
     assert network.name == "census"
     part = "body" if name == "joint_network" else "tower"  # where all is shared
-    found = [each.activation for each in network.layers if part in each.name]
-    assert found and set(found) == {keras.activations.tanh}
+    activations = [layer.activation for layer in network.layers if part in layer.name]
+    assert activations and set(activations) == {keras.activations.tanh}
 
 
 def test_empty_units_are_no_layer():
@@ -44,7 +44,7 @@ def test_empty_units_are_no_layer():
 
 def test_a_recipe_makes_layers_of_its_own_for_each_task():
     network = architectures.single_task(keras.Input(INPUT), TASKS, tower=normalized)
-    assert sum(isinstance(each, keras.layers.LayerNormalization) for each in network.layers) == 2
+    assert sum(isinstance(layer, keras.layers.LayerNormalization) for layer in network.layers) == 2
 
 
 def test_a_model_is_the_shared_body():

@@ -29,9 +29,9 @@ def test_each_task_reads_what_those_before_it_found(feed, stop_gradient):
         logits = dense(network, f"{task.name}_logits", top)
         expected[task.name] = ends.get(task.name, lambda y: y)(logits)
         fed.append(top if feed == "hidden" else expected[task.name])
-    found = predict(network, x)
+    outputs = predict(network, x)
     for task in TASKS:
-        np.testing.assert_allclose(found[task.name], expected[task.name], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(outputs[task.name], expected[task.name], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("feed", ["prediction", "hidden"])
@@ -52,7 +52,7 @@ def test_the_graph_names_who_reads_whom():
     network = build(stop_gradient=True)
     assert network.get_layer("alpha_reads").output.shape == (None, 6 + 3)
     assert network.get_layer("mid_reads").output.shape == (None, 6 + 3 + 1)
-    assert {"zeta_fed", "alpha_fed"} <= {each.name for each in network.layers}
+    assert {"zeta_fed", "alpha_fed"} <= {layer.name for layer in network.layers}
 
 
 def test_tags_are_fed_to_tags_with_their_mask():

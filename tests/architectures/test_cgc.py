@@ -20,8 +20,8 @@ def test_a_task_mixes_its_own_experts_and_the_shared_ones(network):
     x = draw(7, 5)
     outputs, shared = network(x), experts(network, "shared_experts", x)
     for task in TASKS:
-        own = experts(network, f"{task.name}_experts", x)
-        mixed = mixture(network, f"{task.name}_gate", x, own + shared)
+        task_experts = experts(network, f"{task.name}_experts", x)
+        mixed = mixture(network, f"{task.name}_gate", x, task_experts + shared)
         expected = logits(network, task.name, mixed)
         np.testing.assert_allclose(outputs[task.name], expected, rtol=1e-4, atol=1e-5)
 

@@ -1,10 +1,10 @@
-"""Balancing inside networks whose tasks read each other: no single frontier parts them."""
+"""Balancing inside networks whose tasks read each other: no single frontier separates them."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from all_cases import build, world
+from all_cases import build, setting
 from funnel import SIZE, impressions
 
 import keras_mtl as mtl
@@ -34,17 +34,17 @@ def events(count):
 
 
 def problem(name, arguments):
-    kind = world(name)
+    kind = setting(name)
     if arguments.get("calibrator"):
-        given = impressions()[1]["purchase"][:12]
-        return events(3), {task.name: given for task in events(3)}, kind.features()
+        purchases = impressions()[1]["purchase"][:12]
+        return events(3), {task.name: purchases for task in events(3)}, kind.features()
     chained = kind.chained or name == "stem"
     tasks = kind.tasks(3) if chained else kind.tasks(kind.usual_count)
     return tasks, kind.labels(tasks), kind.features()
 
 
 def rows_of_gradients(network, tasks, labels, features):
-    """Each task's gradients of all variables and the penalty's, one tape each."""
+    """Computes the gradients of each task's loss, and those of the penalty, for all variables."""
     values = [variable.value for variable in network.trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
         outputs = network(tf.constant(features), training=True)
@@ -122,7 +122,7 @@ def test_chains_train_at_their_representation(name):
     model = mtl.BalancedModel(build(name, tasks), tasks, balancers.MGDA(), at="representation")
     model.compile(keras.optimizers.SGD(RATE))
     logs = [model.train_on_batch(features, labels, return_dict=True) for _ in range(5)]
-    assert np.isfinite([list(each.values()) for each in logs]).all()
+    assert np.isfinite([list(step_logs.values()) for step_logs in logs]).all()
     assert logs[-1]["loss"] < logs[0]["loss"]
 
 
@@ -142,5 +142,5 @@ def test_a_funnel_from_missing_labels_to_serving(tmp_path):
     again = keras.models.load_model(tmp_path / "model.keras")
     folder = mtl.export.saved_model(again, tasks, tmp_path / "1")
     served = tf.saved_model.load(folder)
-    found = served.signatures["conversion"](features=tf.constant(x))
-    np.testing.assert_allclose(found["conversion"], network(x)["conversion"], atol=1e-6)
+    outputs = served.signatures["conversion"](features=tf.constant(x))
+    np.testing.assert_allclose(outputs["conversion"], network(x)["conversion"], atol=1e-6)

@@ -20,16 +20,16 @@ def test_the_output_equals_the_papers_equation():
     rng = np.random.default_rng(0)
     network.set_weights([rng.normal(size=w.shape) for w in network.get_weights()])
     features = rng.normal(size=(7, 5))
-    columns = [features, features]
+    task_features = [features, features]
     for i in range(2):
         bodies = [network.get_layer(f"shared_{name}_body_{i}") for name in ("zeta", "alpha")]
-        columns = [dense(body, x) for body, x in zip(bodies, columns, strict=True)]
+        task_features = [dense(body, x) for body, x in zip(bodies, task_features, strict=True)]
         alphas = value(network.get_layer(f"shared_stitch_{i}").alphas)
-        columns = [sum(alphas[k, j] * columns[j] for j in range(2)) for k in range(2)]
+        task_features = [sum(alphas[k, j] * task_features[j] for j in range(2)) for k in range(2)]
     outputs = network(features)
-    for name, column in zip(("zeta", "alpha"), columns, strict=True):
+    for name, top in zip(("zeta", "alpha"), task_features, strict=True):
         head = network.get_layer(f"{name}_logits")
-        expected = column @ value(head.kernel) + value(head.bias)
+        expected = top @ value(head.kernel) + value(head.bias)
         np.testing.assert_allclose(outputs[name], expected, rtol=1e-4, atol=1e-4)
 
 

@@ -25,13 +25,13 @@ def test_each_target_reads_its_tower_and_its_parents(parents):
     names = [task.name for task in TASKS]
     for i, name in enumerate(names):
         links = names[:i] if parents is None else parents.get(name, [])
-        reads = [tower(network, f"{name}_tower", body), *(relations[each] for each in links)]
+        reads = [tower(network, f"{name}_tower", body), *(relations[parent] for parent in links)]
         relations[name] = tower(network, f"{name}_relation", np.concatenate(reads, -1))
         logits = dense(network, f"{name}_logits", relations[name])
         expected[name] = ends.get(name, lambda y: y)(logits)
-    found = predict(network, x)
+    outputs = predict(network, x)
     for name in names:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(outputs[name], expected[name], rtol=1e-3, atol=1e-4)
 
 
 def test_a_target_reaches_its_descendants_alone():
@@ -43,7 +43,7 @@ def test_a_target_reaches_its_descendants_alone():
 
 def test_no_parents_is_hard_sharing():
     network, (x, _) = build(parents={}), impressions()
-    assert not [each for each in network.layers if each.name.endswith("_reads")]
+    assert not [layer for layer in network.layers if layer.name.endswith("_reads")]
     assert moved_by(network, network.get_layer("click_relation_0").bias, x) == {"click"}
 
 

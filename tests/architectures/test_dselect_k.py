@@ -12,7 +12,7 @@ TASKS = [Task.regression("zeta"), Task.regression("alpha", 3)]
 
 
 def selection(layer, x):
-    """The gate's weights, code by code."""
+    """Computes the gate's weights, code by code."""
     bits = int(np.ceil(np.log2(layer.num_experts)))
     z = (x @ value(layer.code_kernel) + value(layer.code_bias)).reshape(len(x), -1, bits)
     step = np.where(z <= -0.5, 0.0, np.where(z >= 0.5, 1.0, 0.5 + 1.5 * z - 2 * z**3))
@@ -29,10 +29,10 @@ def test_a_task_reads_the_experts_that_its_gate_selects(num_experts):
     )
     randomize(network)
     x = draw(7, 5)
-    made, outputs = experts(network, "shared_experts", x), network(x)
+    expert_outputs, outputs = experts(network, "shared_experts", x), network(x)
     for task in TASKS:
         weights = selection(network.get_layer(f"{task.name}_gate"), x)
-        mixed = sum(weights[:, i : i + 1] * each for i, each in enumerate(made))
+        mixed = sum(weights[:, i : i + 1] * output for i, output in enumerate(expert_outputs))
         expected = logits(network, task.name, mixed)
         np.testing.assert_allclose(outputs[task.name], expected, rtol=1e-4, atol=1e-5)
 

@@ -68,15 +68,17 @@ def test_the_loss_is_the_papers_sum(estimator):
 @pytest.mark.parametrize(("estimator", "width"), [("ips", 2), ("dr", 3)])
 def test_the_output_of_the_risk_holds_what_it_is_computed_from(estimator, width):
     network, (x, _) = build(make_tasks(estimator)), labeled()
-    found = predict(network, x)
-    assert found["risk"].shape == (len(x), width) and found["risk"].dtype == "float32"
-    assert {name: each.shape[1] for name, each in found.items() if name != "risk"} == {
+    outputs = predict(network, x)
+    assert outputs["risk"].shape == (len(x), width) and outputs["risk"].dtype == "float32"
+    assert {name: output.shape[1] for name, output in outputs.items() if name != "risk"} == {
         **{"click": 1, "conversion": 1, "purchase": 1}
     }
-    np.testing.assert_allclose(special.expit(found["risk"][:, :1]), found["conversion"], rtol=1e-5)
-    np.testing.assert_allclose(special.expit(found["risk"][:, 1:2]), found["click"], rtol=1e-5)
-    assert (found["risk"][:, 2:] > 0).all()  # softplus
-    names = {each.name for each in network.layers}
+    np.testing.assert_allclose(
+        special.expit(outputs["risk"][:, :1]), outputs["conversion"], rtol=1e-5
+    )
+    np.testing.assert_allclose(special.expit(outputs["risk"][:, 1:2]), outputs["click"], rtol=1e-5)
+    assert (outputs["risk"][:, 2:] > 0).all()  # softplus
+    names = {layer.name for layer in network.layers}
     assert ("risk_tower_0" in names) == (estimator == "dr")
 
 
@@ -147,11 +149,11 @@ def test_tasks_that_are_no_chain_are_refused(change, match):
 
 
 def test_a_live_tower_is_refused():
-    made = []
+    dense_layers = []
 
     def tower(features):  # the third call reuses the first one's layer
-        made.append(keras.layers.Dense(4) if len(made) < 2 else made[0])
-        return made[-1](features)
+        dense_layers.append(keras.layers.Dense(4) if len(dense_layers) < 2 else dense_layers[0])
+        return dense_layers[-1](features)
 
     with pytest.raises(ValueError, match="'click' and 'risk' share the layer"):
         architectures.escm2(keras.Input((SIZE,)), make_tasks(), tower=tower)

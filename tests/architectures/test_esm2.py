@@ -22,9 +22,9 @@ def test_the_outputs_equal_the_papers_compositions(network):
     y1, y2, y3, y4 = (probability(network, name, x) for name in towers)
     rate = y2 * y3 + (1 - y2) * y4
     expected = {"click": y1, "cart": y1 * y2, "conversion": rate, "purchase": y1 * rate}
-    found = predict(network, x)
+    outputs = predict(network, x)
     for name in NAMES:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
+        np.testing.assert_allclose(outputs[name], expected[name], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,10 @@ def test_each_tower_moves_what_it_is_part_of(network, tower, moved):
 
 
 def test_a_purchase_is_never_more_probable_than_a_click(network):
-    found = predict(network, 3 * impressions()[0])
-    assert (found["purchase"] <= found["click"]).all() and (found["cart"] <= found["click"]).all()
+    outputs = predict(network, 3 * impressions()[0])
+    assert (outputs["purchase"] <= outputs["click"]).all() and (
+        outputs["cart"] <= outputs["click"]
+    ).all()
 
 
 @pytest.mark.parametrize(

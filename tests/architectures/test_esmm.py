@@ -30,11 +30,11 @@ def dataset():
 
 def test_a_purchase_is_a_click_times_a_conversion(network):
     x, _ = impressions()
-    found = predict(network, x)
+    outputs = predict(network, x)
     click, conversion = (probability(network, name, x) for name in ("click", "conversion"))
-    np.testing.assert_allclose(found["click"], click, rtol=1e-4)
-    np.testing.assert_allclose(found["conversion"], conversion, rtol=1e-4)
-    np.testing.assert_allclose(found["purchase"], click * conversion, rtol=1e-4)
+    np.testing.assert_allclose(outputs["click"], click, rtol=1e-4)
+    np.testing.assert_allclose(outputs["conversion"], conversion, rtol=1e-4)
+    np.testing.assert_allclose(outputs["purchase"], click * conversion, rtol=1e-4)
 
 
 def test_the_loss_is_that_of_clicks_and_purchases_over_all_impressions(network):
@@ -44,7 +44,7 @@ def test_the_loss_is_that_of_clicks_and_purchases_over_all_impressions(network):
     click, conversion = (probability(network, name, x)[:, 0] for name in ("click", "conversion"))
     losses = [entropy(labels["click"], click), entropy(labels["purchase"], click * conversion)]
     assert logs["loss"] == pytest.approx(losses[0] + 0.5 * losses[1], rel=1e-5)
-    # What is not trained is measured, where it can be.
+    # The task that is not trained is measured where its label is known.
     clicked = labels["click"] == 1
     expected = entropy(labels["conversion"][clicked], conversion[clicked])
     assert logs["conversion_mean_loss"] == pytest.approx(expected, rel=1e-5)
@@ -90,9 +90,9 @@ def test_a_longer_chain_multiplies_all_steps():
     randomize(network)
     x, _ = impressions()
     view, click, buy = (probability(network, name, x) for name in (names[0], names[1], names[3]))
-    found = predict(network, x)
-    np.testing.assert_allclose(found["click"], view * click, rtol=1e-4)
-    np.testing.assert_allclose(found["buy"], view * click * buy, rtol=1e-4)
+    outputs = predict(network, x)
+    np.testing.assert_allclose(outputs["click"], view * click, rtol=1e-4)
+    np.testing.assert_allclose(outputs["buy"], view * click * buy, rtol=1e-4)
 
 
 def test_a_shared_body_and_towers_of_other_kinds():
@@ -101,7 +101,7 @@ def test_a_shared_body_and_towers_of_other_kinds():
 
     network = architectures.esmm(keras.Input((SIZE,)), TASKS, shared=(6,), tower=tower)
     assert network.get_layer("shared_body_0").units == 6
-    assert sum(isinstance(each, keras.layers.LayerNormalization) for each in network.layers) == 2
+    assert sum(isinstance(layer, keras.layers.LayerNormalization) for layer in network.layers) == 2
     assert value(network.get_layer("conversion_logits").kernel).shape == (3, 1)
 
 
@@ -113,13 +113,13 @@ def test_conversion_rates_are_learned_without_their_labels():
     truth = 1 / (1 + np.exp(-2 * x[:, 1]))
     purchase = click & (rng.random(len(x)) < truth)
     labels = {"click": click, "conversion": np.zeros(len(x)), "purchase": purchase}
-    labels = {name: each.astype("float32") for name, each in labels.items()}
+    labels = {name: values.astype("float32") for name, values in labels.items()}
     network = architectures.esmm(keras.Input((SIZE,)), TASKS, tower=(16,))
     network.compile(keras.optimizers.Adam(0.01), **mtl.compile_args(TASKS))
     network.fit(x, labels, batch_size=500, epochs=10, verbose=0)
-    found = predict(network, x)["conversion"][:, 0]
-    assert np.abs(found - truth).mean() < 0.06
-    assert np.abs(found - truth)[~click].mean() < 0.08  # also where nobody clicked
+    predicted = predict(network, x)["conversion"][:, 0]
+    assert np.abs(predicted - truth).mean() < 0.06
+    assert np.abs(predicted - truth)[~click].mean() < 0.08  # also where nobody clicked
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def build(tasks=TASKS, **arguments):
 
 
 def stages_that_learn_from(network, task):
-    """The stages of the body that a task's loss reaches."""
+    """Returns the stages of the body that a task's loss reaches."""
     kernels = [layer.kernel for layer in network.layers if layer.name.startswith("shared_body")]
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(network(np.ones((2, 5)))[task] ** 2)

@@ -35,47 +35,47 @@ def view(network, name, x):
     down, up = value(layer.down_kernel), value(layer.up_kernel)
     gate = softmax(x @ value(layer.gate_kernel))
     views = [2 * sigmoid(x @ down[:, i] @ up[:, i]) for i in range(layer.num_views)]
-    return x * sum(gate[:, i : i + 1] * each for i, each in enumerate(views))
+    return x * sum(gate[:, i : i + 1] * factors for i, factors in enumerate(views))
 
 
 def expert_group(network, owner, x, suffix):
     x = view(network, f"{owner}_feature_gate{suffix}", x)
     layer = network.get_layer(f"{owner}_experts{suffix}")
     if hasattr(layer, "kernel"):  # two layers
-        made = experts(network, f"{owner}_experts_hidden{suffix}", x, silu)
-        made = parallel(network, f"{owner}_experts{suffix}", made, linear)
+        outputs = experts(network, f"{owner}_experts_hidden{suffix}", x, silu)
+        outputs = parallel(network, f"{owner}_experts{suffix}", outputs, linear)
     else:
-        made = experts(network, f"{owner}_experts{suffix}", x, linear)
-    stacked = np.stack(made, 1)
+        outputs = experts(network, f"{owner}_experts{suffix}", x, linear)
+    stacked = np.stack(outputs, 1)
     layer = network.get_layer(f"{owner}_normalization{suffix}").normalization
     stacked = normalize(layer, stacked.reshape(len(x), -1)).reshape(stacked.shape)
     return list(np.moveaxis(silu(stacked), 1, 0))
 
 
-def with_self_gate(network, owner, x, own, mixed, suffix=""):
+def with_self_gate(network, owner, x, outputs, mixed, suffix=""):
     kernel = value(network.get_layer(f"{owner}_self_gate{suffix}").kernel)
-    weights = softmax(x @ kernel) if len(own) > 1 else sigmoid(x @ kernel)
-    return mixed + sum(weights[:, i : i + 1] * each for i, each in enumerate(own))
+    weights = softmax(x @ kernel) if len(outputs) > 1 else sigmoid(x @ kernel)
+    return mixed + sum(weights[:, i : i + 1] * output for i, output in enumerate(outputs))
 
 
 def reference(network, x):
     groups = ["shared", "shared_watch", "shared_act"]
-    made = {group: expert_group(network, group, x, "_0") for group in groups}
+    group_experts = {group: expert_group(network, group, x, "_0") for group in groups}
     z = {}
     for group in groups:
-        every = [each for own in made.values() for each in own]
-        read = every if group == "shared" else made["shared"] + made[group]
+        all_experts = [output for outputs in group_experts.values() for output in outputs]
+        read = all_experts if group == "shared" else group_experts["shared"] + group_experts[group]
         mixed = mixture(network, f"{group}_gate_0", x, read)
-        z[group] = with_self_gate(network, group, x, made[group], mixed, "_0")
-    made = {group: expert_group(network, group, z[group], "_1") for group in groups}
+        z[group] = with_self_gate(network, group, x, group_experts[group], mixed, "_0")
+    group_experts = {group: expert_group(network, group, z[group], "_1") for group in groups}
     outputs = {}
     for task in NAMES:
         group = GROUP_OF[task]
-        own = expert_group(network, task, z[group], "_1")
+        task_experts = expert_group(network, task, z[group], "_1")
         selector = np.concatenate([z[group], z["shared"]], -1)
-        read = made["shared"] + made[group] + own
+        read = group_experts["shared"] + group_experts[group] + task_experts
         mixed = mixture(network, f"{task}_gate", selector, read)
-        y = with_self_gate(network, task, z[group], own, mixed)
+        y = with_self_gate(network, task, z[group], task_experts, mixed)
         outputs[task] = y
     return outputs
 
@@ -113,8 +113,8 @@ def test_experts_are_normalized_one_by_one():
     network = build(num_experts=3)
     x = 100 + draw(64, 5)
     network(x, training=True)
-    made = keras.Model(network.input, network.get_layer("shared_normalization_0").output)
-    normal = np.asarray(made(x, training=True))
+    normalization = keras.Model(network.input, network.get_layer("shared_normalization_0").output)
+    normal = np.asarray(normalization(x, training=True))
     np.testing.assert_allclose(normal.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(normal.std(0), 1, atol=0.05)
 

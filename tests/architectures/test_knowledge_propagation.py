@@ -19,7 +19,7 @@ def build(**arguments):
 
 
 def gradients(network, name, weights):
-    """The gradient of a task's body, of the weighted sum of all tasks' losses."""
+    """Computes the gradient of the weighted sum of all tasks' losses in one task's body."""
     kernel = network.get_layer(f"shared_{name}_body_0").kernel
     with tf.GradientTape() as tape:
         outputs = network(X)
@@ -29,7 +29,7 @@ def gradients(network, name, weights):
 
 
 def by_towers(network, x, name):
-    """A tower's prediction from its features."""
+    """Computes a tower's prediction from its features."""
     for layer in (f"{name}_tower_0", f"{name}_logits"):
         x = network.get_layer(layer)(x)
     return x

@@ -21,7 +21,7 @@ def body_of(network):
 
 
 def train(network, x, y, steps=2):
-    """The largest changes of trained and of frozen variables."""
+    """Trains a network; returns the largest changes of trained and of frozen variables."""
     network.compile(keras.optimizers.Adam(0.1), **mtl.compile_args(TASKS), run_eagerly=True)
     groups = network.trainable_weights, network.non_trainable_weights
     before = [[value(variable) for variable in group] for group in groups]
@@ -36,7 +36,7 @@ def test_a_task_reads_the_frozen_kernels_plus_alpha_over_r_times_its_products():
     network = build(rank=2, alpha=3.0)
     randomize(network)
     x = draw(7, 5)
-    factors = [value(each) for each in network.get_layer("zeta_lora").factors]
+    factors = [value(factor) for factor in network.get_layer("zeta_lora").factors]
     y = x
     for i in range(2):
         dense = body_of(network).get_layer(f"shared_body_{i}")
@@ -60,15 +60,15 @@ def test_every_factor_gets_a_gradient_of_its_own_task_alone():
     network = build(tower=(5,))
     randomize(network)
     variables = network.trainable_variables
-    assert {each.path.split("_")[0] for each in variables} == {"zeta", "alpha"}
+    assert {variable.path.split("_")[0] for variable in variables} == {"zeta", "alpha"}
     for task in TASKS:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(network(draw(9, 5))[task.name] ** 2)
-        gradients = tape.gradient(loss, [each.value for each in variables])
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
         for variable, gradient in zip(variables, gradients, strict=True):
-            own = variable.path.startswith(task.name)
-            assert (gradient is not None) == own, variable.path
-            assert not own or np.abs(gradient).max() > 0, variable.path
+            of_task = variable.path.startswith(task.name)
+            assert (gradient is not None) == of_task, variable.path
+            assert not of_task or np.abs(gradient).max() > 0, variable.path
 
 
 def test_training_moves_all_factors_and_leaves_the_body():
@@ -82,9 +82,9 @@ def test_an_application_is_shared_adapted_and_left_as_it_was(tmp_path):
     network = architectures.lora(body.input, TASKS, body=body, rank=2)
     shapes = network.get_layer("alpha_lora").shapes
     assert len(shapes) == 5 and shapes["conv1"] == (27, 8) and shapes["conv_pw_4"] == (32, 64)
-    own = sum(2 * rows + 2 * columns for rows, columns in shapes.values())
+    task_params = sum(2 * rows + 2 * columns for rows, columns in shapes.values())
     heads = 64 + 1 + 3 * 64 + 3
-    assert network.count_params() == body.count_params() + 2 * own + heads
+    assert network.count_params() == body.count_params() + 2 * task_params + heads
     trained, frozen = train(network, images(), LABELS, steps=1)
     assert max(trained) > 0 and max(frozen) == 0  # nor do its batch normalizations move
     network.save(tmp_path / "network.keras")
@@ -134,8 +134,8 @@ def test_a_tasks_factors_move_to_another_network():
 def test_one_tasks_part_holds_no_other_factors():
     network = build()
     part = keras.Model(network.input, {"zeta": network.output["zeta"]})
-    own = [each for each in part.layers if isinstance(each, layers.LowRankFactors)]
-    assert [each.name for each in own] == ["zeta_lora"]
+    factor_layers = [layer for layer in part.layers if isinstance(layer, layers.LowRankFactors)]
+    assert [layer.name for layer in factor_layers] == ["zeta_lora"]
 
 
 def test_a_network_made_from_its_config_has_one_body():

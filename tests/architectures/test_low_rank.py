@@ -21,7 +21,7 @@ def test_a_task_reads_the_shared_kernels_plus_its_products():
     outputs = network(x)
     body = network.get_layer("shared_body").layer
     for task in TASKS:
-        factors = [value(each) for each in network.get_layer(f"{task.name}_low_rank").factors]
+        factors = [value(factor) for factor in network.get_layer(f"{task.name}_low_rank").factors]
         y = x
         for i in range(2):
             dense = body.get_layer(f"shared_body_{i}")
@@ -36,7 +36,7 @@ def test_a_task_trains_the_shared_weights_and_its_own_factors():
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(network(draw(7, 5))["zeta"] ** 2)
     variables = network.trainable_variables
-    gradients = tape.gradient(loss, [each.value for each in variables])
+    gradients = tape.gradient(loss, [variable.value for variable in variables])
     reached = {
         variable.path.split("/")[0]
         for variable, gradient in zip(variables, gradients, strict=True)
@@ -48,7 +48,7 @@ def test_a_task_trains_the_shared_weights_and_its_own_factors():
 
 def test_products_start_small_beside_the_shared_kernels():
     network = build(body=(128, 128), rank=4)
-    a, b = (value(each) for each in network.get_layer("zeta_low_rank").factors[2:])
+    a, b = (value(factor) for factor in network.get_layer("zeta_low_rank").factors[2:])
     kernel = value(network.get_layer("shared_body").layer.get_layer("shared_body_1").kernel)
     assert 0.2 < (a @ b).std() / kernel.std() < 0.5
 

@@ -37,7 +37,7 @@ def test_training_draws_new_mixtures_that_a_seed_repeats():
     np.testing.assert_array_equal(draws[0], draws[1])
 
 
-def test_there_is_a_node_a_task_if_not_told_otherwise():
+def test_there_is_a_node_per_task_by_default():
     for tasks, count in ((TASKS, 3), (TASKS[:1], 2)):
         network = architectures.ltb(keras.Input((5,)), tasks, body=(6, 4))
         assert network.get_layer("shared_nodes_0").num_experts == count

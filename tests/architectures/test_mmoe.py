@@ -17,9 +17,9 @@ def softmax(logits):
 
 
 def reference(network, features, expert, task, tower):
-    """f_k(x) = sum_i g_k(x)_i f_i(x) and what follows it, in float64."""
+    """Computes f_k(x) = sum_i g_k(x)_i f_i(x), the tower and the head, in float64."""
     gate = softmax(features @ value(network.get_layer(f"{task}_gate").kernel))
-    mixture = sum(gate[..., i : i + 1] * each for i, each in enumerate(expert(features)))
+    mixture = sum(gate[..., i : i + 1] * output for i, output in enumerate(expert(features)))
     for i in range(tower):
         layer = network.get_layer(f"{task}_tower_{i}")
         mixture = np.maximum(mixture @ value(layer.kernel) + value(layer.bias), 0)
@@ -62,12 +62,12 @@ def test_recipes_are_experts_too():
     network = architectures.mmoe(keras.Input((5,)), TASKS, num_experts=3, expert=recipe, tower=())
     randomize(network)
     prefixes = ("shared", "zeta", "alpha")
-    dense = [each for each in network.layers if isinstance(each, keras.layers.Dense)]
-    dense = [each for each in dense if not each.name.startswith(prefixes)]
+    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    dense = [layer for layer in dense if not layer.name.startswith(prefixes)]
     assert len(dense) == 3
 
     def expert(x):
-        return [np.maximum(x @ value(each.kernel) + value(each.bias), 0) for each in dense]
+        return [np.maximum(x @ value(layer.kernel) + value(layer.bias), 0) for layer in dense]
 
     features = np.random.default_rng(1).normal(size=(7, 5))
     expected = reference(network, features, expert, "zeta", 0)
@@ -88,7 +88,7 @@ def test_the_gate_is_reachable_by_name_and_sums_to_one_in_float32():
 
 def test_each_task_has_a_gate_a_mixture_and_a_tower_of_its_own():
     network = architectures.mmoe(keras.Input((5,)), TASKS)
-    names = [each.name for each in network.layers]
+    names = [layer.name for layer in network.layers]
     for task in ("zeta", "alpha"):
         assert {f"{task}_gate", f"{task}_mixture", f"{task}_tower_0"} <= set(names)
     assert names.count("shared_experts") == 1

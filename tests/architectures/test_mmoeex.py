@@ -21,20 +21,22 @@ def test_a_gate_is_a_softmax_over_the_experts_that_serve_its_task():
     network = build()
     randomize(network)
     x = draw(7, 5)
-    made, outputs = experts(network, "shared_experts", x), network(x)
+    expert_outputs, outputs = experts(network, "shared_experts", x), network(x)
     for task in TASKS:
         gate = network.get_layer(f"{task.name}_gate")
-        served = [each for each, serves in zip(made, gate.allowed, strict=True) if serves]
+        served = [
+            output for output, serves in zip(expert_outputs, gate.allowed, strict=True) if serves
+        ]
         weights = softmax(x @ value(gate.kernel))
-        mixed = sum(weights[:, i : i + 1] * each for i, each in enumerate(served))
+        mixed = sum(weights[:, i : i + 1] * output for i, output in enumerate(served))
         expected = logits(network, task.name, mixed)
         np.testing.assert_allclose(outputs[task.name], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("rule", "served"), [("exclusivity", 1), ("exclusion", 2)])
 def test_the_drawn_experts_serve_one_task_or_all_but_one(rule, served):
-    found = allowed(build(rule=rule, fraction=0.5))
-    np.testing.assert_array_equal(found.sum(0), [served] * 3 + [3] * 3)
+    allowed_experts = allowed(build(rule=rule, fraction=0.5))
+    np.testing.assert_array_equal(allowed_experts.sum(0), [served] * 3 + [3] * 3)
 
 
 def test_lots_differ_by_seed_alone():

@@ -27,7 +27,7 @@ def enlarge(features):
 
 
 def attention(network, task, j, read, p):
-    """a * p with a = sigmoid(norm(W_h relu(norm(W_g read))))."""
+    """Computes a * p with a = sigmoid(norm(W_h relu(norm(W_g read))))."""
     name = f"{task}_attention_{j}"
     x = dense(network, f"{name}_g", np.concatenate(read, -1), linear)
     x = relu(normalize(network.get_layer(f"{name}_g_norm"), x))

@@ -32,7 +32,7 @@ def built():
 
 @pytest.fixture
 def network():
-    """One network for all tests, with initial predictions, as it was made."""
+    """Yields one network for all tests, with initial predictions; restores its weights."""
     weights = built().get_weights()
     yield built()
     built().set_weights(weights)
@@ -43,7 +43,7 @@ def images():
 
 
 def predict(network):
-    return {name: np.asarray(each) for name, each in network(images()).items()}
+    return {name: np.asarray(output) for name, output in network(images()).items()}
 
 
 def moved_by(network, variable):
@@ -65,7 +65,7 @@ def test_each_task_has_maps_at_each_scale(network):
         assert shape(network, f"shared_{task.name}_maps_2") == (2, 2, 5)
         assert shape(network, f"{task.name}_messages_2") == (2, 2, 5)
         assert shape(network, f"{task.name}_scales") == (8, 8, 3 + 4 + 5)
-        # what the coarser scale hands on, beside the body's maps
+        # the maps that the coarser scale hands on, beside the body's maps
         assert shape(network, f"shared_{task.name}_reads_1") == (4, 4, 4 + 5)
         assert shape(network, f"shared_{task.name}_reads_0") == (8, 8, 3 + 4)
     assert predict(network)["parts"].shape == (2, 8, 8, 3)
@@ -96,7 +96,7 @@ def test_messages_stay_at_their_scale(network):
     names = ("depth", *(f"depth_at_{s}" for s in range(3)))
     for scale in range(3):
         moved = moved_by(network, network.get_layer(f"shared_parts_maps_{scale}").bias)
-        # what is handed on to a finer scale within the task goes on from there as a message
+        # maps that the task hands on to a finer scale are sent from there as a message
         assert moved & {*names} == ({"depth"} if scale else set())
 
 
@@ -104,15 +104,15 @@ def test_what_is_handed_on_is_the_task_s_own_and_the_joined_map_channel_by_chann
     names = ["shared_depth_maps_2", "shared_propagation_2", "shared_depth_excitation_2_weights"]
     names += ["shared_depth_handed_2"]
     parts = keras.Model(network.input, [network.get_layer(name).output for name in names])
-    own, joined, weights, handed = (np.asarray(each) for each in parts(images()))
+    task_maps, joined, weights, handed = (np.asarray(output) for output in parts(images()))
     assert weights.shape == (2, 1, 1, 5) and (weights > 0).all() and (weights < 1).all()
-    np.testing.assert_allclose(handed, own + joined * weights, rtol=1e-5)
+    np.testing.assert_allclose(handed, task_maps + joined * weights, rtol=1e-5)
 
 
 def test_initial_predictions_are_as_large_as_the_finest_map_and_trained(network):
     extra = initial()
     tasks = [*TASKS, *extra["parts"], *extra["depth"]]
-    assert {each.shape[1:3] for each in predict(network).values()} == {(8, 8)}
+    assert {output.shape[1:3] for output in predict(network).values()} == {(8, 8)}
     rng = np.random.default_rng(1)
     labels = {"parts": rng.integers(0, 3, (2, 8, 8)), "depth": rng.normal(size=(2, 8, 8))}
     labels = {task.name: labels[task.name.split("_")[0]] for task in tasks}
@@ -123,7 +123,7 @@ def test_initial_predictions_are_as_large_as_the_finest_map_and_trained(network)
 
 def test_one_task_at_one_scale_is_a_plain_network():
     network = build(TASKS[:1], shared=(4,))
-    names = [each.name for each in network.layers if each.weights]
+    names = [layer.name for layer in network.layers if layer.weights]
     assert names == ["shared_body_0", "shared_parts_maps_0", "parts_tower_0", "parts_logits"]
 
 
@@ -160,16 +160,16 @@ def _recipe(sizes):
 
 
 @pytest.mark.parametrize(
-    ("given", "match"),
+    ("wrong", "match"),
     [
         (initial(2), r"initial\['parts'\]: expected one of .* a list of 3 tasks"),
         ({"depth": Task("at_0", head=Head(1), loss="mae")}, r"initial\['depth'\]: expected"),
         ({"edges": [Task.segmentation("edges", 2)]}, r"initial\['edges'\]"),
     ],
 )
-def test_initial_predictions_that_do_not_fit_are_refused(given, match):
+def test_initial_predictions_that_do_not_fit_are_refused(wrong, match):
     with pytest.raises(ValueError, match=match):
-        build(initial=given)
+        build(initial=wrong)
 
 
 def test_bodies_that_make_no_maps_are_refused():

@@ -15,7 +15,7 @@ def build(tasks=TASKS, **arguments):
 
 
 def normalized(x, layer):
-    """What a batch normalization makes of `x` outside training, in float64."""
+    """Applies a batch normalization to `x` as outside training, in float64."""
     scale = value(layer.gamma) / np.sqrt(value(layer.moving_variance) + layer.epsilon)
     return (x - value(layer.moving_mean)) * scale + value(layer.beta)
 
@@ -32,20 +32,20 @@ def test_the_output_equals_the_papers_equation(shortcut):
     network = build(shortcut=shortcut)
     randomize_positive(network)
     features = np.random.default_rng(0).normal(size=(7, SIZE))
-    columns, levels = [features, features], []
+    task_features, levels = [features, features], []
     for i in range(2):
         bodies = [network.get_layer(f"shared_{name}_body_{i}") for name in ("zeta", "alpha")]
-        columns = [
+        task_features = [
             relu(x @ value(body.kernel) + value(body.bias))
-            for body, x in zip(bodies, columns, strict=True)
+            for body, x in zip(bodies, task_features, strict=True)
         ]
         fuse = network.get_layer(f"shared_nddr_{i}")
-        joined = np.concatenate(columns, -1) @ value(fuse.kernel)
-        columns = np.split(relu(normalized(joined, fuse.normalization)), 2, -1)
-        levels.append(columns)
+        joined = np.concatenate(task_features, -1) @ value(fuse.kernel)
+        task_features = np.split(relu(normalized(joined, fuse.normalization)), 2, -1)
+        levels.append(task_features)
     outputs = network(features)
     for k, name in enumerate(("zeta", "alpha")):
-        top = columns[k]
+        top = task_features[k]
         if shortcut:
             top = np.concatenate([level[k] for level in levels], -1)
             top = top @ value(network.get_layer(f"{name}_shortcut_projection").kernel)

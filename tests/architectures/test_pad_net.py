@@ -24,12 +24,12 @@ def images():
 
 
 def predict(network):
-    return {name: np.asarray(each) for name, each in network(images()).items()}
+    return {name: np.asarray(output) for name, output in network(images()).items()}
 
 
 def convolve(layer, maps, activation=lambda x: x):
-    """Zero-padded correlation, channel by channel, in float64."""
-    kernel, *bias = (np.asarray(each, "float64") for each in layer.get_weights())
+    """Computes a zero-padded correlation, channel by channel, in float64."""
+    kernel, *bias = (np.asarray(array, "float64") for array in layer.get_weights())
     result = np.zeros((*maps.shape[:-1], kernel.shape[-1]))
     for b, i, o in np.ndindex(maps.shape[0], *kernel.shape[2:]):
         result[b, ..., o] += signal.correlate2d(maps[b, ..., i], kernel[..., i, o], "same")
@@ -45,19 +45,19 @@ def test_the_outputs_equal_the_equations():
     layer = network.get_layer
     body = convolve(layer("shared_body_0"), images(), relu)
     maps = {t.name: convolve(layer(f"shared_{t.name}_maps_0"), body, relu) for t in TASKS}
-    found = predict(network)
+    outputs = predict(network)
     for task, other in zip(TASKS, TASKS[::-1], strict=True):
         end = (lambda y: special.softmax(y, -1)) if task.name == "parts" else (lambda y: y)
         head = layer(f"initial_{task.name}_logits")
         initial = maps[task.name] @ np.asarray(head.kernel) + np.asarray(head.bias)
-        np.testing.assert_allclose(found[f"initial_{task.name}"], end(initial), atol=1e-5)
+        np.testing.assert_allclose(outputs[f"initial_{task.name}"], end(initial), atol=1e-5)
         messages = layer(f"{task.name}_messages")
         gate = convolve(messages.attentions[0], maps[other.name], special.expit)
         distilled = maps[task.name] + gate * convolve(messages.messages[0], maps[other.name])
         top = convolve(layer(f"{task.name}_tower_0"), distilled, relu)
         head = layer(f"{task.name}_logits")
         expected = top @ np.asarray(head.kernel) + np.asarray(head.bias)
-        np.testing.assert_allclose(found[task.name], end(expected), atol=1e-5)
+        np.testing.assert_allclose(outputs[task.name], end(expected), atol=1e-5)
 
 
 def test_initial_predictions_are_trained_with_the_labels_of_their_tasks():
@@ -65,7 +65,7 @@ def test_initial_predictions_are_trained_with_the_labels_of_their_tasks():
     before = network.get_layer("initial_parts_logits").get_weights()
     rng = np.random.default_rng(1)
     labels = {"parts": rng.integers(0, 3, (2, 6, 6)), "depth": rng.normal(size=(2, 6, 6))}
-    labels |= {f"initial_{name}": each for name, each in labels.items()}
+    labels |= {f"initial_{name}": values for name, values in labels.items()}
     network.compile("sgd", **mtl.compile_args(tasks), run_eagerly=True)
     logs = network.train_on_batch(images(), labels, return_dict=True)
     assert logs["loss"] == pytest.approx(sum(logs[f"{t.name}_mean_loss"] for t in tasks), rel=1e-5)
@@ -77,7 +77,7 @@ def test_another_modality_sends_messages_and_receives_none():
     network = build(initial={"edges": EDGES})
     assert set(network.output) == {"parts", "depth", "edges"}
     assert len(network.get_layer("depth_messages").attentions) == 2
-    assert "edges_messages" not in {each.name for each in network.layers}
+    assert "edges_messages" not in {layer.name for layer in network.layers}
     before = predict(network)
     kernel = network.get_layer("shared_edges_maps_0").kernel
     kernel.assign(kernel.value + 0.5)
@@ -99,7 +99,7 @@ def test_without_messages_tasks_do_not_know_of_each_other():
 
 def test_one_task_has_nobody_to_listen_to():
     network = build(TASKS[:1])
-    assert not [each for each in network.layers if "messages" in each.name]
+    assert not [layer for layer in network.layers if "messages" in layer.name]
     assert predict(network)["parts"].shape == (2, 6, 6, 3)
 
 

@@ -16,7 +16,7 @@ def build(**arguments):
 
 
 def users(network):
-    """Which tasks use each kernel of the body, by the path of the kernel."""
+    """Returns the sets of tasks that use each kernel of the body, largest sets first."""
     kernels = [v for v in network.trainable_variables if "body" in v.path and "kernel" in v.name]
     used = {kernel.path: set() for kernel in kernels}
     for task in TASKS:

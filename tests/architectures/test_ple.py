@@ -21,28 +21,31 @@ def build(levels, **arguments):
 
 
 def reference(network, x, levels):
-    """Level after level, as equations 6 and 7 say."""
-    columns = {name: x for name in [*NAMES, "shared"]}
+    """Computes the outputs level after level, by equations 6 and 7."""
+    task_features = {name: x for name in [*NAMES, "shared"]}
     for level in range(levels):
         below = level < levels - 1
         owner = {name: f"shared_{name}" if below else name for name in NAMES}
-        made = {
-            name: experts(network, f"{owner[name]}_experts_{level}", columns[name])
+        task_experts = {
+            name: experts(network, f"{owner[name]}_experts_{level}", task_features[name])
             for name in NAMES
         }
-        shared = experts(network, f"shared_experts_{level}", columns["shared"])
+        shared = experts(network, f"shared_experts_{level}", task_features["shared"])
         mixed = {
             name: mixture(
-                network, f"{owner[name]}_gate_{level}", columns[name], made[name] + shared
+                network,
+                f"{owner[name]}_gate_{level}",
+                task_features[name],
+                task_experts[name] + shared,
             )
             for name in NAMES
         }
         if below:
-            everything = made["zeta"] + made["alpha"] + shared
+            everything = task_experts["zeta"] + task_experts["alpha"] + shared
             gate = f"shared_gate_{level}"
-            mixed["shared"] = mixture(network, gate, columns["shared"], everything)
-        columns = mixed
-    return {name: logits(network, name, columns[name]) for name in NAMES}
+            mixed["shared"] = mixture(network, gate, task_features["shared"], everything)
+        task_features = mixed
+    return {name: logits(network, name, task_features[name]) for name in NAMES}
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
@@ -74,10 +77,10 @@ def test_the_shared_gate_mixes_the_experts_of_all_tasks():
 
 def test_the_last_level_is_parted():
     network = build(2)
-    own = network.get_layer("alpha_experts_1").kernels[0]
+    kernel = network.get_layer("alpha_experts_1").kernels[0]
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(network(draw(7, 5))["zeta"] ** 2)
-    assert tape.gradient(loss, own.value) is None
+    assert tape.gradient(loss, kernel.value) is None
 
 
 def test_one_level_is_cgc():

@@ -52,7 +52,7 @@ def test_betas_begin_at_the_last_stage_and_sum_to_one(body, expected):
 
 
 def overlap(kernel, count):
-    """The squared entries of all products of two different subspaces, in float64."""
+    """Sums the squared entries of all products of two different subspaces, in float64."""
     parts = np.split(value(kernel).reshape(-1, kernel.shape[-1]), count, -1)
     return sum(np.sum((a.T @ b) ** 2) for a, b in itertools.combinations(parts, 2))
 
@@ -74,7 +74,7 @@ def test_each_gate_of_a_recurrent_stage_is_penalized_by_itself():
     tasks = [Task.tagging("zeta", 3), Task.tagging("alpha", 2)]
     network = build(tasks, (None, SIZE), body=[stage], orthogonality=1.0)
     randomize(network)
-    cells = [each for each in network.layers if isinstance(each, keras.layers.LSTM)]
+    cells = [layer for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
     gates = [
         gate
         for cell in cells

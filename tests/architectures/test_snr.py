@@ -35,7 +35,7 @@ def test_the_output_equals_the_papers_equations(routing):
     for i in (1, 2):
         level = route(network, i, level)
         if routing == "transform":
-            level = [relu(each) for each in level]
+            level = [relu(branch) for branch in level]
         else:
             level = parallel(network, f"shared_subnetworks_{i}_0", level)
     tops = route(network, 3, level)

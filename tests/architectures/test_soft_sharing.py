@@ -15,7 +15,7 @@ def build(**arguments):
 
 
 def distance(network):
-    """The squared distance of the bodies, from the layers by name."""
+    """Computes the squared distance of the bodies, from the layers by name."""
     pairs = [[network.get_layer(f"{task}_body_{i}") for task in ("zeta", "alpha")] for i in (0, 1)]
     pairs = [pair for a, b in pairs for pair in ((a.kernel, b.kernel), (a.bias, b.bias))]
     return sum(np.sum((np.asarray(a) - np.asarray(b)) ** 2) for a, b in pairs)

@@ -47,7 +47,7 @@ def test_without_towers_the_heads_choose_and_with_recipes_the_first_layer_with_w
 
 
 def orthonormal_regression():
-    """Two linear tasks of orthonormal features; both need 0 and 3, and one a bit of 1."""
+    """Draws two linear tasks of orthonormal features: both use 0 and 3, one uses a bit of 1."""
     rng = np.random.default_rng(0)
     x = np.linalg.qr(np.c_[np.ones(60), rng.normal(size=(60, 6))])[0][:, 1:] * np.sqrt(60)
     truth = np.zeros((2, 6))
@@ -95,7 +95,7 @@ def test_features_that_no_task_reads_have_a_finite_gradient():
         )
     network.compile("sgd", **mtl.compile_args(TASKS), run_eagerly=True)
     network.train_on_batch(draw(8, 5), {"zeta": np.ones(8), "alpha": np.ones((8, 3))})
-    assert all(np.isfinite(value(each)).all() for each in network.weights)
+    assert all(np.isfinite(value(variable)).all() for variable in network.weights)
 
 
 def test_a_tower_that_reads_features_otherwise_is_refused():

@@ -25,24 +25,25 @@ def test_the_outputs_equal_the_papers_equation():
         layer = network.get_layer(f"{owner}_embedding_0")
         embeddings[owner] = x @ value(layer.kernel) + value(layer.bias)
         layer = network.get_layer(f"{owner}_experts")
-        each = np.einsum("bi,ieo->beo", embeddings[owner], value(layer.kernels[0]))
-        experts[owner] = relu(each + value(layer.biases[0]))
-    everyone = np.concatenate([experts[owner] for owner in OWNERS], 1)
-    found = predict(network, x)
+        hidden = np.einsum("bi,ieo->beo", embeddings[owner], value(layer.kernels[0]))
+        experts[owner] = relu(hidden + value(layer.biases[0]))
+    all_experts = np.concatenate([experts[owner] for owner in OWNERS], 1)
+    outputs = predict(network, x)
     ends = {"alpha": special.expit, "mid": lambda y: special.softmax(y, -1)}
     for task in TASKS:
         gate = network.get_layer(f"{task.name}_gate")
         read = embeddings[task.name] + embeddings["shared"]
         weights = special.softmax(read @ value(gate.kernel), -1)
         layer = network.get_layer(f"{task.name}_logits")
-        mixture = np.einsum("be,beo->bo", weights, everyone)
+        mixture = np.einsum("be,beo->bo", weights, all_experts)
         expected = mixture @ value(layer.kernel) + value(layer.bias)
         expected = ends.get(task.name, lambda y: y)(expected)
-        np.testing.assert_allclose(found[task.name], expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(outputs[task.name], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_all_forward_task_specific_backward():
-    """Every task reads the tables and experts of all, and trains its own and the shared ones."""
+    # Every task reads the tables and experts of all tasks, and trains only its own and the
+    # shared ones.
     network, (x, _) = build(), impressions()
     kernels = {
         owner: [
@@ -54,7 +55,7 @@ def test_all_forward_task_specific_backward():
     for task in TASKS:
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(network(x)[task.name] ** 2)
-        values = {owner: [each.value for each in pair] for owner, pair in kernels.items()}
+        values = {owner: [variable.value for variable in pair] for owner, pair in kernels.items()}
         gradients = tape.gradient(total, values)
         trained = {owner for owner, pair in gradients.items() if all(g is not None for g in pair)}
         assert trained == {task.name, "shared"}
@@ -67,23 +68,23 @@ def test_all_forward_task_specific_backward():
             assert all(np.abs(after[t.name] - before[t.name]).max() > 1e-4 for t in TASKS), owner
 
 
-def test_identifiers_have_a_table_a_task_and_a_shared_one():
-    def embed(columns):
-        user = keras.layers.Embedding(7, 3)(columns["user"])
-        item = keras.layers.Embedding(9, 2)(columns["item"])
-        price = keras.layers.Reshape((1,))(columns["price"])
+def test_identifiers_have_a_table_per_task_and_a_shared_one():
+    def embed(inputs):
+        user = keras.layers.Embedding(7, 3)(inputs["user"])
+        item = keras.layers.Embedding(9, 2)(inputs["item"])
+        price = keras.layers.Reshape((1,))(inputs["price"])
         return keras.layers.Concatenate()([user, item, price])
 
-    columns = {key: keras.Input((), name=key, dtype="int32") for key in ("user", "item")}
-    columns["price"] = keras.Input((), name="price")
-    network = architectures.stem(columns, TASKS, embedding=embed, expert=(4,), tower=())
+    inputs = {key: keras.Input((), name=key, dtype="int32") for key in ("user", "item")}
+    inputs["price"] = keras.Input((), name="price")
+    network = architectures.stem(inputs, TASKS, embedding=embed, expert=(4,), tower=())
     assert set(network.input) == {"user", "item", "price"}
-    tables = [each for each in network.layers if isinstance(each, keras.layers.Embedding)]
+    tables = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     assert len(tables) == 2 * (len(TASKS) + 1)
-    values = [np.asarray(each.embeddings) for each in tables if each.input_dim == 7]
+    values = [np.asarray(table.embeddings) for table in tables if table.input_dim == 7]
     assert all(np.abs(a - b).max() > 1e-3 for i, a in enumerate(values) for b in values[:i])
     batch = {"user": np.array([1, 6]), "item": np.array([0, 8]), "price": np.array([1.0, 2.0])}
-    batch = {key: tf.convert_to_tensor(each) for key, each in batch.items()}
+    batch = {key: tf.convert_to_tensor(values) for key, values in batch.items()}
     assert network(batch)["mid"].shape == (2, 3)
 
 
@@ -104,8 +105,8 @@ def test_an_embedding_that_two_tasks_share_is_refused():
 
 
 def test_inputs_of_a_recipe_are_checked():
-    def embed(columns):
-        return columns["b"]
+    def embed(inputs):
+        return inputs["b"]
 
     with pytest.raises(ValueError, match=r"write keras.Input\(..., name='b'\)"):
         architectures.stem({"b": keras.Input((4,), name="c")}, TASKS, embedding=embed)

@@ -30,7 +30,7 @@ def test_a_task_reads_kernels_made_from_the_factors(form):
         for i in range(2):
             layer = network.get_layer(f"shared_factorized_{i}")
             u = value(network.get_layer(f"{task.name}_factor_{i}").embeddings)[0]
-            kernel = ROWS[form]([value(each) for each in layer.factors], u)
+            kernel = ROWS[form]([value(factor) for factor in layer.factors], u)
             y = relu(np.c_[y, np.ones(7)] @ kernel)
         head = network.get_layer(f"{task.name}_logits")
         expected = y @ value(head.kernel) + value(head.bias)
@@ -38,14 +38,14 @@ def test_a_task_reads_kernels_made_from_the_factors(form):
 
 
 def unfolded_ranks(form, rank, task_rank, count=6):
-    """Ranks of the unfoldings of the tensor of the kernels of many tasks."""
+    """Returns the ranks of the unfoldings of the tensor of the kernels of many tasks."""
     layer = layers.FactorizedDense(9, form, rank)
     rng = np.random.default_rng(0)
     layer.build([(None, 7), (1, task_rank)])
     for factor in layer.factors:
         factor.assign(rng.normal(size=factor.shape))
     factors = rng.normal(size=(count, 1, task_rank)).astype("float32")
-    tensor = np.stack([value(layer.kernel(each)) for each in factors], -1)
+    tensor = np.stack([value(layer.kernel(factor)) for factor in factors], -1)
     return [
         np.linalg.matrix_rank(np.moveaxis(tensor, axis, 0).reshape(tensor.shape[axis], -1), 1e-4)
         for axis in range(3)
@@ -66,8 +66,10 @@ def test_kernels_start_with_the_variance_of_a_dense_layer_and_biases_at_zero(for
         value(layer.kernel(np.random.default_rng(i).normal(size=(1, 20)) / np.sqrt(20)))
         for i in range(8)
     ]
-    np.testing.assert_allclose(np.std([each[:-1] for each in drawn]), np.sqrt(2 / 500), rtol=0.15)
-    assert not np.any([each[-1] for each in drawn])
+    np.testing.assert_allclose(
+        np.std([kernel[:-1] for kernel in drawn]), np.sqrt(2 / 500), rtol=0.15
+    )
+    assert not np.any([kernel[-1] for kernel in drawn])
 
 
 def test_other_stages_are_shared_and_run_once_where_they_can():
