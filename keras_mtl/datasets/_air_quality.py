@@ -1,4 +1,4 @@
-"""Air quality: pollutants from cheap sensors, with up to 90 % of the labels missing."""
+"""The air quality data set: pollutants from cheap sensors, up to 90 % of the labels missing."""
 
 import csv
 import os
@@ -14,19 +14,20 @@ from keras_mtl._tasks import Task
 from keras_mtl.datasets._manual import find_file, load, read_text
 
 POLLUTANTS = ("co", "nmhc", "c6h6", "nox", "no2")
-_LABELS = (2, 4, 5, 7, 9)  # places in the published table
+# Positions in the published table, whose first two table columns are date and time.
+_LABELS = (2, 4, 5, 7, 9)
 _INPUTS = (3, 6, 8, 10, 11, 12, 13, 14)
 
 _DESCRIPTION = """\
-Hourly answers of five metal oxide sensors, temperature and humidity in an Italian city, March
-2004 to April 2005: 9,357 rows in order of time, the first 80 % for training.
+Hourly readings of five metal oxide sensors, temperature and humidity in an Italian city, from March
+2004 to April 2005: 9,357 rows in order of time. The first 80 % are for training.
 
 Tasks: the true concentrations of five pollutants, `co` (mg/m3), `nmhc`, `c6h6`, `nox` and `no2`;
-4 % to 90 % of them are missing, NaN here and -200 in the table. Inputs `(8,)`: the sensors for CO,
-NMHC, NOx, NO2 and O3, temperature, relative and absolute humidity; where they are missing, those
-of the hour before.
+4 % to 90 % of them are missing. A missing value is NaN here and -200 in the table. Inputs `(8,)`:
+the sensors for CO, NMHC, NOx, NO2 and O3, temperature, relative and absolute humidity. A missing
+input is replaced by the input of the hour before.
 
-Licence: CC BY 4.0.
+License: CC BY 4.0.
 """
 
 _CITATION = """\
@@ -41,7 +42,7 @@ _CITATION = """\
 
 
 class AirQuality(tfds.core.GeneratorBasedBuilder):
-    """Air quality as a `tensorflow-datasets` builder.
+    """Builds the air quality data set with `tensorflow-datasets`.
 
     An example is `{"inputs": (8,), "labels": {task: scalar}}`.
 
@@ -76,10 +77,10 @@ class AirQuality(tfds.core.GeneratorBasedBuilder):
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         path = find_file(self, dl_manager, ["AirQualityUCI.csv", "air_quality.csv.gz"])
         table = read_table(read_text(path))
-        first = len(table) * 8 // 10
+        num_train = len(table) * 8 // 10
         return {
-            "train": self._generate_examples(table[:first]),
-            "test": self._generate_examples(table[first:]),
+            "train": self._generate_examples(table[:num_train]),
+            "test": self._generate_examples(table[num_train:]),
         }
 
     def _generate_examples(
@@ -91,9 +92,10 @@ class AirQuality(tfds.core.GeneratorBasedBuilder):
 
 
 def read_table(text: str) -> npt.NDArray[np.float32]:
-    """The numbers of the table at their places, NaN where a label is missing.
+    """Reads the numbers of the table as `(rows, 15)`, with NaN for a missing label.
 
-    The publisher separates by semicolons and writes decimal commas.
+    The publisher separates entries by semicolons and writes decimal commas; copies of the file
+    are separated by commas. A missing input is replaced by the last one above it.
 
     Example:
         >>> row = "10/03/2004;18.00.00;2,5;1360;-200;11,9;9;9;9;9;9;9;13,6;48,9;0,7578;;"
@@ -103,14 +105,16 @@ def read_table(text: str) -> npt.NDArray[np.float32]:
     separator = ";" if ";" in text.partition("\n")[2] else ","
     rows = [row[:15] for row in csv.reader(text.splitlines()[1:], delimiter=separator)]
     table = np.full((len(rows), 15), np.nan, np.float32)
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         if len(row) == 15 and row[0]:
-            table[place, 2:] = [float(entry.replace(",", ".")) for entry in row[2:]]
-    table = table[~np.isnan(table[:, 2])]  # lines of separators alone
+            table[position, 2:] = [float(entry.replace(",", ".")) for entry in row[2:]]
+    table = table[~np.isnan(table[:, 2])]  # The published file ends with lines of separators.
     table[table == -200] = np.nan
-    for column in _INPUTS:
-        last = np.maximum.accumulate(np.where(np.isnan(table[:, column]), 0, np.arange(len(table))))
-        table[:, column] = np.nan_to_num(table[last, column])
+    for position in _INPUTS:
+        values = table[:, position]
+        # The index of the last row, up to each row, whose value is not missing.
+        last = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(len(table))))
+        table[:, position] = np.nan_to_num(values[last])
     return table
 
 
@@ -120,9 +124,10 @@ def air_quality(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Loads air quality as `(sensors, labels)`, single hours in order of time.
+    """Loads air quality as `(sensors, labels)`, one example per hour, in order of time.
 
-    `data.mask_missing` masks the labels that are missing.
+    Choose it to compare methods on regression tasks of which many labels are missing;
+    `data.mask_missing` masks them.
 
     Args:
         split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
@@ -132,13 +137,13 @@ def air_quality(
 
     Returns:
         A dataset of known cardinality: float32 sensors `(8,)`, and a dict of five float32
-        concentrations, NaN where missing.
+        concentrations, NaN for a missing one.
 
     Raises:
-        FileNotFoundError: If the file is not there; says what to put where.
+        FileNotFoundError: If the file is missing; the message names the file and its folder.
 
     Example:
-        Without the file it says what to put where:
+        If the file is missing, the error names it and its folder:
 
         >>> import tempfile
         >>> air_quality("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
@@ -149,7 +154,7 @@ def air_quality(
 
 
 def air_quality_tasks() -> list[Task]:
-    """The five regressions of `air_quality`.
+    """Returns the five regression tasks of `air_quality`.
 
     Example:
         >>> [task.name for task in air_quality_tasks()]

@@ -1,4 +1,4 @@
-"""Bike sharing: hourly counts of two kinds of rider."""
+"""The bike sharing data set: hourly counts of two kinds of riders."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
-from keras_mtl.datasets._columns import Columns
+from keras_mtl.datasets._columns import TableColumns
 from keras_mtl.datasets._manual import find_file, load, read_csv, read_text
 
+# The number of classes of each table column that is read as strings.
 _CODES = {
     "season": 4,
     "yr": 2,
@@ -23,15 +24,16 @@ _CODES = {
     "weathersit": 4,
 }
 _NUMBERS = ("temp", "atemp", "hum", "windspeed")
+# Their classes are counted from 0; those of the other table columns from 1.
 _FROM_ZERO = {"yr", "hr", "holiday", "weekday", "workingday"}
 
 _DESCRIPTION = """\
 Bikes rented in Washington, D.C., in each hour of 2011 and 2012, with weather and season: 17,379
-rows. The first 19 days of each month are for training, the others for testing.
+rows. The first 19 days of each month are for training, the other days for testing.
 
 Tasks: counts of `casual` and `registered` riders. Calendar and weather classes are strings.
 
-Licence: CC BY 4.0.
+License: CC BY 4.0.
 """
 
 _CITATION = """\
@@ -46,9 +48,9 @@ _CITATION = """\
 
 
 class BikeSharing(tfds.core.GeneratorBasedBuilder):
-    """Bike sharing as a `tensorflow-datasets` builder.
+    """Builds the bike sharing data set with `tensorflow-datasets`.
 
-    An example is `{"inputs": {column: scalar}, "labels": {task: scalar}}`.
+    An example is `{"inputs": {table column: scalar}, "labels": {task: scalar}}`.
 
     Example:
         >>> len(BikeSharing(data_dir="/nowhere").info.features["inputs"].shape)
@@ -66,7 +68,7 @@ class BikeSharing(tfds.core.GeneratorBasedBuilder):
             for name, size in _CODES.items()
         }
         features = {
-            "inputs": Columns(_NUMBERS, words),
+            "inputs": TableColumns(_NUMBERS, words),
             "labels": {"casual": np.float32, "registered": np.float32},
         }
         return tfds.core.DatasetInfo(
@@ -84,9 +86,9 @@ class BikeSharing(tfds.core.GeneratorBasedBuilder):
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         path = find_file(self, dl_manager, ["hour.csv", "bike_sharing_hour.csv.gz"])
         rows = read_csv(read_text(path), ("dteday", *_CODES, *_NUMBERS, "casual"), path)
-        early = [int(row["dteday"][-2:]) <= 19 for row in rows]
-        train = [row for row, first in zip(rows, early, strict=True) if first]
-        test = [row for row, first in zip(rows, early, strict=True) if not first]
+        for_training = [int(row["dteday"][-2:]) <= 19 for row in rows]
+        train = [row for row, chosen in zip(rows, for_training, strict=True) if chosen]
+        test = [row for row, chosen in zip(rows, for_training, strict=True) if not chosen]
         return {"train": self._generate_examples(train), "test": self._generate_examples(test)}
 
     def _generate_examples(
@@ -94,7 +96,8 @@ class BikeSharing(tfds.core.GeneratorBasedBuilder):
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for key, row in enumerate(rows):
             inputs: dict[str, Any] = {name: float(row[name]) for name in _NUMBERS}
-            inputs |= {name: row[name].strip() for name in _CODES}  # copies of the file pad them
+            # Some copies of the file pad these entries with blanks.
+            inputs |= {name: row[name].strip() for name in _CODES}
             labels = {name: float(row[name]) for name in ("casual", "registered")}
             yield key, {"inputs": inputs, "labels": labels}
 
@@ -105,7 +108,9 @@ def bike_sharing(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Loads bike sharing as `(columns, labels)`, single hours in order of time.
+    """Loads bike sharing as `(table_columns, labels)`, one example per hour, in order of time.
+
+    Choose it to try two tasks of counts on numbers and classes of one table.
 
     Args:
         split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
@@ -113,14 +118,14 @@ def bike_sharing(
         manual_dir: Folder that holds `hour.csv`. Defaults to `downloads/manual` in `data_dir`.
 
     Returns:
-        A dataset of known cardinality: a dict of 4 float32 and 8 string columns, and one of the
-        float32 counts `casual` and `registered`.
+        A dataset of known cardinality: a dict of 4 float32 and 8 string table columns, and a
+        dict of the float32 counts `casual` and `registered`.
 
     Raises:
-        FileNotFoundError: If the file is not there; says what to put where.
+        FileNotFoundError: If the file is missing; the message names the file and its folder.
 
     Example:
-        Without the file it says what to put where:
+        If the file is missing, the error names it and its folder:
 
         >>> import tempfile
         >>> bike_sharing("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
@@ -131,7 +136,7 @@ def bike_sharing(
 
 
 def bike_sharing_tasks() -> list[Task]:
-    """The tasks of `bike_sharing`: counts of `casual` and `registered` riders.
+    """Returns the tasks of `bike_sharing`: counts of `casual` and `registered` riders.
 
     Example:
         >>> [task.name for task in bike_sharing_tasks()]

@@ -1,4 +1,4 @@
-"""The columns of Census-Income (KDD), in the order of the published files."""
+"""The table columns of Census-Income (KDD), in the order of the published files."""
 
 NUMBERS = {
     "age": 1,
@@ -10,9 +10,9 @@ NUMBERS = {
     "employer_size": 1,
     "weeks_worked": 1,
 }
-"""The continuous columns, and what makes their numbers whole."""
+"""The continuous table columns, and the factors that make their numbers whole."""
 
-COLUMNS = (
+TABLE_COLUMNS = (
     "age",
     "class_of_worker",
     "industry_code",
@@ -58,6 +58,6 @@ COLUMNS = (
 )
 
 WITHHELD = ("education", "marital_status", "instance_weight", "income")
-"""Columns that are no inputs: three make the labels, one is the weight of the sample."""
+"""Table columns that are not inputs: three make the labels, one is the weight of the sample."""
 
-INPUTS = tuple(name for name in COLUMNS if name not in WITHHELD)
+INPUTS = tuple(name for name in TABLE_COLUMNS if name not in WITHHELD)

@@ -1,8 +1,8 @@
-"""Census-Income (KDD), the task set of the MMoE and PLE papers."""
+"""Census-Income (KDD), the data set with the tasks of the MMoE and PLE papers."""
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from keras_mtl._tasks import Task
 from keras_mtl.datasets._batches import read_batches
 from keras_mtl.datasets._census_columns import INPUTS, NUMBERS
-from keras_mtl.datasets._columns import Columns
+from keras_mtl.datasets._columns import TableColumns
 from keras_mtl.datasets._packed import FILES, Table, unpack, vocabularies
 
 _COLLEGE = (
@@ -21,28 +21,27 @@ _COLLEGE = (
     "Doctorate degree(PhD EdD)",
 )
 _SMALL = {"train": 20_000, "test": 10_000}
-_BATCH = 1024
 
 _DESCRIPTION = """\
 Weighted census data of the 1994 and 1995 Current Population Surveys of the U.S. Census Bureau:
 199,523 persons for training and 99,762 for testing, complete and in the published order.
 
 Tasks: `income` (above 50,000 dollars), `never_married` (marital status is never married) and
-`college` (a bachelor's degree or more). The columns that tell them, education and marital
-status, are not among the 38 inputs; nor is the weight of the person in the survey
-(MARSUPWT), which says nothing of the person.
+`college` (a bachelor's degree or more). The table columns that give the labels away, education
+and marital status, are not among the 38 inputs. The weight of the person in the survey (MARSUPWT)
+is not an input either, since it says nothing about the person.
 
 Positive labels in train / test: income 12,382 / 6,186, never_married 86,485 / 43,143,
 college 29,462 / 14,687.
 
-Missing entries are written `?`.
+A missing entry is written `?`.
 
 Data card: the inputs hold the race, the Hispanic origin, the sex, the citizenship and the
 countries of birth of real (anonymous) persons, and the labels follow the inequalities of the
-United States in 1994. Use it to compare methods. Do not use a model of it to decide about
-people, and look at its errors by group before drawing conclusions.
+United States in 1994. Use it to compare methods. Do not use a model that is trained on it to
+decide about people, and look at its errors by group before drawing conclusions.
 
-Licence: CC BY 4.0.
+License: CC BY 4.0.
 """
 
 _CITATION = """\
@@ -57,12 +56,12 @@ _CITATION = """\
 
 
 class CensusIncome(tfds.core.GeneratorBasedBuilder):
-    """Census-Income (KDD) as a `tensorflow-datasets` builder; needs no network.
+    """Builds Census-Income (KDD) with `tensorflow-datasets`; needs no internet access.
 
     The rows ship with this package. The configurations are `full` (199,523 / 99,762 rows) and
-    `small` (20,000 / 10,000: every tenth row or so, always the same). An example is
-    `{"columns": {name: scalar}, "labels": {task: scalar}}`, with 7 columns of float32 numbers
-    and 31 of strings. `census_income` wraps this for training.
+    `small` (20,000 / 10,000 rows: about every tenth one, always the same). An example is
+    `{"columns": {table column: scalar}, "labels": {task: scalar}}`, with 7 table columns of
+    float32 numbers and 31 of strings. Choose `census_income` to train: it wraps this builder.
 
     Example:
         >>> builder = CensusIncome(config="small", data_dir="/nowhere")
@@ -71,14 +70,16 @@ class CensusIncome(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [  # noqa: RUF012  # tfds reads it so
+    BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
         tfds.core.BuilderConfig(name="full", description="All rows."),
-        tfds.core.BuilderConfig(name="small", description="20,000 / 10,000 rows, evenly drawn."),
+        tfds.core.BuilderConfig(
+            name="small", description="20,000 / 10,000 rows at even distances."
+        ),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
         words = vocabularies(_contents())
-        columns = Columns(
+        table_columns = TableColumns(
             [name for name in INPUTS if name in NUMBERS],
             {name: words[name] for name in INPUTS if name in words},
         )
@@ -86,11 +87,11 @@ class CensusIncome(tfds.core.GeneratorBasedBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             description=_DESCRIPTION,
-            features=tfds.features.FeaturesDict({"columns": columns, "labels": labels}),
+            features=tfds.features.FeaturesDict({"columns": table_columns, "labels": labels}),
             homepage="https://archive.ics.uci.edu/dataset/117/census+income+kdd",
             citation=_CITATION,
             license="CC BY 4.0",
-            disable_shuffling=True,  # keeps the published order
+            disable_shuffling=True,  # Keeps the published order.
         )
 
     def _split_generators(
@@ -98,7 +99,7 @@ class CensusIncome(tfds.core.GeneratorBasedBuilder):
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         tables = unpack(_contents())
         if self.builder_config.name == "small":
-            tables = {split: _draw(table, _SMALL[split]) for split, table in tables.items()}
+            tables = {split: _take_evenly(table, _SMALL[split]) for split, table in tables.items()}
         return {split: self._generate_examples(table) for split, table in tables.items()}
 
     def _generate_examples(self, table: Table) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -126,36 +127,41 @@ def census_income(
     data_dir: str | os.PathLike[str] | None = None,
     batch_size: int | None = None,
 ) -> tf.data.Dataset:
-    """Loads Census-Income (KDD) as `(columns, labels)`, in the published order.
+    """Loads Census-Income (KDD) as `(table_columns, labels)`, in the published order.
+
+    Choose it to compare methods on the tasks of the MMoE and PLE papers; do not use a model that
+    is trained on it to decide about people. Race and sex are among the inputs: the data card is
+    in `CensusIncome().info.description`.
 
     The first call writes the examples below `data_dir` through the `CensusIncome` builder
-    (about half a minute for `full`, a few seconds for `small`), later calls read them. The
-    data card stands in `CensusIncome().info.description`; mind that race and sex are inputs.
+    (about half a minute for `full`, a few seconds for `small`); later calls read them.
 
     Args:
         split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
         config: `"full"` (199,523 / 99,762 rows) or `"small"` (20,000 / 10,000).
         data_dir: Folder of prepared data sets. Defaults to that of tensorflow-datasets,
             `~/tensorflow_datasets`.
-        batch_size: Rows a batch, the last one being shorter. Defaults to single rows. Reading
-            in batches is many times faster than `.batch()` of single rows.
+        batch_size: Number of rows per batch; the last batch may be smaller. Defaults to single
+            rows. Reading in batches is many times faster than `.batch()` of single rows.
 
     Returns:
-        A `tf.data.Dataset` of known cardinality: a dict of 38 columns (7 float32, 31 strings)
-        and a dict of the int64 labels `income`, `never_married` and `college`, each of shape
-        `()`, or `(batch,)` with a `batch_size`.
+        A `tf.data.Dataset` of known cardinality: a dict of 38 table columns (7 float32, 31
+        strings) and a dict of the int64 labels `income`, `never_married` and `college`. All have
+        shape `()`, or `(batch,)` with a `batch_size`.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     train = census_income("train", config="small", data_dir=folder, batch_size=100)
-        ...     columns, labels = next(iter(train))
+        ...     table_columns, labels = next(iter(train))
         Downloading and preparing dataset ...
         Dataset census_income downloaded and prepared to ...
         >>> int(train.cardinality())
         200
-        >>> columns["age"].shape, columns["class_of_worker"].dtype, sorted(labels)
-        (TensorShape([100]), tf.string, ['college', 'income', 'never_married'])
+        >>> table_columns["age"].shape, table_columns["class_of_worker"].dtype
+        (TensorShape([100]), tf.string)
+        >>> sorted(labels)
+        ['college', 'income', 'never_married']
     """
     builder = CensusIncome(config=config, data_dir=data_dir)
     offline = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -170,7 +176,7 @@ def _pair(example: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def census_income_tasks() -> list[Task]:
-    """The three binary tasks of `census_income`: `income`, `never_married` and `college`.
+    """Returns the three binary tasks of `census_income`: `income`, `never_married` and `college`.
 
     Example:
         >>> [task.name for task in census_income_tasks()]
@@ -183,7 +189,7 @@ def _contents() -> bytes:
     return (FILES / "census_income.bz2").read_bytes()
 
 
-def _draw(table: Table, size: int) -> Table:
-    """`size` rows at even distances."""
+def _take_evenly(table: Table, size: int) -> Table:
+    """Returns `size` rows of a table at even distances."""
     chosen = np.arange(size) * len(table["age"]) // size
     return {name: entries[chosen] for name, entries in table.items()}

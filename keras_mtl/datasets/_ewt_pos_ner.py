@@ -1,4 +1,4 @@
-"""English Web Treebank: part of speech and named entity of the same words."""
+"""The English Web Treebank: part of speech and named entity of the same words."""
 
 import os
 from collections.abc import Iterator
@@ -36,9 +36,9 @@ _DESCRIPTION = """\
 Sentences of the English Web Treebank with universal parts of speech and with the named entities
 of Universal NER: 12,529 / 1,998 / 2,074 sentences in the published splits.
 
-Tasks: `pos` (17 classes) and `ner` (7 classes, IOB2), one label a word.
+Tasks: `pos` (17 classes) and `ner` (7 classes, IOB2), with one label per word.
 
-Licence: CC BY-SA 4.0.
+License: CC BY-SA 4.0.
 """
 
 _CITATION = """\
@@ -58,7 +58,7 @@ _CITATION = """\
 
 
 class EwtPosNer(tfds.core.GeneratorBasedBuilder):
-    """The English Web Treebank with two tags a word, as a `tensorflow-datasets` builder.
+    """Builds the English Web Treebank, with two tags per word, with `tensorflow-datasets`.
 
     An example is `{"inputs": words, "labels": {"pos": classes, "ner": classes}}`.
 
@@ -69,11 +69,11 @@ class EwtPosNer(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-        The tags are in a folder ewt_pos_ner (or ewt_pos_ner.tar.xz of it) with joint_train.tsv,
-        joint_dev.tsv and joint_test.tsv: a line with word, part of speech and entity, separated
-        by tabs, for each word, and an empty line behind each sentence. Join UD_English-EWT
-        (https://universaldependencies.org) with the labels of Universal NER
-        (https://www.universalner.org) for it."""
+        The tags are in a folder ewt_pos_ner (or in ewt_pos_ner.tar.xz of that folder) with
+        joint_train.tsv, joint_dev.tsv and joint_test.tsv. For each word there is a line with
+        word, part of speech and entity, separated by tabs; an empty line follows each sentence.
+        Make these files by joining UD_English-EWT (https://universaldependencies.org) with the
+        labels of Universal NER (https://www.universalner.org)."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         labels = {
@@ -99,7 +99,7 @@ class EwtPosNer(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(texts[name]) for split, name in names.items()}
 
     def _generate_examples(self, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        sentences = (each.split("\n") for each in text.strip("\n").split("\n\n"))
+        sentences = (block.split("\n") for block in text.strip("\n").split("\n\n"))
         for key, lines in enumerate(sentences):
             words, pos, ner = zip(*(line.split("\t") for line in lines), strict=True)
             yield key, {"inputs": words, "labels": {"pos": pos, "ner": ner}}
@@ -111,9 +111,10 @@ def ewt_pos_ner(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Loads the English Web Treebank as `(words, labels)`, single sentences.
+    """Loads the English Web Treebank as `(words, labels)`, one example per sentence.
 
-    `data.align_tokens` makes texts and labels of one length of it.
+    Choose it for two tagging tasks of the same words. `data.align_tokens` turns the words into
+    texts and pads all labels to one length.
 
     Args:
         split: `"train"`, `"validation"`, `"test"`, or a part such as `"train[:90%]"`.
@@ -126,10 +127,10 @@ def ewt_pos_ner(
         `pos` and `ner`, `(words,)`.
 
     Raises:
-        FileNotFoundError: If the files are not there; says what to put where.
+        FileNotFoundError: If the files are missing; the message names them and their folder.
 
     Example:
-        Without the file it says what to put where:
+        If the files are missing, the error names them and their folder:
 
         >>> import tempfile
         >>> ewt_pos_ner("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
@@ -140,7 +141,7 @@ def ewt_pos_ner(
 
 
 def ewt_pos_ner_tasks() -> list[Task]:
-    """The tasks of `ewt_pos_ner`: `pos` and `ner`.
+    """Returns the tasks of `ewt_pos_ner`: `pos` and `ner`.
 
     Example:
         >>> [task.name for task in ewt_pos_ner_tasks()]

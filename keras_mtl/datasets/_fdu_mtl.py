@@ -1,8 +1,8 @@
-"""FDU-MTL: reviews of 16 domains, a sentiment task with its own inputs for each."""
+"""FDU-MTL: reviews of 16 domains, with one sentiment task and separate inputs per domain."""
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -31,13 +31,13 @@ DOMAINS = (
 )
 
 _DESCRIPTION = """\
-Reviews in 16 domains, 1,400 to 1,600 for training and 400 for testing in each, tokenized and
-separated by blanks.
+Reviews in 16 domains, with 1,400 to 1,600 reviews for training and 400 for testing per domain.
+The texts are tokenized, and the tokens are separated by blanks.
 
-One task for each domain, named after it: whether the review is positive. No review has the label
-of another domain: mix the domains with `data.mixture`.
+One task per domain, named after it: whether the review is positive. No review has the label of
+another domain: mix the domains with `data.mixture`.
 
-Licence: for research.
+License: for research.
 """
 
 _CITATION = """\
@@ -51,7 +51,7 @@ _CITATION = """\
 
 
 class FduMtl(tfds.core.GeneratorBasedBuilder):
-    """FDU-MTL as a `tensorflow-datasets` builder, a configuration for each domain.
+    """Builds FDU-MTL with `tensorflow-datasets`; each domain is a configuration.
 
     Example:
         >>> list(FduMtl(config="books", data_dir="/nowhere").info.features["labels"])
@@ -59,12 +59,13 @@ class FduMtl(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [  # noqa: RUF012  # tfds reads it so
+    BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
         tfds.core.BuilderConfig(name=name, description=f"Reviews: {name}.") for name in DOMAINS
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-        FDU-MTL is a folder fdu_mtl (or fdu_mtl.tar.xz of it) with DOMAIN.task.train and
-        DOMAIN.task.test: a line with 0 or 1, a tab and the text for each review."""
+        FDU-MTL is a folder fdu_mtl (or fdu_mtl.tar.xz of that folder) with the files
+        DOMAIN.task.train and DOMAIN.task.test. Each review is a line with 0 or 1, a tab and the
+        text."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         labels = {self.builder_config.name: np.int64}
@@ -100,23 +101,26 @@ def fdu_mtl(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> dict[str, tf.data.Dataset]:
-    """Loads the 16 domains of FDU-MTL as `(text, {domain: label})`, single reviews.
+    """Loads the 16 domains of FDU-MTL as `(text, {domain: label})`, one example per review.
+
+    Choose it for tasks with separate inputs: `data.mixture` mixes the domains to one stream.
 
     Args:
         split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
-        domains: The names of those that are wanted. Defaults to all.
+        domains: Names of the domains to load. Defaults to all.
         data_dir: Folder of prepared data sets. Defaults to `~/tensorflow_datasets`.
         manual_dir: Folder that holds `fdu_mtl` or `fdu_mtl.tar.xz`. Defaults to
             `downloads/manual` in `data_dir`.
 
     Returns:
-        By domain, a dataset of known cardinality: what `data.mixture` takes.
+        A dict from domain to a dataset of known cardinality, which is an argument of
+        `data.mixture`.
 
     Raises:
-        FileNotFoundError: If the files are not there; says what to put where.
+        FileNotFoundError: If the files are missing; the message names them and their folder.
 
     Example:
-        Without the file it says what to put where:
+        If the files are missing, the error names them and their folder:
 
         >>> import tempfile
         >>> fdu_mtl("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
@@ -129,10 +133,10 @@ def fdu_mtl(
 
 
 def fdu_mtl_tasks(domains: Sequence[str] = DOMAINS) -> list[Task]:
-    """The tasks of `fdu_mtl`, named after the domains.
+    """Returns the tasks of `fdu_mtl`, named after the domains.
 
     Args:
-        domains: The names of those that are wanted. Defaults to all.
+        domains: Names of the domains whose tasks are returned. Defaults to all.
 
     Example:
         >>> len(fdu_mtl_tasks())

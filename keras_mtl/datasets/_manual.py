@@ -1,4 +1,4 @@
-"""Files of data sets that users put in place themselves, and builders that read them."""
+"""Readers of the files that users download themselves, and the loader of all builders."""
 
 import csv
 import gzip
@@ -15,16 +15,20 @@ import tensorflow_datasets as tfds
 
 
 def find_file(builder: Any, dl_manager: Any, names: Sequence[str], member: str = "") -> Path:
-    """The first of the named files or folders that is in the builder's manual folder.
+    """Finds the first of several files or folders that exists in the builder's manual folder.
 
     Args:
-        builder: The builder, for its name and instructions.
-        dl_manager: Of tfds; knows the folder.
-        names: In the order of preference.
-        member: What is in a folder that is meant: tfds itself may make one of the same name.
+        builder: The builder; the error message uses its name and its instructions.
+        dl_manager: The download manager of tfds, which knows the manual folder.
+        names: Names of files or folders, in the order of preference.
+        member: Relative path of a file that the right folder contains. It tells that folder from
+            one of the same name that tfds itself may have made.
+
+    Returns:
+        The path of the file or folder.
 
     Raises:
-        FileNotFoundError: If none is; says what to put where.
+        FileNotFoundError: If none of them exists; the message names them and the folder.
     """
     folder = Path(dl_manager._manual_dir or dl_manager.download_dir / "manual")
     for name in names:
@@ -39,7 +43,7 @@ def find_file(builder: Any, dl_manager: Any, names: Sequence[str], member: str =
 
 
 def read_text(path: Path) -> str:
-    """The contents of a text file, plain or gzipped."""
+    """Reads a text file, plain or gzipped."""
     data = path.read_bytes()
     if path.suffix == ".gz":
         data = gzip.decompress(data)
@@ -47,62 +51,79 @@ def read_text(path: Path) -> str:
 
 
 def read_members(path: Path, wanted: Sequence[str]) -> dict[str, str]:
-    """Text files of a folder or a tar archive, by the end of their path.
+    """Reads text files from a folder or from a tar archive.
+
+    Args:
+        path: The folder, or the archive.
+        wanted: Paths of the files, relative to the folder. In an archive, a file is found by the
+            end of its path, whatever folders are above it.
+
+    Returns:
+        A dict from each wanted path to the text of its file.
 
     Raises:
-        FileNotFoundError: If one is missing; the message names it.
+        FileNotFoundError: If a file is missing; the message names it.
     """
-    found = {}
+    texts = {}
     if path.is_dir():
-        files = {each.relative_to(path).as_posix(): each for each in path.rglob("*")}
+        files = {file.relative_to(path).as_posix(): file for file in path.rglob("*")}
         for name in wanted:
             if name in files:
-                found[name] = read_text(files[name])
+                texts[name] = read_text(files[name])
     else:
         with tarfile.open(path) as archive:
             for member in archive.getmembers():
                 for name in wanted:
+                    # The leading slash keeps "train/label" from matching "retrain/label".
                     if f"/{member.name}".endswith(f"/{name}") and member.isfile():
                         contents: Any = archive.extractfile(member)
-                        found[name] = contents.read().decode("utf-8", errors="replace")
-    missing = [name for name in wanted if name not in found]
+                        texts[name] = contents.read().decode("utf-8", errors="replace")
+    missing = [name for name in wanted if name not in texts]
     if missing:
         raise FileNotFoundError(f"{path} lacks {missing}.")
-    return found
+    return texts
 
 
-def read_csv(text: str, columns: Iterable[str], path: Path) -> list[dict[str, str]]:
-    """The rows of a table with a line of titles.
+def read_csv(text: str, table_columns: Iterable[str], path: Path) -> list[dict[str, str]]:
+    """Reads the rows of a table whose first line holds the titles.
+
+    Args:
+        text: The contents of the file.
+        table_columns: Titles that must be there.
+        path: The path of the file; only the error message uses it.
+
+    Returns:
+        One dict per row, from title to entry.
 
     Raises:
-        ValueError: If a column is missing; the message names it.
+        ValueError: If a table column is missing; the message names it.
     """
     rows = list(csv.DictReader(io.StringIO(text)))
-    missing = sorted(set(columns) - set(rows[0] if rows else ()))
+    missing = sorted(set(table_columns) - set(rows[0] if rows else ()))
     if missing:
         raise ValueError(f"{path} has no column(s) {missing}, or no rows.")
     return rows
 
 
-def maybe(entry: str) -> float:
-    """A number, or NaN where there is none."""
+def number_or_nan(entry: str) -> float:
+    """Converts an entry of a table to a number; an empty one or `NA` becomes NaN."""
     return float(entry) if entry not in ("", "NA") else float("nan")
 
 
 def random_splits(rows: int, seed: int = 0) -> dict[str, list[int]]:
-    """The places of rows in random splits: 80 % train, 10 % validation, 10 % test."""
+    """Draws the row indices of random splits: 80 % train, 10 % validation, 10 % test."""
     order = np.random.default_rng(seed).permutation(rows)
-    parts = np.split(order, [rows * 8 // 10, rows * 9 // 10])
+    splits = np.split(order, [rows * 8 // 10, rows * 9 // 10])
     return {
-        name: sorted(part.tolist())
-        for name, part in zip(("train", "validation", "test"), parts, strict=True)
+        name: sorted(indices.tolist())
+        for name, indices in zip(("train", "validation", "test"), splits, strict=True)
     }
 
 
 def load(
     builder: Any, split: str, manual_dir: str | os.PathLike[str] | None = None
 ) -> tf.data.Dataset:
-    """Prepares a builder of `{"inputs": ..., "labels": ...}` if need be, and reads `(x, y)`."""
+    """Prepares a builder of `{"inputs": x, "labels": y}` at the first call; reads `(x, y)`."""
     options = tfds.download.DownloadConfig(
         try_download_gcs=False, manual_dir=None if manual_dir is None else os.fspath(manual_dir)
     )

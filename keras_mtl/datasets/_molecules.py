@@ -1,4 +1,4 @@
-"""Molecules as SMILES strings, and assays of which many were not made."""
+"""Molecules as SMILES strings, with assays of which many were not run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,20 +8,20 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.datasets._manual import (
     find_file,
-    maybe,
+    number_or_nan,
     random_splits,
     read_csv,
     read_text,
 )
 
 _DESCRIPTION = """\
-Molecules as SMILES strings and the outcomes of {assays} toxicity assays, 0, 1 or NaN where an
-assay was not made ({missing} % of them). Random splits of 80 / 10 / 10 %, seed 0.
+Molecules as SMILES strings and the outcomes of {assays} toxicity assays: 0, 1, or NaN if an assay
+was not run ({missing} % of the outcomes). The splits are random, 80 / 10 / 10 %, with seed 0.
 
-One task `{task}` of {assays} columns. A random split is easier than one by scaffold: compare
-figures of the same split only.
+One task `{task}` of {assays} columns. A random split is easier than a split by scaffold: compare
+only figures of the same split.
 
-Licence: public domain (U.S. Government work).
+License: public domain (U.S. Government work).
 """
 
 _CITATION = """\
@@ -38,7 +38,11 @@ _CITATION = """\
 
 
 class Molecules:
-    """What the builders of the two sets have in common."""
+    """Holds the code that the builders of Tox21 and ToxCast share.
+
+    A subclass sets `FILES`, the names of its file; `ASSAYS`, their number; and `MISSING`, the
+    percentage of missing outcomes.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
     FILES: tuple[str, ...]
@@ -69,13 +73,13 @@ class Molecules:
             raise ValueError(f"{path} has {len(names)} assays; expected {self.ASSAYS}.")
         splits = random_splits(len(rows))
         return {
-            split: self._generate_examples([rows[place] for place in places], names)
-            for split, places in splits.items()
+            split: self._generate_examples([rows[index] for index in indices], names)
+            for split, indices in splits.items()
         }
 
     def _generate_examples(
         self, rows: list[dict[str, str]], names: list[str]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for key, row in enumerate(rows):
-            outcomes = np.array([maybe(row[name]) for name in names], np.float32)
+            outcomes = np.array([number_or_nan(row[name]) for name in names], np.float32)
             yield key, {"inputs": row["smiles"], "labels": {"toxicity": outcomes}}

@@ -1,11 +1,11 @@
-"""Multi-MNIST and Multi-Fashion: two overlapping images in one, a task for each."""
+"""Multi-MNIST and Multi-Fashion: two overlapping images in one, with one task per image."""
 
 import gzip
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ _ADDRESSES = {
     "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "fashion": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 }
-_CHECKSUMS = {  # SHA-256 of what these addresses give, as tensorflow-datasets states them
+_CHECKSUMS = {  # SHA-256 of the files at these addresses, as tensorflow-datasets states them
     "mnist": {
         "train-images": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
         "train-labels": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -34,18 +34,18 @@ _CHECKSUMS = {  # SHA-256 of what these addresses give, as tensorflow-datasets s
         "t10k-labels": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     },
 }
-_CANVAS, _SIZE, _OFFSET = 36, 28, 6
+_CANVAS, _SIZE, _OFFSET = 36, 28, 6  # in pixels
 
 _DESCRIPTION = """\
 Pairs of images of {name}: one at the top left [0:28] and one at the bottom right [6:34] of a
-36 x 36 canvas, the brighter pixel of the two where they overlap, resized to 28 x 28 (bilinear
-with antialiasing). Every image of a split comes once on the left and once on the right, with a
-partner drawn with seed 0: 60,000 / 10,000 pairs.
+36 x 36 canvas. Where they overlap, the brighter of the two pixels is kept. The canvas is resized
+to 28 x 28 (bilinear with antialiasing). Every image of a split occurs once on the left and once
+on the right, with a partner that is drawn with seed 0: 60,000 / 10,000 pairs.
 
-Tasks: `left` and `right`, 10 classes each. Papers build the set in different ways; say which
-one, and the seed, where figures are compared.
+Tasks: `left` and `right`, with 10 classes each. Papers build the set in different ways: state the
+way and the seed when you compare figures.
 
-Licence: that of {name}, {licence}.
+License: {license}, as for {name}.
 """
 
 _CITATION = """\
@@ -57,14 +57,14 @@ _CITATION = """\
 }
 """
 
-_LICENCES = {"mnist": ("MNIST", "CC BY-SA 3.0"), "fashion": ("Fashion-MNIST", "MIT")}
+_LICENSES = {"mnist": ("MNIST", "CC BY-SA 3.0"), "fashion": ("Fashion-MNIST", "MIT")}
 
 
 class MultiMnist(tfds.core.GeneratorBasedBuilder):
-    """Multi-MNIST as a `tensorflow-datasets` builder, made of the set's own files.
+    """Builds Multi-MNIST with `tensorflow-datasets` from the files of the original set.
 
-    The configurations are `mnist` and `fashion`. The files are taken from `manual_dir` where
-    they are there, and else downloaded; then their checksums are compared.
+    The configurations are `mnist` and `fashion`. Files that are in `manual_dir` are read there.
+    All others are downloaded, and their checksums are compared.
 
     Example:
         >>> builder = MultiMnist(config="fashion", data_dir="/nowhere")
@@ -73,22 +73,22 @@ class MultiMnist(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [  # noqa: RUF012  # tfds reads it so
+    BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
         tfds.core.BuilderConfig(name="mnist", description="Digits."),
         tfds.core.BuilderConfig(name="fashion", description="Pieces of clothing."),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        name, licence = _LICENCES[self.builder_config.name]
+        name, license_name = _LICENSES[self.builder_config.name]
         labels = {"left": np.int64, "right": np.int64}
         image = tfds.features.Image(shape=(_SIZE, _SIZE, 1))
         return tfds.core.DatasetInfo(
             builder=self,
-            description=_DESCRIPTION.format(name=name, licence=licence),
+            description=_DESCRIPTION.format(name=name, license=license_name),
             features=tfds.features.FeaturesDict({"inputs": image, "labels": labels}),
             homepage=_ADDRESSES[self.builder_config.name],
             citation=_CITATION,
-            license=licence,
+            license=license_name,
             disable_shuffling=True,
         )
 
@@ -96,15 +96,16 @@ class MultiMnist(tfds.core.GeneratorBasedBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         splits = {}
-        for split, start in _FILES.items():
-            names = [f"{start}-images-idx3-ubyte.gz", f"{start}-labels-idx1-ubyte.gz"]
+        for split, prefix in _FILES.items():
+            names = [f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"]
             images, labels = (read_idx(self._path(dl_manager, name)) for name in names)
             splits[split] = self._generate_examples(images, labels)
         return splits
 
     def _path(self, dl_manager: tfds.download.DownloadManager, name: str) -> Path:
-        for each in (name, name.removesuffix(".gz")):
-            if dl_manager._manual_dir and (path := Path(dl_manager._manual_dir) / each).exists():
+        manual_dir = dl_manager._manual_dir
+        for file in (name, name.removesuffix(".gz")):
+            if manual_dir and (path := Path(manual_dir) / file).exists():
                 return path
         config = self.builder_config.name
         path = Path(dl_manager.download(_ADDRESSES[config] + name))
@@ -115,17 +116,18 @@ class MultiMnist(tfds.core.GeneratorBasedBuilder):
         self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         partners = np.random.default_rng(0).permutation(len(images))
+        # A thousand pairs at a time: resizing is fast in batches, and memory stays small.
         for first in range(0, len(images), 1000):
             left = np.arange(first, min(first + 1000, len(images)))
             right = partners[left]
             pairs = overlay(images[left], images[right])
             rows = zip(pairs, labels[left].tolist(), labels[right].tolist(), strict=True)
-            for key, (image, own, other) in zip(left.tolist(), rows, strict=True):
-                yield key, {"inputs": image, "labels": {"left": own, "right": other}}
+            for key, (image, left_label, right_label) in zip(left.tolist(), rows, strict=True):
+                yield key, {"inputs": image, "labels": {"left": left_label, "right": right_label}}
 
 
 def overlay(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Lays images `(n, 28, 28)` over each other: `(n, 28, 28, 1)`.
+    """Overlays two arrays of images `(n, 28, 28)` and returns images `(n, 28, 28, 1)`.
 
     Example:
         >>> black, white = np.zeros((1, 28, 28), "uint8"), np.full((1, 28, 28), 255, "uint8")
@@ -135,37 +137,41 @@ def overlay(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.ND
     """
     canvas = np.zeros((len(left), _CANVAS, _CANVAS, 1), np.uint8)
     canvas[:, :_SIZE, :_SIZE, 0] = left
-    part = canvas[:, _OFFSET : _OFFSET + _SIZE, _OFFSET : _OFFSET + _SIZE, 0]
-    np.maximum(part, right, out=part)
+    # A view, so that the maximum is written to the canvas.
+    bottom_right = canvas[:, _OFFSET : _OFFSET + _SIZE, _OFFSET : _OFFSET + _SIZE, 0]
+    np.maximum(bottom_right, right, out=bottom_right)
     small = tf.image.resize(canvas, (_SIZE, _SIZE), antialias=True)
     return np.asarray(tf.cast(tf.round(small), tf.uint8))
 
 
 def check_sum(path: Path, expected: str, name: str) -> None:
-    """Checks that a file that was downloaded is the one that is meant.
+    """Checks the SHA-256 of a file that was downloaded.
 
     Raises:
-        ValueError: If its SHA-256 is another one.
+        ValueError: If it differs from the expected one.
     """
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != expected:
-        raise ValueError(f"{name} has the SHA-256 {found}; expected {expected}. Download it again.")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected:
+        raise ValueError(
+            f"{name} has the SHA-256 {digest}; expected {expected}. Download it again."
+        )
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     """Reads a file of bytes in the idx format of MNIST, plain or gzipped.
 
     Raises:
-        ValueError: If it is none, or shorter than it says.
+        ValueError: If it is not such a file, or is shorter than its header says.
     """
     data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
+    if data[:2] == b"\x1f\x8b":  # the first bytes of every gzipped file
         data = gzip.decompress(data)
+    # Header: two zeros, 8 for unsigned bytes, the number of axes, then 4 bytes per axis.
     axes = data[3] if data[:3] == b"\0\0\x08" else 0
     shape = np.frombuffer(data, ">i4", axes, 4)
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
     if not axes or body.size != np.prod(shape):
-        raise ValueError(f"{path} is no idx file of bytes, or not all of it.")
+        raise ValueError(f"{path} is no idx file of bytes, or is cut off.")
     return body.reshape(shape)
 
 
@@ -176,7 +182,9 @@ def multi_mnist(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Loads Multi-MNIST (or Multi-Fashion) as `(image, labels)`, single examples.
+    """Loads Multi-MNIST (or Multi-Fashion) as `(image, labels)`, one example per pair.
+
+    Choose it for two classifications of the same image that compete for shared features.
 
     Args:
         split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
@@ -190,8 +198,8 @@ def multi_mnist(
         `left` and `right`.
 
     Raises:
-        FileNotFoundError: If `manual_dir` is given and there is no such folder.
-        ValueError: If a file is broken.
+        FileNotFoundError: If `manual_dir` is given and does not exist.
+        ValueError: If a file is damaged.
 
     Example:
         >>> multi_mnist("test", manual_dir="no/such/folder")
@@ -221,11 +229,12 @@ def multi_fashion(
             them.
 
     Returns:
-        What `multi_mnist` returns.
+        A dataset of known cardinality: uint8 images `(28, 28, 1)` and a dict of the int64 labels
+        `left` and `right`.
 
     Raises:
-        FileNotFoundError: If `manual_dir` is given and there is no such folder.
-        ValueError: If a file is broken.
+        FileNotFoundError: If `manual_dir` is given and does not exist.
+        ValueError: If a file is damaged.
 
     Example:
         >>> multi_fashion("test", manual_dir="no/such/folder")
@@ -236,7 +245,7 @@ def multi_fashion(
 
 
 def multi_mnist_tasks() -> list[Task]:
-    """The tasks of `multi_mnist` and `multi_fashion`: `left` and `right`.
+    """Returns the tasks of `multi_mnist` and `multi_fashion`: `left` and `right`.
 
     Example:
         >>> [task.name for task in multi_mnist_tasks()]

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_mtl._tasks import Task
-from keras_mtl.datasets._columns import Columns
-from keras_mtl.datasets._manual import load, maybe, read_csv, read_text
+from keras_mtl.datasets._columns import TableColumns
+from keras_mtl.datasets._manual import load, number_or_nan, read_csv, read_text
 from keras_mtl.datasets._packed import FILES
 
 _SIZES = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm")
@@ -20,13 +20,14 @@ _SEXES = ("female", "male")
 
 _DESCRIPTION = """\
 Measurements of 344 penguins of three species on three islands of the Palmer Archipelago,
-2007 to 2009, complete. Every fifth row is for testing (276 / 68; rows are ordered by species).
+2007 to 2009, complete. Every fifth row is for testing (276 / 68 rows), because rows are ordered by
+species.
 
 Tasks: `species` (152 Adelie, 68 Chinstrap, 124 Gentoo), `male` (11 missing, -1) and `mass` in
-kilograms (2 missing, NaN). Inputs: the island, three lengths in millimetres and the year. Two
-birds were not measured: their lengths are the means of the others.
+kilograms (2 missing, NaN). Inputs: the island, three lengths in millimeters and the year. Two
+birds were not measured: their lengths are the means over the other birds.
 
-Licence: CC0.
+License: CC0.
 """
 
 _CITATION = """\
@@ -44,9 +45,9 @@ _CITATION = """\
 
 
 class PalmerPenguins(tfds.core.GeneratorBasedBuilder):
-    """Palmer penguins as a `tensorflow-datasets` builder; ships with this package.
+    """Builds Palmer penguins with `tensorflow-datasets`; the rows ship with this package.
 
-    An example is `{"inputs": {column: scalar}, "labels": {task: scalar}}`.
+    An example is `{"inputs": {table column: scalar}, "labels": {task: scalar}}`.
 
     Example:
         >>> sorted(PalmerPenguins(data_dir="/nowhere").info.features["labels"])
@@ -57,7 +58,7 @@ class PalmerPenguins(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
-            "inputs": Columns([*_SIZES, "year"], {"island": _ISLANDS}),
+            "inputs": TableColumns([*_SIZES, "year"], {"island": _ISLANDS}),
             "labels": {"species": np.int64, "male": np.int64, "mass": np.float32},
         }
         return tfds.core.DatasetInfo(
@@ -75,10 +76,12 @@ class PalmerPenguins(tfds.core.GeneratorBasedBuilder):
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         path = FILES / "penguins.csv"
         rows = read_csv(read_text(path), (*_SIZES, "species", "island", "sex"), path)
-        means = {name: float(np.nanmean([maybe(row[name]) for row in rows])) for name in _SIZES}
+        means = {
+            name: float(np.nanmean([number_or_nan(row[name]) for row in rows])) for name in _SIZES
+        }
         examples = [self._example(row, means) for row in rows]
         test = examples[4::5]
-        train = [each for place, each in enumerate(examples) if place % 5 != 4]
+        train = [example for index, example in enumerate(examples) if index % 5 != 4]
         return {"train": self._generate_examples(train), "test": self._generate_examples(test)}
 
     def _generate_examples(self, examples: list[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -86,7 +89,7 @@ class PalmerPenguins(tfds.core.GeneratorBasedBuilder):
 
     @staticmethod
     def _example(row: dict[str, str], means: dict[str, float]) -> dict[str, Any]:
-        sizes = {name: maybe(row[name]) for name in _SIZES}
+        sizes = {name: number_or_nan(row[name]) for name in _SIZES}
         inputs = {name: means[name] if np.isnan(size) else size for name, size in sizes.items()} | {
             "year": float(row["year"]),
             "island": row["island"],
@@ -94,7 +97,7 @@ class PalmerPenguins(tfds.core.GeneratorBasedBuilder):
         labels = {
             "species": _SPECIES.index(row["species"]),
             "male": _SEXES.index(row["sex"]) if row["sex"] in _SEXES else -1,
-            "mass": maybe(row["body_mass_g"]) / 1000,
+            "mass": number_or_nan(row["body_mass_g"]) / 1000,
         }
         return {"inputs": inputs, "labels": labels}
 
@@ -102,33 +105,35 @@ class PalmerPenguins(tfds.core.GeneratorBasedBuilder):
 def penguins(
     split: str = "train", *, data_dir: str | os.PathLike[str] | None = None
 ) -> tf.data.Dataset:
-    """Loads Palmer penguins as `(columns, labels)`, single examples.
+    """Loads Palmer penguins as `(table_columns, labels)`, one example per bird.
 
-    The smallest real data set of three kinds of task with missing labels: choose it for a
-    first try. `data.mask_missing` masks what is missing.
+    Choose it for a first try: it is the smallest real data set here that has three kinds of
+    tasks and missing labels. `data.mask_missing` masks the missing labels.
 
     Args:
         split: `"train"`, `"test"`, or a part such as `"train[:90%]"`.
         data_dir: Folder of prepared data sets. Defaults to `~/tensorflow_datasets`.
 
     Returns:
-        A dataset of known cardinality: a dict of five columns and one of the labels `species`
-        and `male` (int64, -1 where it is missing) and `mass` (float32, NaN where missing).
+        A dataset of known cardinality: a dict of five table columns, and a dict of the labels
+        `species` and `male` (int64; a missing `male` is -1) and `mass` (float32; a missing one
+        is NaN).
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     columns, labels = next(iter(penguins("train", data_dir=folder).batch(300)))
+        ...     batches = penguins("train", data_dir=folder).batch(300)
+        ...     table_columns, labels = next(iter(batches))
         Downloading and preparing dataset ...
         Dataset palmer_penguins downloaded and prepared to ...
-        >>> columns["island"].shape, int(np.sum(labels["male"] == -1))
+        >>> table_columns["island"].shape, int(np.sum(labels["male"] == -1))
         (TensorShape([276]), 10)
     """
     return load(PalmerPenguins(data_dir=data_dir), split)
 
 
 def penguins_tasks() -> list[Task]:
-    """The tasks of `penguins`: `species`, `male` and `mass`.
+    """Returns the tasks of `penguins`: `species`, `male` and `mass`.
 
     Example:
         >>> [task.name for task in penguins_tasks()]

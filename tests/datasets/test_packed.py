@@ -9,20 +9,20 @@ ROW = st.tuples(st.integers(0, 2**24 - 1), st.integers(0, 300), st.text("ab ?", 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=30), st.integers(0, 30))
-def test_a_table_comes_back_as_it_went_in(rows, first):
+def test_an_unpacked_table_equals_the_packed_one(rows, first):
     first = min(first, len(rows))
-    columns = {
+    table_columns = {
         "cents": [f"{cents / 100:.2f}" for cents, _, _ in rows],
         "code": [str(code) for _, code, _ in rows],
         "word": [word for _, _, word in rows],
     }
-    contents = pack(columns, {"train": first, "test": len(rows) - first}, {"cents": 100})
+    contents = pack(table_columns, {"train": first, "test": len(rows) - first}, {"cents": 100})
     tables = unpack(contents)
-    for name, entries in columns.items():
+    for name, entries in table_columns.items():
         both = np.concatenate([tables["train"][name], tables["test"][name]]).tolist()
         assert both == ([float(entry) for entry in entries] if name == "cents" else entries)
     assert len(tables["train"]["word"]) == first
-    assert vocabularies(contents)["word"] == sorted(set(columns["word"]))
+    assert vocabularies(contents)["word"] == sorted(set(table_columns["word"]))
 
 
 def test_more_than_256_words_take_two_bytes():

@@ -1,4 +1,4 @@
-"""Builders on the real files, where KERAS_MTL_DATA names a folder of them."""
+"""Builders on the real files, which are in the folder that KERAS_MTL_DATA names."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,9 @@ def quiet():
 
 
 def sizes(load, tmp_path, splits=("train", "validation", "test"), folder=FOLDER):
-    return [int(load(each, data_dir=tmp_path, manual_dir=folder).cardinality()) for each in splits]
+    return [
+        int(load(split, data_dir=tmp_path, manual_dir=folder).cardinality()) for split in splits
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,4 +56,4 @@ def test_multi_mnist_has_as_many_pairs_as_images(tmp_path):
 
 def test_all_domains_have_400_reviews_for_testing(tmp_path):
     sets = datasets.fdu_mtl("test", data_dir=tmp_path, manual_dir=FOLDER)
-    assert {int(each.cardinality()) for each in sets.values()} == {400}
+    assert {int(reviews.cardinality()) for reviews in sets.values()} == {400}

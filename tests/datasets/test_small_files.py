@@ -42,25 +42,25 @@ def test_each_image_lies_once_on_the_left_and_once_on_the_right(name, tmp_path):
     assert [y["left"] for _, y in rows] == labels["train"].tolist()
     assert sorted(y["right"] for _, y in rows) == sorted(labels["train"].tolist())
     # The top row and the left column are of the left image alone, up to the blur of resizing.
-    for (image, y), own in zip(rows, images["train"], strict=True):
+    for (image, y), left in zip(rows, images["train"], strict=True):
         assert image.shape == (28, 28, 1)
-        others = [
-            other
-            for other, label in zip(images["train"], labels["train"], strict=True)
-            if label == y["right"] and (overlay(own[None], other[None])[0] == image).all()
+        partners = [
+            right
+            for right, label in zip(images["train"], labels["train"], strict=True)
+            if label == y["right"] and (overlay(left[None], right[None])[0] == image).all()
         ]
-        assert len(others) == 1
+        assert len(partners) == 1
     test = load("test", data_dir=tmp_path / "out", manual_dir=tmp_path)
     assert test.cardinality() == 5
     check_dataset(test.batch(5), datasets.multi_mnist_tasks())
 
 
-def test_images_are_laid_over_each_other_by_the_brighter_pixel():
+def test_the_brighter_pixel_is_kept_where_images_overlap():
     left, right = RNG.integers(0, 256, (2, 3, 28, 28)).astype("uint8")
     canvas = np.zeros((3, 36, 36))
     canvas[:, :28, :28] = left
     canvas[:, 6:34, 6:34] = np.maximum(canvas[:, 6:34, 6:34], right)
-    # Bilinear with antialiasing: a triangle of weights, 36/28 pixels to each side.
+    # Bilinear with antialiasing: the weights are a triangle, 36/28 pixels wide on each side.
     scale = 36 / 28
     centers = (np.arange(28) + 0.5) * scale - 0.5
     weights = np.maximum(0, 1 - np.abs(np.arange(36) - centers[:, None]) / scale)
@@ -69,7 +69,7 @@ def test_images_are_laid_over_each_other_by_the_brighter_pixel():
     np.testing.assert_allclose(overlay(left, right)[..., 0], expected, atol=0.51)
 
 
-def test_what_is_no_idx_file_is_refused(tmp_path):
+def test_a_file_that_is_not_in_the_idx_format_is_refused(tmp_path):
     whole = tmp_path / "whole"
     write_idx(whole, np.zeros((2, 3), "uint8"))
     assert read_idx(whole).shape == (2, 3)
@@ -93,8 +93,8 @@ MOLECULES = [("CCO", ["1", "", "0"]), ("C", ["0.0", "1.0", ""])] * 10
 
 
 @pytest.mark.parametrize("name", ["tox21", "toxcast"])
-def test_assays_that_were_not_made_are_missing(name, tmp_path):
-    assays = [f"assay {place}" for place in range({"tox21": 12, "toxcast": 617}[name])]
+def test_assays_that_were_not_run_are_missing(name, tmp_path):
+    assays = [f"assay {index}" for index in range({"tox21": 12, "toxcast": 617}[name])]
     lines = [",".join(["smiles", *assays, "mol_id"])]
     for smiles, outcomes in MOLECULES:
         lines.append(",".join([smiles, *(outcomes * len(assays))[: len(assays)], "TOX1"]))
@@ -128,20 +128,20 @@ def test_words_slots_and_intents_of_snips_stay_together(tmp_path):
         for split, lines in commands.items():
             folder = tmp_path / "snips_files" / split
             folder.mkdir(parents=True)
-            for place, part in enumerate(("seq.in", "seq.out", "label")):
-                contents = "".join(line.split("|")[place] + "\n" for line in lines)
-                (folder / part).write_text(contents)
+            for position, file in enumerate(("seq.in", "seq.out", "label")):
+                contents = "".join(line.split("|")[position] + "\n" for line in lines)
+                (folder / file).write_text(contents)
             archive.add(folder, f"./snips/{split}")
     slots = datasets.Snips(data_dir=tmp_path).info.features["labels"]["slots"].feature
     intents = datasets.Snips(data_dir=tmp_path).info.features["labels"]["intent"]
-    found = set()
+    read = set()
     for split in ("train", "validation", "test"):
         dataset = datasets.snips(split, data_dir=tmp_path / "out", manual_dir=tmp_path)
         for words, y in rows_of(dataset):
             tags = " ".join(slots.int2str(int(tag)) for tag in y["slots"])
             text = b" ".join(words).decode()
-            found.add(f"{text}|{tags}|{intents.int2str(int(y['intent']))}")
-    assert found == {line.replace(" |", "|") for lines in commands.values() for line in lines}
+            read.add(f"{text}|{tags}|{intents.int2str(int(y['intent']))}")
+    assert read == {line.replace(" |", "|") for lines in commands.values() for line in lines}
 
 
 def test_tags_of_the_treebank_belong_to_their_words(tmp_path):
@@ -169,9 +169,9 @@ def test_reviews_of_all_domains_mix_into_one_stream(tmp_path):
     mixed = mixture(sets, datasets.fdu_mtl_tasks(), batch_size=16)
     count = 0
     for x, y, w in mixed.unbatch().as_numpy_iterator():
-        (own,) = [name for name in names if w[name]]
-        assert x.decode().split()[1] == own
-        assert y[own] == x.startswith(b"good")
+        (domain,) = [name for name in names if w[name]]
+        assert x.decode().split()[1] == domain
+        assert y[domain] == x.startswith(b"good")
         count += 1
     assert count == 56
 
@@ -180,7 +180,7 @@ def test_days_up_to_the_19th_are_for_training(tmp_path):
     titles = "instant,dteday,season,yr,mnth,hr,holiday,weekday,workingday,weathersit,temp,atemp,hum"
     lines = [titles + ",windspeed,casual,registered,cnt"]
     for day in (1, 19, 20, 31):
-        hour = {1: 23, 19: "0 "}.get(day, 23)  # copies of the file pad hours
+        hour = {1: 23, 19: "0 "}.get(day, 23)  # Some copies of the file pad hours.
         lines.append(f"{day},2011-01-{day:02},1,0,1,{hour},0,6,0,4,0.24,0.28,0.81,0,{day},13,16")
     (tmp_path / "hour.csv").write_text("\n".join(lines))
     days = {}
@@ -199,7 +199,7 @@ def test_days_up_to_the_19th_are_for_training(tmp_path):
 @pytest.mark.parametrize("style", ["publisher", "commas"])
 def test_concentrations_of_minus_200_are_missing_and_sensors_keep_their_last_value(style, tmp_path):
     table = np.arange(10 * 13).reshape(10, 13) + 0.5
-    table[3, 0] = table[4, 1] = table[5, 1] = -200  # a label, and a sensor twice
+    table[3, 0] = table[4, 1] = table[5, 1] = -200  # one label, and one sensor twice
     lines = ["Date,Time," + ",".join(["title"] * 13)]
     lines += [",".join(["10/03/2004", "18:00:00", *map(str, row)]) for row in table]
     if style == "publisher":
@@ -235,7 +235,7 @@ def test_penguins_ship_with_the_package(tmp_path):
 @pytest.mark.parametrize(
     "name", ["tox21", "toxcast", "snips", "ewt_pos_ner", "bike_sharing", "air_quality"]
 )
-def test_files_that_are_not_there_are_asked_for_by_name(name, tmp_path):
+def test_the_error_names_files_that_are_missing(name, tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"{name}: .*holds none of .*Put it there"):
         getattr(datasets, name)("train", data_dir=tmp_path, manual_dir=tmp_path)
 
@@ -246,7 +246,7 @@ def test_archives_are_found_beside_a_folder_of_prepared_data(tmp_path):
         (tmp_path / "files" / f"joint_{part}.tsv").write_text("run\tVERB\tO\n\n")
     with tarfile.open(tmp_path / "ewt_pos_ner.tar.xz", "w:xz") as archive:
         archive.add(tmp_path / "files", "./ewt_pos_ner")
-    for split in ("train", "test"):  # the first prepares it in tmp_path / "ewt_pos_ner"
+    for split in ("train", "test"):  # The first one prepares tmp_path / "ewt_pos_ner".
         assert len(datasets.ewt_pos_ner(split, data_dir=tmp_path, manual_dir=tmp_path)) == 1
 
 
@@ -263,16 +263,16 @@ def test_files_of_another_kind_are_refused(tmp_path):
         datasets.snips("train", data_dir=tmp_path, manual_dir=tmp_path)
 
 
-def test_licences_and_citations_stand_in_the_info(tmp_path):
+def test_every_builder_states_its_license_and_citation(tmp_path):
     for name in datasets.__all__:
         builder = getattr(datasets, name)
         if isinstance(builder, type) and issubclass(builder, tfds.core.DatasetBuilder):
             info = builder(data_dir=tmp_path).info
             assert info.citation.startswith("@")
-            assert "Licence" in info.description
+            assert "License" in info.description
 
 
-def test_a_dataset_and_its_tasks_go_together():
+def test_every_dataset_has_tasks():
     for name in datasets.__all__:
         if f"{name}_tasks" in datasets.__all__:
             assert getattr(datasets, f"{name}_tasks")()

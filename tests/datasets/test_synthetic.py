@@ -16,10 +16,10 @@ def arrays(*args, **kwargs):
 
 @pytest.mark.parametrize("p", [-1.0, -0.3, 0.0, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize(("scale", "sines"), [(1.0, 5), (0.3, 2)])
-def test_labels_correlate_as_the_closed_form_says(p, scale, sines):
+def test_labels_have_the_correlation_of_the_closed_form(p, scale, sines):
     _, y = arrays(p, examples=100_000, features=3, scale=scale, sines=sines, seed=4)
     expected = label_correlation(p, features=3, scale=scale, sines=sines, seed=4)
-    # Four standard errors of a correlation of 100,000 pairs.
+    # The tolerance is four standard errors of a correlation of 100,000 pairs.
     assert np.corrcoef(y)[0, 1] == pytest.approx(expected, abs=4 / np.sqrt(100_000))
 
 
@@ -48,6 +48,6 @@ def test_a_seed_fixes_the_problem_and_the_data():
     ("arguments", "message"),
     [((1.1,), "p is a cosine, -1 to 1; received 1.1"), ((0.5,), "at least 2 features; received 1")],
 )
-def test_what_is_no_problem_is_refused(arguments, message):
+def test_impossible_problems_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         synthetic_regression(*arguments, features=1)
