@@ -1,4 +1,4 @@
-"""Search for the weights of tasks with Keras Tuner."""
+"""Search for task weights with Keras Tuner."""
 
 from keras_mtl.tuning._search import SearchResult, SearchTrial, search_task_weights
 

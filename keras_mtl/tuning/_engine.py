@@ -1,4 +1,4 @@
-"""The tuners of Keras Tuner, and the folder in which a search goes on after a stop."""
+"""The tuners of Keras Tuner, and the folder from which a stopped search resumes."""
 
 import atexit
 import dataclasses
@@ -23,10 +23,11 @@ _TUNERS = {
 
 
 def check_choices(kind: str, max_trials: int | None, bounds: tuple[float, float]) -> None:
-    """Refuses unknown tuners and bounds between which there is nothing.
+    """Checks the kind of tuner, the number of trials and the bounds of the ratios.
 
     Raises:
-        ValueError: If a value is outside of what is allowed.
+        ValueError: If the tuner is unknown, the bounds are not `0 < low < high`, or the number of
+            trials is not positive, or is missing for a tuner that never ends by itself.
 
     Example:
         >>> check_choices("random", 3, (0.1, 10.0))
@@ -36,10 +37,10 @@ def check_choices(kind: str, max_trials: int | None, bounds: tuple[float, float]
     low, high = bounds
     if not 0 < low < high < math.inf:
         raise ValueError(
-            f"bounds are the smallest and largest ratio, 0 < low < high; received {bounds}."
+            f"bounds are the smallest and the largest ratio, 0 < low < high; received {bounds}."
         )
     if max_trials is None and kind in ("bayesian", "random"):
-        raise ValueError(f"tuner={kind!r} never ends by itself: give max_trials.")
+        raise ValueError(f"tuner={kind!r} never ends by itself: pass max_trials.")
     if max_trials is not None and max_trials < 1:
         raise ValueError(f"max_trials must be at least 1; received {max_trials}.")
 
@@ -47,23 +48,36 @@ def check_choices(kind: str, max_trials: int | None, bounds: tuple[float, float]
 def make_tuner(
     kind: str, model: WeightedTasks, folder: pathlib.Path, max_trials: int | None, epochs: int
 ) -> Any:
-    """A tuner of Keras Tuner for a hypermodel, with what `folder` holds already."""
+    """Makes a tuner of Keras Tuner for a hypermodel; it resumes the trials that `folder` holds.
+
+    Args:
+        kind: `"bayesian"`, `"grid"`, `"hyperband"` or `"random"`.
+        model: The hypermodel.
+        folder: The folder of the search.
+        max_trials: The largest number of trials; `None` for no limit.
+        epochs: The largest number of epochs per trial; only Hyperband uses it here.
+
+    Returns:
+        A `keras_tuner.Tuner`.
+    """
     arguments: dict[str, Any] = {"max_trials": max_trials}
     if kind == "hyperband":
         arguments = {"max_epochs": epochs}
     if kind == "bayesian":
-        # The tuner's own number of random trials, three a parameter, would leave none to learn.
-        searched = 3 * (len(model.tasks) - 1)
-        arguments["num_initial_points"] = max(3, min(searched, (max_trials or 0) // 2))
+        # By default Keras Tuner draws three random trials per parameter. With few trials in all,
+        # none would be left that learns from them: at most half of the trials are random.
+        default = 3 * (len(model.tasks) - 1)
+        arguments["num_initial_points"] = max(3, min(default, (max_trials or 0) // 2))
     tuner = _TUNERS[kind](
         model,
         objective=keras_tuner.Objective(model.goal.name, model.goal.mode),
-        seed=model.seed + 1,  # Keras Tuner takes a seed of 0 for none.
+        seed=model.seed + 1,  # Keras Tuner takes a seed of 0 for no seed.
         executions_per_trial=model.executions,
         directory=str(folder),
         project_name="trials",
         **arguments,
     )
+    # Hyperband takes no `max_trials` as an argument.
     tuner.oracle.max_trials = max_trials
     return tuner
 
@@ -75,10 +89,21 @@ def open_folder(
     fit_arguments: dict[str, Any],
     overwrite: bool,
 ) -> pathlib.Path:
-    """The folder of a search: new, or one in which the same search was stopped.
+    """Opens the folder of a search: a new one, or one in which the same search was stopped.
+
+    Args:
+        directory: The folder; `None` for one that is removed when the process ends.
+        model: The hypermodel, whose settings are written to `search.json` in the folder.
+        kind: The kind of tuner.
+        fit_arguments: The arguments of `keras.Model.fit`.
+        overwrite: Whether to remove the trials that the folder holds.
+
+    Returns:
+        The path of the folder.
 
     Raises:
-        ValueError: If the folder holds a search whose scores would not compare with this one's.
+        ValueError: If the folder holds another search, whose scores cannot be compared with
+            those of this one.
     """
     if directory is None:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="task_weights_"))
@@ -93,7 +118,7 @@ def open_folder(
         "executions_per_trial": model.executions,
         **{key: fit_arguments.get(key) for key in ("epochs", "steps_per_epoch")},
     }
-    settings = json.loads(json.dumps(settings))
+    settings = json.loads(json.dumps(settings))  # Tuples become lists, as in the file.
     if overwrite:
         shutil.rmtree(folder / "trials", ignore_errors=True)
     elif record.exists():

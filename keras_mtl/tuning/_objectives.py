@@ -1,4 +1,4 @@
-"""What a search may be judged by: validation metrics that the searched weights do not scale."""
+"""Objectives of a search: validation metrics that the searched weights do not multiply."""
 
 import dataclasses
 import math
@@ -20,38 +20,51 @@ _WEIGHTED = {"loss", "val_loss"}
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
-    """A metric of a task, beside what a model of that task alone reached."""
+    """Compares a metric of a task with the result of a model of that task alone.
+
+    Args:
+        log: Name of the metric in the logs.
+        mode: Whether `"max"` or `"min"` is better.
+        baseline: The metric of a model of this task alone, not zero.
+    """
 
     log: str
     mode: Mode
     baseline: float
 
     def value(self, logs: Mapping[str, float]) -> float:
-        """The improvement relative to the baseline; positive is better."""
+        """Computes the improvement relative to the baseline; positive is better."""
         gain = (logs[self.log] - self.baseline) / abs(self.baseline)
         return gain if self.mode == "max" else -gain
 
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """What to optimize: a name in the logs, a direction, and gains to put there if it is new."""
+    """Names the value to optimize.
+
+    Args:
+        name: Its name in the logs.
+        mode: Whether `"max"` or `"min"` is better.
+        gains: For each task, the gains of its metrics, if the value is the mean relative gain,
+            which `LogGoal` adds to the logs. Empty for a metric that the network logs itself.
+    """
 
     name: str
     mode: Mode
     gains: tuple[tuple[Gain, ...], ...] = ()
 
     def score(self, logs: Mapping[str, float]) -> float:
-        """The mean over tasks of the mean over each task's metrics of the relative gain."""
+        """Computes the relative gain, averaged over the metrics of each task, then over tasks."""
         return statistics.fmean(
             statistics.fmean(gain.value(logs) for gain in gains) for gains in self.gains
         )
 
 
 class LogGoal(keras.callbacks.Callback):
-    """Puts the goal into the logs of each epoch, before other callbacks read them.
+    """Adds the goal to the logs of each epoch, before other callbacks read them.
 
-    A name that is not there stops the search: Keras Tuner would count the trial as failed and
-    go on to the next one, with the same end.
+    A name that is not logged stops the whole search. Otherwise Keras Tuner would count the trial
+    as failed and go on to the next one, which would fail in the same way.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -73,17 +86,17 @@ class LogGoal(keras.callbacks.Callback):
 
 
 def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None) -> Goal:
-    """The goal for an objective as given by the user.
+    """Returns the goal for the user's objective.
 
     Args:
         objective: `(name, mode)`, a `keras_tuner.Objective` or `"mean_relative_gain"`.
         tasks: The tasks.
-        baselines: See `search_task_weights`; only for `"mean_relative_gain"`.
+        baselines: As for `search_task_weights`; only for `"mean_relative_gain"`.
 
     Raises:
         TypeError: If the objective is none of these.
-        ValueError: If it is scaled by the searched weights, not measured on validation data,
-            or has no direction, or if the baselines do not fit.
+        ValueError: If the searched weights multiply the objective, if it is not measured on
+            validation data or has no direction, or if the baselines do not fit.
 
     Example:
         >>> task = Task.binary("income")
@@ -109,7 +122,7 @@ def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None)
     _check_name(name)
     if mode not in ("min", "max"):
         raise ValueError(
-            f"Whether {name!r} is better high or low must be given, as 'min' or 'max': pass "
+            f"Whether {name!r} is better low or high must be stated, as 'min' or 'max': pass "
             f"objective=keras_mtl.monitor(task, metric); received {mode!r}."
         )
     return Goal(name, mode)
@@ -119,13 +132,13 @@ def _check_name(name: Any) -> None:
     if name in _WEIGHTED:
         raise ValueError(
             f"{name!r} is multiplied by the weights that are searched, so the smallest weights "
-            "would win whatever the network learns. Choose a metric of a task, "
+            "would win, no matter how well the network learns. Choose a metric of a task, "
             f"objective=keras_mtl.monitor(task, metric), or {MEAN_RELATIVE_GAIN!r}."
         )
     if not isinstance(name, str) or not name.startswith("val_"):
         raise ValueError(
-            f"The objective must be measured on the validation data, as names that begin with "
-            f"'val_' are; received {name!r}."
+            f"The objective must be measured on the validation data, so its name must begin with "
+            f"'val_'; received {name!r}."
         )
 
 
@@ -136,19 +149,20 @@ def _check_keys(tasks: Sequence[Task], baselines: Baselines | None) -> None:
 
 
 def _gains(task: Task, baselines: Baselines | None) -> tuple[Gain, ...]:
-    given = (baselines or {}).get(task.name)
-    if not isinstance(given, Mapping):
-        given = {} if given is None or not task.metrics else {task.metric_names[0]: given}
-    if not given:
+    values = (baselines or {}).get(task.name)
+    if not isinstance(values, Mapping):
+        # A number alone is the baseline of the task's first metric.
+        values = {} if values is None or not task.metrics else {task.metric_names[0]: values}
+    if not values:
         raise ValueError(
             f"task {task.name!r}: {MEAN_RELATIVE_GAIN!r} needs what a model of this task alone "
             f"reached, such as baselines={{{task.name!r}: {{'auc': 0.91}}}}; received "
             f"{baselines!r}, and the task's metrics are {list(task.metric_names)}."
         )
-    for metric, value in given.items():
+    for metric, value in values.items():
         if not math.isfinite(value) or value == 0:
             raise ValueError(
                 f"task {task.name!r}: no gain can be relative to a baseline of {value} in "
                 f"{metric!r}."
             )
-    return tuple(Gain(*monitor(task, metric), float(value)) for metric, value in given.items())
+    return tuple(Gain(*monitor(task, metric), float(value)) for metric, value in values.items())

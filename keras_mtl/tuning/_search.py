@@ -1,4 +1,4 @@
-"""The search for task weights."""
+"""The public search for task weights, and its results."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ _FIT_ARGUMENTS = {"epochs", "callbacks", "steps_per_epoch", "validation_steps", 
 
 @dataclasses.dataclass(frozen=True)
 class SearchTrial:
-    """The weights that a trial had and what it scored (`None` if it failed).
+    """Holds the weights of a trial and its score (`None` if the trial failed).
 
     Example:
         >>> SearchTrial({"click": 0.5, "buy": 1.5}, 0.71).score
@@ -33,14 +33,14 @@ class SearchTrial:
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """What `search_task_weights` found.
+    """Holds the result of `search_task_weights`.
 
     Args:
-        weights: The best weights by task name; they sum to the number of tasks.
-        score: The objective that they reached on the validation data.
-        tasks: The tasks with these weights, to build the final network from.
+        weights: The best weights, by task name; they sum to the number of tasks.
+        score: The objective that these weights reached on the validation data.
+        tasks: The tasks with these weights, from which to build the final network.
         trials: All trials, the best one first.
-        tuner: The Keras Tuner tuner, which knows the rest.
+        tuner: The tuner of Keras Tuner, which holds all other records of the search.
 
     Example:
         >>> result = SearchResult({"click": 1.0}, 0.9, (Task.binary("click"),), (), None)
@@ -72,52 +72,61 @@ def search_task_weights(
     overwrite: bool = False,
     **fit_arguments: Any,
 ) -> SearchResult:
-    """Searches the weights of tasks by a validation metric, with Keras Tuner.
+    """Searches for task weights by a validation metric, with Keras Tuner.
 
-    Choose it when a few weights are worth a few full trainings; a balancer finds weights within
-    one training. Weights are searched as ratios to the first task's, on a logarithmic scale,
-    and then scaled to sum to the number of tasks; those that the tasks have are replaced. With
-    one task there is nothing to search: its weight is 1, and one trial measures it.
+    Choose it when better weights are worth several full trainings. Choose a balancer instead to
+    find weights within one training. Weights are searched as ratios r_k to the weight of the
+    first task, on a logarithmic scale, and then scaled to sum to the number of tasks K:
 
-    A loss that the searched weights multiply is refused as the objective: it would choose small
-    weights. The test data has no place here.
+        w_k = K r_k / (r_1 + ... + r_K)   with r_1 = 1
+
+    They replace the weights that the tasks have. With one task there is nothing to search: its
+    weight is 1, and one trial measures it.
+
+    A loss that the searched weights multiply is refused as the objective, because the search
+    would choose small weights. Do not pass test data here: the search would fit it.
 
     Args:
-        build: `build(tasks)` returns a compiled model; it gets the tasks with a trial's weights,
-            so `network.compile("adam", **keras_mtl.compile_args(tasks))` uses them. As
-            `build(tasks, hp)` it may search more, by Keras Tuner's hyper-parameters. The scope
-            of a `tf.distribute` strategy is opened inside it.
+        build: `build(tasks)` returns a compiled model. It receives the tasks with the weights of
+            a trial, so `network.compile("adam", **keras_mtl.compile_args(tasks))` uses them. As
+            `build(tasks, hp)` it may search further hyper-parameters of Keras Tuner. Open the
+            scope of a `tf.distribute` strategy inside it.
         tasks: The tasks.
         train: Batched `tf.data.Dataset` to train on, of known cardinality (or endless, with
             `steps_per_epoch`); see `keras_mtl.data.check_dataset`.
-        validation: Likewise (`validation_steps`); the objective is measured on it.
+        validation: Batched `tf.data.Dataset` on which the objective is measured, of known
+            cardinality (or endless, with `validation_steps`).
         objective: `keras_mtl.monitor(task, metric)`, that is `(name, mode)`, or a
             `keras_tuner.Objective`, or `"mean_relative_gain"`: the mean over tasks of the
             improvement of the task's metrics over `baselines`, relative to them.
-        baselines: What a model of each task alone reached on the validation data:
+        baselines: The validation metrics of a model of each task alone:
             `{task: {metric: value}}`, or `{task: value}` for the task's first metric.
-        tuner: Which tuner proposes weights. `"grid"` tries five ratios a task. `"hyperband"`
-            gives many trials few epochs and the best ones up to `epochs`.
-        max_trials: The most trials; `None` stops `"grid"` and `"hyperband"` at their own end.
-        directory: Where trials are kept; a search that was stopped goes on there. Defaults to
-            a folder that is removed when the process ends.
+        tuner: The tuner that proposes weights. `"grid"` tries five ratios per task.
+            `"hyperband"` trains many trials for few epochs and the best ones for up to `epochs`.
+        max_trials: The largest number of trials. With `None`, `"grid"` and `"hyperband"` end by
+            themselves.
+        directory: Folder of the trials, from which a stopped search resumes. Defaults to a
+            folder that is removed when the process ends.
         bounds: Smallest and largest ratio to the first task's weight.
-        seed: Repeats the same search. All trials begin with the same initial values.
-        executions_per_trial: How many trainings, from different initial values, a score is
-            the mean of.
-        overwrite: Whether to forget what `directory` holds. Defaults to `False`.
-        **fit_arguments: Of `keras.Model.fit`: `epochs`, `callbacks` (copied for each trial),
-            `steps_per_epoch`, `validation_steps` and `verbose` (0 unless given).
+        seed: The same seed repeats the same search. All trials begin with the same initial
+            values.
+        executions_per_trial: Number of trainings per trial, from different initial values; the
+            score is their mean.
+        overwrite: Whether to remove the trials that `directory` holds. Defaults to `False`.
+        **fit_arguments: Arguments of `keras.Model.fit`: `epochs` (1 by default), `callbacks`
+            (copied for each trial), `steps_per_epoch`, `validation_steps` and `verbose` (0 by
+            default).
 
     Returns:
-        A `SearchResult`; the best epoch of a trial counts.
+        A `SearchResult`. The score of a trial is the one of its best epoch.
 
     Raises:
-        TypeError: If `build`, the objective, a dataset or a fit argument is of a wrong kind.
-        ValueError: If the objective is scaled by the weights, is not measured on validation
-            data, or is not logged; if baselines, bounds or the dataset do not fit; if
-            `directory` holds another search; or inside a strategy's scope.
-        RuntimeError: If no trial ended with a score; the message holds the first one's error.
+        TypeError: If `build`, the objective, a dataset or a fit argument has a wrong type.
+        ValueError: If the weights multiply the objective, if it is not measured on validation
+            data or is not logged; if baselines, bounds or a dataset do not fit; if `directory`
+            holds another search; or inside the scope of a strategy.
+        RuntimeError: If no trial ended with a score; the message holds the error of the first
+            trial.
 
     Example:
         >>> import numpy as np
@@ -148,6 +157,7 @@ def search_task_weights(
     space = Space(tuple(task.name for task in tasks), *bounds, grid=tuner == "grid")
     model = WeightedTasks(build, tasks, space, goal, seed)
     model.executions = executions_per_trial
+    # One task without further hyper-parameters has one point to try.
     if len(tasks) == 1 and not model.takes_hp:
         tuner, max_trials = "random", 1
     folder = open_folder(directory, model, tuner, fit_arguments, overwrite)
@@ -165,12 +175,12 @@ def _check_data(
         )
     if tf.distribute.has_strategy():
         raise ValueError(
-            "A search cannot run inside a strategy's scope, which Keras Tuner closes between "
+            "A search cannot run inside the scope of a strategy, which Keras Tuner closes between "
             "trials: open the scope inside build(tasks), around the network and its compile."
         )
     if train is validation:
         raise ValueError(
-            "train and validation are the same dataset: weights must be judged by other rows."
+            "train and validation are the same dataset: weights must be judged on other rows."
         )
     for name, dataset, steps in (
         ("train", train, "steps_per_epoch"),
@@ -183,17 +193,20 @@ def _check_data(
 
 
 def _result(engine: Any, tasks: Sequence[Task], space: Space) -> SearchResult:
-    ended = engine.oracle.get_best_trials(len(engine.oracle.trials))
+    best_first = engine.oracle.get_best_trials(len(engine.oracle.trials))
     trials = tuple(
         SearchTrial(
             space.weights(trial.hyperparameters.values),
             float(trial.score) if trial.status == "COMPLETED" else None,
         )
-        for trial in ended
+        for trial in best_first
     )
     score = trials[0].score if trials else None
     if score is None:
-        why = (ended[0].message if ended else None) or "the objective was never a number"
-        raise RuntimeError(f"No trial of the search ended with a score. The first one: {why}")
+        reason = best_first[0].message if best_first else None
+        raise RuntimeError(
+            "No trial of the search ended with a score. The first one: "
+            f"{reason or 'the objective was never a number'}"
+        )
     weights = trials[0].weights
     return SearchResult(weights, score, reweighted(tasks, weights), trials, engine)
