@@ -1,4 +1,4 @@
-"""From a trained network to what a server loads: the balancer never gets this far."""
+"""Export of trained networks: plain networks, and SavedModels for servers, without balancers."""
 
 from keras_mtl.export._harden import harden
 from keras_mtl.export._merge import merge

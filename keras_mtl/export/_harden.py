@@ -1,4 +1,4 @@
-"""A network with learned branches as the plain network that it has become."""
+"""Conversion of a network with learned branches to a plain network."""
 
 from typing import Any
 
@@ -17,19 +17,20 @@ from keras_mtl.layers import (
 
 
 def harden(network: keras.Model) -> keras.Model:
-    """Returns the plain network that an `ltb` or `adashare` network has become.
+    """Converts a trained `ltb` or `adashare` network to the plain network that it has selected.
 
-    Each child of a tree keeps the parent that it chose, each task the blocks that it selected,
-    and what no task uses is left out. Use it to serve a trained network, or to train what it
-    found once more. Predictions outside training are the same; the weights are copies, so that
-    further training does not touch `network`.
+    Each child of a tree keeps the parent that it chose, and each task keeps the blocks that it
+    selected. Layers that no task uses are left out. Choose it to serve a trained network, or to
+    train the selected architecture further. Do not call it while the choices are still being
+    learned: the plain network cannot change them. Predictions outside training are the same. The
+    variables are copies, so further training does not change `network`.
 
     Args:
         network: A functional network with `keras_mtl.layers.Branching` or `SelectOrSkip`.
 
     Returns:
-        A functional `keras.Model` with the same inputs and outputs, of Keras layers alone as far
-        as branches were made from units.
+        A functional `keras.Model` with the same inputs and outputs. Branches that were made from
+        units become Keras layers; layers of recipes are copied.
 
     Raises:
         ValueError: If the network has no such layer.
@@ -54,7 +55,15 @@ def harden(network: keras.Model) -> keras.Model:
 
 
 class _Copy:
-    """The graph of a network anew, from its outputs downwards, along what was chosen."""
+    """Rebuilds the graph of a network from its outputs to its inputs, along the choices.
+
+    It starts at the outputs, so that layers which no task uses are never visited. Every tensor,
+    branch and layer is copied once and looked up afterwards.
+
+    Args:
+        old: The inputs of the network.
+        new: The inputs of the copy, in the same structure.
+    """
 
     def __init__(self, old: Any, new: Any) -> None:
         pairs = zip(keras.tree.flatten(old), keras.tree.flatten(new), strict=True)
@@ -63,7 +72,7 @@ class _Copy:
         self.layers: dict[int, keras.layers.Layer] = {}
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """The copy of a tensor."""
+        """Returns the copy of a tensor."""
         if id(tensor) not in self.tensors:
             node = node_of(tensor)
             operation = node.operation
@@ -74,57 +83,60 @@ class _Copy:
                     lambda x: self.tensor(x) if isinstance(x, keras.KerasTensor) else x,
                     (node.arguments.args, node.arguments.kwargs),
                 )
-                made = self.call(operation, *args, **kwargs)
-                self.tensors[id(tensor)] = keras.tree.flatten(made)[position_of(tensor)]
+                output = self.call(operation, *args, **kwargs)
+                self.tensors[id(tensor)] = keras.tree.flatten(output)[position_of(tensor)]
         return self.tensors[id(tensor)]
 
     def branch(self, tensor: Tensor, k: int) -> Tensor:
-        """The copy of branch `k` of `(batch, ..., num_branches, units)`, without the others."""
+        """Copies branch `k` alone of a tensor `(batch, ..., num_branches, units)`."""
         key = (id(tensor), k)
         if key not in self.branches:
             node = node_of(tensor)
             self.branches[key] = self._branch(node.operation, node.input_tensors, tensor, k)
         return self.branches[key]
 
-    def _branch(self, operation: Any, read: list[Tensor], tensor: Tensor, k: int) -> Tensor:
+    def _branch(self, operation: Any, inputs: list[Tensor], tensor: Tensor, k: int) -> Tensor:
         match operation:
             case Branching():
-                return self.branch(read[0], int(operation.choices[k]))
+                return self.branch(inputs[0], int(operation.choices[k]))
             case StackBranches():
-                return self.tensor(read[k])
+                return self.tensor(inputs[k])
             case SelectOrSkip():
-                features = self.branch(read[0], k)
+                features = self.branch(inputs[0], k)
                 if not operation.selected[k]:
                     return features
                 add = keras.layers.Add(name=f"{operation.name}_{k}")
-                return add([features, self.branch(read[1], k)])
+                return add([features, self.branch(inputs[1], k)])
             case Experts():
-                x = self.tensor(read[0])
+                x = self.tensor(inputs[0])
                 for i in range(len(operation.units)):
                     x = _call_slice(operation, i, k, x)
                 return x
             case ParallelDense():
-                return _call_slice(operation, 0, k, self.branch(read[0], k))
+                return _call_slice(operation, 0, k, self.branch(inputs[0], k))
             case keras.layers.Dense():
-                return self.call(operation, self.branch(read[0], k))
+                # It acts on the last axis alone, so it treats all branches equally.
+                return self.call(operation, self.branch(inputs[0], k))
+        # An operation that mixes branches, or is not known here, is copied whole.
         return PickBranch(k, name=f"{operation.name}_{k}")(self.tensor(tensor))
 
     def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        """Calls the copy of a layer, made at the first call; an operation has no weights."""
+        """Calls the copy of a layer, which the first call makes, or a weightless operation."""
         if not isinstance(operation, keras.layers.Layer):
             return operation(*args, **kwargs)
         if id(operation) in self.layers:
             return self.layers[id(operation)](*args, **kwargs)
         copy = type(operation).from_config(operation.get_config())
         self.layers[id(operation)] = copy
-        output = copy(*args, **kwargs)
+        output = copy(*args, **kwargs)  # The first call builds the copy.
         copy.set_weights(operation.get_weights())
         return output
 
 
 def _call_slice(layer: Any, i: int, k: int, features: Tensor) -> Tensor:
-    """Calls layer `i` of the perceptron `k` among those that were computed together."""
+    """Calls layer `i` of perceptron `k`, one of several that are computed together, as a Dense."""
     single = isinstance(layer, ParallelDense)
+    # Kernels of all perceptrons have shape (inputs, perceptrons, units).
     kernel = (layer.kernel if single else layer.kernels[i])[:, k]
     values = [keras.ops.convert_to_numpy(kernel)]
     if layer.use_bias:

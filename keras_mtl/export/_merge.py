@@ -1,4 +1,4 @@
-"""A network with low-rank updates as the plain network that it amounts to."""
+"""Conversion of a network with low-rank updates to a plain network."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from keras_mtl.layers import LowRankBody, LowRankFactors
 
 
 def merge(network: keras.Model) -> keras.Model:
-    """Returns the plain network that a `lora` or `low_rank` network amounts to.
+    """Merges the low-rank updates of a `lora` or `low_rank` network into plain layers.
 
-    Each task gets a copy of the body, with its updates added to the kernels. A network of one
-    task, `keras.Model(network.input, {"task": network.output["task"]})`, so becomes as small
-    and fast as the body alone. With several tasks the body is there several times: keep the
-    network as it is where memory counts.
+    Each task gets a copy of the body, in which its updates are added to the kernels. A network of
+    one task, `keras.Model(network.input, {"task": network.output["task"]})`, thus becomes as
+    small and as fast as the body alone: choose it to serve one task. With several tasks the
+    result holds several copies of the body: keep the network as it is if memory is short.
 
     Args:
         network: A functional network with `keras_mtl.layers.LowRankBody`.
 
     Returns:
-        A functional `keras.Model` with the same inputs, outputs and predictions, without layers
-        of this package as far as the rest has none. Its weights are copies.
+        A functional `keras.Model` with the same inputs, outputs and predictions. It has layers of
+        this package only if the rest of `network` has some. Its variables are copies.
 
     Raises:
         ValueError: If the network has no such layer.
@@ -43,6 +43,7 @@ def merge(network: keras.Model) -> keras.Model:
         )
 
     def copy(operation: Any) -> Any:
+        # `call` copies the body once per task.
         if isinstance(operation, keras.layers.Layer) and not isinstance(operation, LowRankBody):
             return type(operation).from_config(operation.get_config())
         return operation
@@ -62,9 +63,9 @@ def merge(network: keras.Model) -> keras.Model:
 
 def _call_merged(network: keras.Model, shared: LowRankBody, inputs: Any, factors: Any) -> Any:
     """Calls a copy of the body with one task's updates in its kernels."""
-    owner = network.get_layer(operation_of(factors[0]).name)
-    output = call_copy(shared.layer, inputs, owner.name)
-    updated = shared.updated(owner.call(None))
+    task_factors = network.get_layer(operation_of(factors[0]).name)
+    output = call_copy(shared.layer, inputs, task_factors.name)
+    updated = shared.updated(task_factors.call(None))
     copy = operation_of(output)
-    copy.set_weights([updated.get(id(each), each) for each in shared.layer.weights])
+    copy.set_weights([updated.get(id(variable), variable) for variable in shared.layer.weights])
     return output

@@ -1,4 +1,4 @@
-"""SavedModels with one signature for all tasks and one for each."""
+"""SavedModels with one signature for all tasks, and one per task."""
 
 import keyword
 import os
@@ -16,6 +16,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.training import BalancedModel
 
+# Names that TensorFlow accepts as arguments of a signature, keywords of Python excepted.
 _ARGUMENT = re.compile(r"(?!self$)[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -24,17 +25,18 @@ def saved_model(
 ) -> pathlib.Path:
     """Writes a network as a TensorFlow SavedModel that serves all tasks together or one alone.
 
-    Signature `serving_default` returns all tasks, and a signature named after each task returns
-    that one and asks only for the inputs which its part of the graph reads. Outputs are named
-    after tasks and are float32. Inputs are named after the keys of the network's dict of inputs
-    (else after its `keras.Input`s; a single unnamed input is called `inputs`) and keep their
-    dtypes and shapes, so preprocessing layers in the graph make the server take raw columns.
+    The signature `serving_default` returns all tasks. For each task, a signature of its name
+    returns this task alone and takes only the inputs that its part of the graph reads. Outputs
+    are named after tasks and are float32. Inputs are named after the keys of the network's dict
+    of inputs, or otherwise after its `keras.Input`s; a single unnamed input is called `inputs`.
+    They keep their dtypes and shapes: with preprocessing layers in the graph, a server takes raw
+    table columns.
 
-    Loading it needs TensorFlow alone, not this package. Choose `network.save("x.keras")`
-    instead for going on with training.
+    Choose it to serve a network: loading it needs TensorFlow alone, not this package. Choose
+    `network.save("x.keras")` instead to continue training.
 
-    The version is written beside its place and moved there by one rename at the end, so an
-    export that is killed leaves nothing that could be served.
+    The version is written to a folder beside its final one and moved by one rename at the end,
+    so an export that is killed leaves nothing that a server could load.
 
     Args:
         network: A functional model whose outputs are named after the tasks, or the
@@ -47,10 +49,10 @@ def saved_model(
         The folder.
 
     Raises:
-        TypeError: If `network` is no functional Keras model.
+        TypeError: If `network` is not a functional Keras model.
         ValueError: If the outputs are not exactly the tasks, a name cannot be served, or the
-            last part of `path` is no version number.
-        FileExistsError: If the version is there; the message names the next free one.
+            last part of `path` is not a version number.
+        FileExistsError: If the version exists; the message names the next free one.
 
     Example:
         >>> import tempfile
@@ -73,8 +75,8 @@ def saved_model(
     inputs = _name_inputs(network)
     folder = check_version_folder(path)
     archive = keras.export.ExportArchive()
-    # Tracking the network itself would write each variable twice; lookup tables, which only
-    # tracking finds, are found through a module that holds it as well.
+    # Lookup tables are exported only if they are tracked, but tracking the network itself would
+    # write each variable twice. A module that holds the network avoids both.
     holder = tf.Module()
     holder.network = network
     archive.track(holder)
@@ -82,15 +84,15 @@ def saved_model(
     for task in tasks:
         output = outputs[task.name]
         needed = _inputs_of(output)
-        own_inputs = {name: x for name, x in inputs.items() if id(x) in needed}
-        archive.add_endpoint(task.name, *_endpoint(own_inputs, {task.name: output}))
+        task_inputs = {name: x for name, x in inputs.items() if id(x) in needed}
+        archive.add_endpoint(task.name, *_endpoint(task_inputs, {task.name: output}))
     with new_version(folder) as unfinished:
         archive.write_out(str(unfinished), verbose=False)
     return folder
 
 
 def _check_outputs(network: Any, tasks: tuple[Task, ...]) -> dict[str, Tensor]:
-    """The network's outputs by task name."""
+    """Checks that the network's outputs are exactly the tasks; returns them in task order."""
     outputs = getattr(network, "output", None) if _is_functional(network) else None
     names = [task.name for task in tasks]
     if outputs is None:
@@ -99,10 +101,10 @@ def _check_outputs(network: Any, tasks: tuple[Task, ...]) -> dict[str, Tensor]:
             f"to prediction; received {network!r}."
         )
     if not isinstance(outputs, dict) or set(outputs) != set(names):
-        given = sorted(outputs) if isinstance(outputs, dict) else f"a {type(outputs).__name__}"
+        received = sorted(outputs) if isinstance(outputs, dict) else f"a {type(outputs).__name__}"
         raise ValueError(
             f"The network's outputs must be a dict with exactly the tasks {sorted(names)}; "
-            f"received {given}."
+            f"received {received}."
         )
     return {name: outputs[name] for name in names}
 
@@ -112,25 +114,25 @@ def _is_functional(network: Any) -> bool:
 
 
 def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
-    """The network's inputs by the names that a request gives them."""
+    """Returns the network's inputs by the names that a request uses for them."""
     if isinstance(network.input, dict):
         named = dict(network.input)
     else:
         named = {}
         for index, tensor in enumerate(network.inputs):
             name = "inputs" if len(network.inputs) == 1 else f"inputs_{index}"
-            # Keras counts unnamed inputs through the process: their names are never the same.
+            # Keras numbers the unnamed inputs of a process, so their names change between runs.
             named[name if tensor.name.startswith("keras_tensor") else tensor.name] = tensor
     if {id(tensor) for tensor in named.values()} != {id(tensor) for tensor in network.inputs}:
         raise ValueError(
-            "A network to be served has one input, a flat dict or a flat list of them; received "
-            f"inputs {network.input!r}."
+            "A network to be served has one input, or a flat dict or a flat list of inputs; "
+            f"received inputs {network.input!r}."
         )
     wrong = [name for name in named if not _ARGUMENT.fullmatch(name) or keyword.iskeyword(name)]
     if wrong:
         raise ValueError(
             f"Inputs {wrong} cannot be asked for by name in a signature: a name has letters, "
-            "digits and '_', begins with a letter and is no word of Python. The keys of a dict "
+            "digits and '_', begins with a letter and is no keyword of Python. The keys of a dict "
             "of inputs name them, so keras.Model({new_name: input, ...}, network.output) renames "
             "without training again."
         )
@@ -140,7 +142,7 @@ def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
 def _endpoint(
     inputs: dict[str, Tensor], outputs: dict[str, Tensor]
 ) -> tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], list[Any]]:
-    """A function from named inputs to named predictions, and what it takes."""
+    """Returns a function from named inputs to named predictions, and its signature."""
     part = keras.Model(list(inputs.values()), outputs)
 
     def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -155,5 +157,5 @@ def _endpoint(
 
 
 def _inputs_of(output: Tensor) -> set[int]:
-    """The ids of the `keras.Input`s from which the graph computes `output`."""
+    """Returns the ids of the `keras.Input`s from which the graph computes `output`."""
     return {id(tensor) for tensor, node in walk([output]) if node.is_input}

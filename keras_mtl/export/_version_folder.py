@@ -1,4 +1,4 @@
-"""Folders of model versions, each of which is there complete or not at all."""
+"""Folders of model versions, each of which is complete or does not exist."""
 
 import contextlib
 import os
@@ -11,14 +11,17 @@ _VERSION = re.compile(r"0|[1-9][0-9]*")
 
 
 def check_version_folder(path: str | os.PathLike[str]) -> pathlib.Path:
-    """The path, when its last part is a version number that is not taken yet.
+    """Checks that the last part of a path is a version number that is still free.
 
     Args:
-        path: Such as `"saved_models/census/1"`.
+        path: A path such as `"saved_models/census/1"`.
+
+    Returns:
+        The path.
 
     Raises:
         ValueError: If the last part is not a whole number without leading zeros.
-        FileExistsError: If the version is there; the message names the next free one.
+        FileExistsError: If the version exists; the message names the next free one.
 
     Example:
         >>> check_version_folder("saved_models/never_written/3").name
@@ -33,7 +36,7 @@ def check_version_folder(path: str | os.PathLike[str]) -> pathlib.Path:
         )
     if folder.exists():
         raise FileExistsError(
-            f"{str(folder)!r} is there already, and a version is never overwritten: a server may "
+            f"{str(folder)!r} exists already, and a version is never overwritten: a server may "
             f"have loaded it. The next free version is {str(_next_free(folder.parent))!r}."
         )
     return folder
@@ -41,19 +44,20 @@ def check_version_folder(path: str | os.PathLike[str]) -> pathlib.Path:
 
 @contextlib.contextmanager
 def new_version(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder to write to, which takes its place at `folder` once everything is written.
+    """Yields a folder to write to, and renames it to `folder` once everything is written.
 
-    It lies beside its place, so that moving it is one rename, and under a name that no server
-    takes for a version. What a killed export of the same version left behind is removed first.
+    The folder to write to is beside `folder`, so that one rename moves it. Its name is one that
+    no server reads as a version. The remains of a killed export of the same version are removed
+    first.
 
     Args:
-        folder: Where the version belongs; not there yet.
+        folder: The final folder of the version, which does not exist yet.
 
     Yields:
         The folder to write to.
 
     Raises:
-        OSError: If somebody else wrote the version in the meantime.
+        OSError: If another process wrote the version in the meantime.
 
     Example:
         >>> import pathlib, tempfile

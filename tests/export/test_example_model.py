@@ -1,4 +1,4 @@
-"""The exported model in git answers today what it answered when it was recorded."""
+"""The exported model in git still gives the predictions that were recorded with it."""
 
 import json
 import pathlib
@@ -14,12 +14,14 @@ FOLDER = pathlib.Path(__file__).parents[2] / "saved_models"
 
 
 def answers(folder):
-    """What `serving_default` and each task's signature answer to the recorded rows."""
+    """Yields each prediction of each signature for the recorded rows, beside the recorded one."""
     recorded = json.loads((folder / "recorded.json").read_text())
     served = tf.saved_model.load(folder / "1")
     for name, signature in served.signatures.items():
-        asked = signature.structured_input_signature[1]
-        rows = {key: tf.constant(recorded["inputs"][key], asked[key].dtype) for key in asked}
+        specs = signature.structured_input_signature[1]
+        rows = {
+            key: tf.constant(recorded["inputs"][key], spec.dtype) for key, spec in specs.items()
+        }
         for task, value in signature(**rows).items():
             yield name, value.numpy(), np.array(recorded["predictions"][task])
 
@@ -40,14 +42,14 @@ def test_the_script_recreates_the_model_in_git(tmp_path):
     new = json.loads((tmp_path / "recorded.json").read_text())
     assert new["inputs"] == old["inputs"]
     for task, values in old["predictions"].items():
-        # Sums run in another order on another processor, and five epochs enlarge that.
+        # Other processors sum in another order, and five epochs of training enlarge the difference.
         np.testing.assert_allclose(new["predictions"][task], values, rtol=0, atol=1e-2)
     for _, value, expected in answers(tmp_path):
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-5)
 
 
-def test_the_page_on_serving_runs_as_it_stands(monkeypatch, capsys):
+def test_the_code_of_the_page_on_serving_runs(monkeypatch, capsys):
     monkeypatch.chdir(FOLDER.parent)
     (code,) = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
     exec(code, {})
-    assert all(0 < float(each) < 1 for each in capsys.readouterr().out.split())
+    assert all(0 < float(number) < 1 for number in capsys.readouterr().out.split())

@@ -1,3 +1,5 @@
+"""Networks with learned branches become plain networks with the same predictions."""
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ def draw(*shape):
 
 
 def choose(network, seed=0):
-    """Draws branches and policies."""
+    """Assigns random logits to all branches and policies."""
     rng = np.random.default_rng(seed)
     for layer in network.layers:
         if isinstance(layer, layers.Branching):
@@ -46,7 +48,7 @@ def test_a_tree_of_units_becomes_a_network_of_dense_layers(tmp_path):
     np.testing.assert_array_equal(again(x)["alpha"], plain(x)["alpha"])
 
 
-def test_training_the_tree_leaves_the_network_alone():
+def test_training_the_plain_network_does_not_change_the_original():
     network = architectures.ltb(keras.Input((5,)), TASKS, body=(6,))
     x = draw(7, 5)
     before = np.asarray(network(x)["alpha"])
@@ -74,13 +76,17 @@ def test_a_tree_of_recipes_keeps_the_layers_that_are_used():
 def test_a_policy_becomes_a_network_without_the_skipped_blocks(body):
     network = architectures.adashare(keras.Input((5,)), TASKS, stem=(6,), body=body)
     choose(network)
-    network.get_layer("shared_policy_1").logits.assign([[1.0, 0.0]] * 3)  # nobody's
+    network.get_layer("shared_policy_1").logits.assign([[1.0, 0.0]] * 3)  # No task uses it.
     plain = export.harden(network)
     check_equal(network, plain, draw(7, 5))
     names = [layer.name for layer in plain.layers]
     assert "shared_block_1" not in names and "shared_stem_0" in names
-    kernels = [v for v in plain.trainable_variables if "block" in v.path or v.shape == (6, 6)]
-    assert len({v.path for v in kernels}) <= 4
+    kernels = [
+        variable
+        for variable in plain.trainable_variables
+        if "block" in variable.path or variable.shape == (6, 6)
+    ]
+    assert len({variable.path for variable in kernels}) <= 4
 
 
 def test_several_inputs_keep_their_names():

@@ -1,3 +1,5 @@
+"""Networks with low-rank updates become plain networks with the same predictions."""
+
 import keras
 import numpy as np
 import pytest
@@ -48,12 +50,13 @@ def test_one_task_alone_is_as_small_as_the_body():
     assert plain.count_params() == 5 * 6 + 6 + 6 * 4 + 4 + 4 * 3 + 3
 
 
-def test_training_the_merged_network_leaves_the_other_alone():
+def test_training_the_merged_network_does_not_change_the_original():
     network = architectures.low_rank(keras.Input((5,)), TASKS, body=(6,))
     x = draw(7, 5)
     before = np.asarray(network(x)["alpha"])
     plain = export.merge(network)
-    assert not {id(each) for each in network.variables} & {id(each) for each in plain.variables}
+    original = {id(variable) for variable in network.variables}
+    assert not original & {id(variable) for variable in plain.variables}
     for variable in plain.variables:
         variable.assign(variable.value + 1.0)
     np.testing.assert_array_equal(network(x)["alpha"], before)

@@ -1,4 +1,4 @@
-"""What is exported is served by TensorFlow alone, with the predictions of the Keras model."""
+"""TensorFlow alone serves an exported network, with the predictions of the Keras model."""
 
 import json
 import pathlib
@@ -20,12 +20,12 @@ path, rows = sys.argv[1], json.loads(sys.argv[2])
 served = tf.saved_model.load(path)
 answers = {}
 for name, signature in served.signatures.items():
-    asked = signature.structured_input_signature[1]
-    inputs = {key: tf.constant(rows[key], spec.dtype) for key, spec in asked.items()}
+    specs = signature.structured_input_signature[1]
+    inputs = {key: tf.constant(rows[key], spec.dtype) for key, spec in specs.items()}
     outputs = {key: value.numpy().tolist() for key, value in signature(**inputs).items()}
-    answers[name] = {"asked": sorted(asked), "outputs": outputs}
-own = [name for name in sys.modules if name.split(".")[0] == "keras_mtl"]
-print("ANSWER" + json.dumps({"answers": answers, "own": own}))
+    answers[name] = {"inputs": sorted(specs), "outputs": outputs}
+modules = [name for name in sys.modules if name.split(".")[0] == "keras_mtl"]
+print("ANSWER" + json.dumps({"answers": answers, "modules": modules}))
 """
 
 
@@ -36,36 +36,37 @@ class Doubling(keras.layers.Layer):
 
 
 def serve_elsewhere(path, rows):
-    """The answers of all signatures in a process that imports only TensorFlow."""
-    done = subprocess.run(
+    """Returns the answers of all signatures in a process that imports only TensorFlow."""
+    process = subprocess.run(
         [sys.executable, "-c", SERVE, str(path), json.dumps(rows)],
         capture_output=True,
         text=True,
         check=False,
         cwd="/",
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.split("ANSWER")[1])
+    assert process.returncode == 0, process.stderr[-2000:]
+    return json.loads(process.stdout.split("ANSWER")[1])
 
 
 def shop():
-    """Two tasks over raw columns, of which `hour` is read by one task only."""
+    """Builds a network of two tasks on raw table columns; only one task reads `hour`."""
     tasks = [mtl.Task.multiclass("z.topic-1", 3), mtl.Task.binary("buy")]
-    columns = {
+    inputs = {
         "price": keras.Input((1,), name="price"),
         "city": keras.Input((1,), name="city", dtype="string"),
         "hour": keras.Input((1,), name="hour", dtype="int64"),
     }
     cities = keras.layers.StringLookup(vocabulary=["Rome", "Oslo"], output_mode="one_hot")
-    hours = keras.layers.CategoryEncoding(24, output_mode="one_hot")(columns["hour"])
-    shared = keras.layers.Concatenate()([columns["price"], cities(columns["city"])])
+    hours = keras.layers.CategoryEncoding(24, output_mode="one_hot")(inputs["hour"])
+    shared = keras.layers.Concatenate()([inputs["price"], cities(inputs["city"])])
     shared = Doubling()(keras.layers.Dense(4, activation="relu", name="shared_0")(shared))
     tower = keras.layers.Dropout(0.5)(keras.layers.Concatenate()([shared, hours]))
     outputs = {"z.topic-1": tasks[0].output(tower), "buy": tasks[1].output(shared)}
-    return keras.Model(columns, outputs), tasks
+    return keras.Model(inputs, outputs), tasks
 
 
 def plain(names=("z", "a"), **input_args):
+    """Builds a network of one regression per name, directly on its input."""
     tasks = [mtl.Task.regression(name) for name in names]
     features = keras.Input((3,), **input_args)
     return keras.Model(features, {task.name: task.output(features) for task in tasks}), tasks
@@ -84,7 +85,7 @@ def test_another_process_with_tensorflow_alone_gives_the_same_predictions(tmp_pa
     served = serve_elsewhere(path, rows)
 
     answers = served["answers"]
-    assert served["own"] == []
+    assert served["modules"] == []
     assert set(answers) == {"serving_default", "buy", "z.topic-1"}
     assert set(answers["serving_default"]["outputs"]) == {"buy", "z.topic-1"}
     for name in ("buy", "z.topic-1"):
@@ -94,9 +95,9 @@ def test_another_process_with_tensorflow_alone_gives_the_same_predictions(tmp_pa
                 answers[signature]["outputs"][name], expected[name], rtol=0, atol=1e-5
             )
     assert np.abs(expected["buy"] - expected["buy"][0]).max() > 1e-3
-    assert answers["serving_default"]["asked"] == ["city", "hour", "price"]
-    assert answers["z.topic-1"]["asked"] == ["city", "hour", "price"]
-    assert answers["buy"]["asked"] == ["city", "price"]
+    assert answers["serving_default"]["inputs"] == ["city", "hour", "price"]
+    assert answers["z.topic-1"]["inputs"] == ["city", "hour", "price"]
+    assert answers["buy"]["inputs"] == ["city", "price"]
 
 
 def test_outputs_are_probabilities_in_float32_under_mixed_precision(tmp_path):
@@ -125,7 +126,7 @@ def test_one_task_has_the_same_two_signatures(tmp_path):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_list_of_inputs_is_asked_for_by_name(tmp_path, named):
+def test_a_request_names_each_input_of_a_list(tmp_path, named):
     names = ["zeta", "alpha"] if named else [None, None]
     first, second = keras.Input((2,), name=names[0]), keras.Input((2,), name=names[1])
     tasks = [mtl.Task.regression("z"), mtl.Task.regression("a")]
@@ -143,7 +144,7 @@ def test_a_list_of_inputs_is_asked_for_by_name(tmp_path, named):
         np.testing.assert_allclose(value, expected[task], rtol=1e-5)
 
 
-def test_a_balanced_model_leaves_its_balancer_behind(tmp_path):
+def test_the_balancer_of_a_balanced_model_is_not_exported(tmp_path):
     tasks = [mtl.Task.regression("z"), mtl.Task.regression("a")]
     network = mtl.architectures.hard_sharing(keras.Input((3,)), tasks, shared=(4,), tower=())
     model = mtl.BalancedModel(network, tasks, mtl.balancers.PCGrad())
@@ -162,32 +163,32 @@ def test_variables_are_written_once(tmp_path):
     assert sum(int(np.prod(shape)) for _, shape in written if shape) == network.count_params()
 
 
-def test_the_network_is_left_as_it_was(tmp_path):
+def test_an_export_does_not_change_the_network(tmp_path):
     network, tasks = plain()
     before = network.get_config()
     saved_model(network, tasks, tmp_path / "1")
     assert network.get_config() == before
 
 
-def test_the_folder_is_returned_and_nothing_else_is_left(tmp_path):
+def test_the_folder_is_returned_and_no_other_file_remains(tmp_path):
     network, tasks = plain()
     path = saved_model(network, tasks, str(tmp_path / "new" / "model" / "7"))
     assert path == tmp_path / "new" / "model" / "7"
-    assert [each.name for each in path.parent.iterdir()] == ["7"]
+    assert [file.name for file in path.parent.iterdir()] == ["7"]
 
 
 def test_a_version_is_never_overwritten(tmp_path):
     network, tasks = plain()
     path = saved_model(network, tasks, tmp_path / "9")
     (tmp_path / "10").mkdir()
-    before = sorted((each, each.stat().st_mtime_ns) for each in path.rglob("*"))
+    before = sorted((file, file.stat().st_mtime_ns) for file in path.rglob("*"))
     with pytest.raises(FileExistsError, match=r"next free version is .*11"):
         saved_model(network, tasks, path)
-    assert sorted((each, each.stat().st_mtime_ns) for each in path.rglob("*")) == before
+    assert sorted((file, file.stat().st_mtime_ns) for file in path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("version", ["latest", "-1", "01", "1.0", "v2"])
-def test_a_folder_that_is_no_version_is_refused(tmp_path, version):
+def test_a_folder_that_is_not_a_version_is_refused(tmp_path, version):
     network, tasks = plain()
     with pytest.raises(ValueError, match="must be a version"):
         saved_model(network, tasks, tmp_path / version)
@@ -205,7 +206,7 @@ def test_outputs_must_be_exactly_the_tasks(tmp_path):
         saved_model(listed, tasks, tmp_path / "1")
 
 
-def test_what_is_no_functional_model_is_refused(tmp_path):
+def test_a_model_that_is_not_functional_is_refused(tmp_path):
     class Subclassed(keras.Model):
         def call(self, inputs):
             return {"z": inputs, "a": inputs}
@@ -243,17 +244,17 @@ mtl.export.saved_model(keras.Model(x, {"a": task.output(x)}), [task], sys.argv[1
 """
 
 
-def test_a_killed_export_leaves_nothing_servable_and_the_next_one_cleans_up(tmp_path):
+def test_a_killed_export_leaves_nothing_to_serve_and_the_next_one_cleans_up(tmp_path):
     version = tmp_path / "shop" / "1"
-    done = subprocess.run([sys.executable, "-c", KILLED, str(version)], capture_output=True)
-    assert done.returncode == -9, done.stderr[-2000:]
-    left = [each.name for each in version.parent.iterdir()]
+    process = subprocess.run([sys.executable, "-c", KILLED, str(version)], capture_output=True)
+    assert process.returncode == -9, process.stderr[-2000:]
+    left = [file.name for file in version.parent.iterdir()]
     assert len(left) == 1 and not left[0].isdecimal(), left
     assert (version.parent / left[0] / "saved_model.pb").exists()
 
     network, tasks = plain()
     saved_model(network, tasks, version)
-    assert [each.name for each in version.parent.iterdir()] == ["1"]
+    assert [file.name for file in version.parent.iterdir()] == ["1"]
     assert set(tf.saved_model.load(version).signatures) == {"serving_default", "z", "a"}
 
 
