@@ -1,12 +1,12 @@
-"""What experts computed together cost, beside the same MMoE written as a list of Dense layers.
+"""Cost of experts computed together, beside the same MMoE written as a list of Dense layers.
 
     python benchmarks/architectures.py                    # 8, 16 and 64 experts, batch 512
     python benchmarks/architectures.py --experts 64 --rounds 3
 
 Both networks have the same parameters and, with the same weights, the same outputs; that is
-checked first. Build, trace and first step are timed once a fresh network, in turns; steps in
-turns of a few, in a new random order each round; medians count, so that what else the machine
-does falls on both alike. Training is `fit`'s own compiled step, with Adam.
+checked first. Build, trace and first step are timed once per fresh network, in turns; steps in
+turns of a few, in a new random order per round. Medians count, so that other work of the machine
+affects both equally. Training is `fit`'s own compiled step, with Adam.
 """
 
 import argparse
@@ -23,14 +23,14 @@ TASKS = [mtl.Task.binary("click", metrics=()), mtl.Task.regression("price", metr
 
 
 def together(num_experts):
-    """All experts in one matrix product."""
+    """Builds a network that computes all experts in one matrix product."""
     return mtl.architectures.mmoe(
         keras.Input((FEATURES,)), TASKS, num_experts=num_experts, expert=EXPERT, tower=TOWER
     )
 
 
 def listed(num_experts):
-    """The same network, with a Python loop of Dense layers."""
+    """Builds the same network with a Python loop of Dense layers."""
     inputs = keras.Input((FEATURES,))
     experts = []
     for i in range(num_experts):
@@ -71,7 +71,7 @@ def check_equal(num_experts, x):
 
 
 class Timed:
-    """A network with its own compiled steps; times turns of them."""
+    """Holds a network with its own compiled steps, and times turns of them."""
 
     def __init__(self, build, num_experts, batch):
         self.rows = {"forward": [], "training": []}
@@ -108,18 +108,18 @@ BUILDS = {"together": together, "listed": listed}
 
 
 def first_steps(num_experts, batch, repeats):
-    """Seconds from nothing to the end of the first step, by build."""
+    """Measures the seconds from nothing to the end of the first step, by build."""
     seconds = {name: [] for name in BUILDS}
     order = np.random.default_rng(0)
     for _ in range(repeats):
         for name in order.permutation([*BUILDS]):
             keras.backend.clear_session()
             seconds[name].append(Timed(BUILDS[name], num_experts, batch).first)
-    return {name: float(np.median(each)) for name, each in seconds.items()}
+    return {name: float(np.median(times)) for name, times in seconds.items()}
 
 
 def steps(num_experts, batch, rounds, count):
-    """Seconds a step, forward and training, by build."""
+    """Measures the seconds per step, forward and training, by build."""
     keras.backend.clear_session()
     timed = {name: Timed(build, num_experts, batch) for name, build in BUILDS.items()}
     order = np.random.default_rng(1)
@@ -127,7 +127,7 @@ def steps(num_experts, batch, rounds, count):
         for name in order.permutation([*timed]):
             timed[name].turn(count)
     return {
-        row: {name: float(np.median(each.rows[row])) for name, each in timed.items()}
+        row: {name: float(np.median(network.rows[row])) for name, network in timed.items()}
         for row in ("forward", "training")
     }
 
@@ -146,8 +146,8 @@ def main():
     parser.add_argument("--experts", default="8,16,64")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=10, help="steps a turn")
-    parser.add_argument("--repeats", type=int, default=3, help="fresh networks a first step")
+    parser.add_argument("--steps", type=int, default=10, help="steps per turn")
+    parser.add_argument("--repeats", type=int, default=3, help="fresh networks per first step")
     arguments = parser.parse_args()
     x = np.random.default_rng(1).normal(size=(arguments.batch, FEATURES)).astype("float32")
     Timed(together, 2, arguments.batch)  # what only the first network of a process costs

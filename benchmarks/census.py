@@ -28,7 +28,7 @@ NUMBERS, BUCKETS, UNITS = 7, 16, 4
 TOWER = (16,)
 LEVELS = {"never_married": 0, "income": 1}
 
-# Each as a function of the width of its layers.
+# The arguments of each builder as a function of the width of its layers.
 BUILDERS = {
     "hard_sharing": lambda w: {"shared": (2 * w, w)},
     "partial_sharing": lambda w: {"body": (2 * w, w)},
@@ -60,7 +60,7 @@ BUILDERS = {
 
 
 def load(folder):
-    """Codes of the encoder and labels, of the parts train, validation and test."""
+    """Loads codes of the encoder and labels, for the parts train, validation and test."""
     tasks = [task for task in datasets.census_income_tasks() if task.name != "college"]
     raw = {
         split: datasets.census_income(split, batch_size=8192, data_dir=folder)
@@ -86,7 +86,7 @@ def take(part, rows):
 
 
 def embed(encoder, codes):
-    """The numbers, an embedding of each one's quantile, and an embedding of each string."""
+    """Concatenates the numbers, embeddings of their quantiles, and embeddings of the strings."""
     inputs = keras.Input(codes.shape[1:])
     buckets = []
     for column in range(NUMBERS):
@@ -110,7 +110,7 @@ def build(name, inputs, tasks, width):
 
 
 def fitted_width(name, inputs, tasks, budget):
-    """The largest width whose network stays within the budget of parameters."""
+    """Finds the largest width whose network stays within the budget of parameters."""
     low, high = 1, 512
     while high - low > 1:
         middle = (low + high) // 2
@@ -141,12 +141,12 @@ class BestEpoch(keras.callbacks.Callback):
 
 def aucs(network, part):
     codes, labels = part
-    found = network.predict(codes, batch_size=8192, verbose=0)
-    return {name: roc_auc_score(labels[name], found[name].ravel()) for name in found}
+    predicted = network.predict(codes, batch_size=8192, verbose=0)
+    return {name: roc_auc_score(labels[name], predicted[name].ravel()) for name in predicted}
 
 
 def train(name, tasks, encoder, parts, seed, rate, width, options):
-    """One network of one seed: its best validation score, its test AUCs, its parameters."""
+    """Trains a network of one seed; returns its validation score, test AUCs and parameters."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     inputs = embed(encoder, parts["train"][0])
@@ -181,29 +181,29 @@ def run(name, tasks, encoder, parts, options):
         return train(name, tasks, encoder, parts, seed, rate, width, options)
 
     tried = {rate: once(0, rate) for rate in options.rates}
-    rate = max(tried, key=lambda each: tried[each][0])
+    rate = max(tried, key=lambda candidate: tried[candidate][0])
     runs = [tried[rate], *(once(seed, rate) for seed in range(1, options.seeds))]
     return {task.name: [test[task.name] for _, test, _ in runs] for task in tasks}, rate, runs[0][2]
 
 
 def boosted(tasks, parts, seeds):
-    """scikit-learn's gradient boosting, stopped early by a tenth of the training part."""
+    """Trains gradient boosting of scikit-learn, stopped early by a tenth of the training part."""
     codes, labels = parts["train"]
-    found = {}
+    test_aucs = {}
     for task in tasks:
-        found[task.name] = []
+        test_aucs[task.name] = []
         for seed in range(seeds):
             trees = HistGradientBoostingClassifier(
                 max_iter=500, learning_rate=0.1, early_stopping=True, random_state=seed
             ).fit(codes, labels[task.name])
             scores = trees.predict_proba(parts["test"][0])[:, 1]
-            found[task.name].append(roc_auc_score(parts["test"][1][task.name], scores))
-    return found
+            test_aucs[task.name].append(roc_auc_score(parts["test"][1][task.name], scores))
+    return test_aucs
 
 
-def report(name, found, baseline, parameters, rate, seconds):
-    cells = "".join(f"{np.mean(v):9.4f} +-{np.std(v, ddof=1):7.4f}" for v in found.values())
-    gain = np.mean([np.mean(v) / np.mean(baseline[k]) - 1 for k, v in found.items()])
+def report(name, test_aucs, baseline, parameters, rate, seconds):
+    cells = "".join(f"{np.mean(v):9.4f} +-{np.std(v, ddof=1):7.4f}" for v in test_aucs.values())
+    gain = np.mean([np.mean(v) / np.mean(baseline[k]) - 1 for k, v in test_aucs.items()])
     print(f"{name:18}{cells}{gain:+9.2%}{parameters:>11}{rate:>13}{seconds:7.0f}", flush=True)
 
 
@@ -224,8 +224,8 @@ def main(options):
     report("gradient boosting", trees, baseline, "", "", time.perf_counter() - start)
     for name in options.builders:
         start = time.perf_counter()
-        found, rate, size = run(name, tasks, encoder, parts, options)
-        report(name, found, baseline, size, rate, time.perf_counter() - start)
+        test_aucs, rate, size = run(name, tasks, encoder, parts, options)
+        report(name, test_aucs, baseline, size, rate, time.perf_counter() - start)
 
 
 if __name__ == "__main__":

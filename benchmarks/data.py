@@ -1,4 +1,4 @@
-"""What a mixture of data sets costs, relative to plain tf.data over the same examples.
+"""Cost of a mixture of data sets, relative to plain tf.data over the same examples.
 
     python benchmarks/data.py                          # 2, 8 and 64 sets, batches of 64 and 256
     python benchmarks/data.py --sets 8 --features 1024 --rounds 9
@@ -6,8 +6,8 @@
 Every set has examples of its own task; `plain` reads the same inputs, labels and weights, already
 concatenated in one order, with the fastest of several pipelines: sliced and batched, batched in
 parallel, each with and without prefetching. `mixture` mixes single examples to batches,
-`sets` draws batches that hold one set each. All are read in turns, in a new random order each
-round, and the median round counts, in microseconds of wall time an example. The last
+`sets` draws batches that hold one set each. All are read in turns, in a new random order per
+round, and the median round counts, in microseconds of wall time per example. The last
 column is the memory that grew between the first and the last tenth of a long stream.
 """
 
@@ -38,13 +38,13 @@ def make_arrays(sets, features):
 
 
 def concatenated(arrays, tasks):
-    """The examples of all sets with every label and weight, in one random order."""
+    """Concatenates the examples of all sets, with all labels and weights, in one random order."""
     order = np.random.default_rng(1).permutation(EXAMPLES)
     x = np.concatenate([x for x, _ in arrays.values()])[order]
     blocks = {task.name: [] for task in tasks}
-    for own, labels in arrays.values():
+    for features, labels in arrays.values():
         for name, parts in blocks.items():
-            parts.append((labels.get(name, np.zeros(len(own), int)), name in labels))
+            parts.append((labels.get(name, np.zeros(len(features), int)), name in labels))
     y, w = {}, {}
     for name, parts in blocks.items():
         y[name] = np.concatenate([label for label, _ in parts])[order]
@@ -57,8 +57,8 @@ def pipelines(sets, features, batch_size):
     arrays = make_arrays(sets, features)
     tasks = [mtl.Task.binary(name) for _, labels in arrays.values() for name in labels]
     plain = concatenated(arrays, tasks)
-    single = {name: tf.data.Dataset.from_tensor_slices(each) for name, each in arrays.items()}
-    batched = {name: each.batch(batch_size) for name, each in single.items()}
+    single = {name: tf.data.Dataset.from_tensor_slices(rows) for name, rows in arrays.items()}
+    batched = {name: examples.batch(batch_size) for name, examples in single.items()}
     parallel = plain.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     mixed = mtl.data.mixture(single, tasks, batch_size=batch_size)
     one_set = mtl.data.mixture(batched, tasks)
@@ -75,15 +75,15 @@ def pipelines(sets, features, batch_size):
 
 
 def read(dataset):
-    """Reads it once, without Python, as `fit` does; microseconds an example."""
+    """Reads a dataset once, without Python, as `fit` does; returns microseconds per example."""
     start = time.perf_counter()
     dataset.reduce(0, lambda count, *_: count + 1)
     return (time.perf_counter() - start) / EXAMPLES * 1e6
 
 
 def measure(kinds, rounds):
-    """The fastest median of each kind."""
-    variants = [(kind, place) for kind, each in kinds.items() for place in range(len(each))]
+    """Measures the median of each pipeline; returns the fastest one of each kind."""
+    variants = [(kind, place) for kind, datasets in kinds.items() for place in range(len(datasets))]
     times = {variant: [] for variant in variants}
     for round_ in range(rounds + 1):
         random.Random(round_).shuffle(variants)
@@ -91,7 +91,7 @@ def measure(kinds, rounds):
             spent = read(kinds[kind][place])
             if round_:  # the first round warms up
                 times[kind, place].append(spent)
-    medians = {variant: statistics.median(each) for variant, each in times.items()}
+    medians = {variant: statistics.median(spent) for variant, spent in times.items()}
     return {kind: min(m for (k, _), m in medians.items() if k == kind) for kind in kinds}
 
 
@@ -101,7 +101,7 @@ def resident():
 
 
 def growth(dataset, batches=20_000):
-    """Megabytes by which memory grew between the first and the last tenth of a stream."""
+    """Measures by how many MB memory grew between the first and last tenth of a stream."""
     levels = []
     for step, _ in enumerate(dataset.repeat().take(batches)):
         if step in (batches // 10, batches - 1):
@@ -118,9 +118,9 @@ def main():
     parser.add_argument("--features", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    print(f"{EXAMPLES:,} examples of {arguments.features} float32, a task for each set\n")
+    print(f"{EXAMPLES:,} examples of {arguments.features} float32, one task per set\n")
     print(
-        "| sets | batch | plain us | mixture us | of plain | one set a batch us | of plain | MB |"
+        "| sets | batch | plain us | mixture us | of plain | one set per batch us | of plain | MB |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for sets in arguments.sets:

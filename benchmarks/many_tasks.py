@@ -1,4 +1,4 @@
-"""What many tasks cost until training begins: fifty named ones, a thousand columns.
+"""Time until training begins with many tasks: fifty named ones, a thousand columns.
 
     python benchmarks/many_tasks.py                          # every table
     python benchmarks/many_tasks.py --tasks 8 50 --columns   # named tasks alone
@@ -31,7 +31,7 @@ BATCH, FEATURES, STEPS = 256, 64, 31
 
 
 class FirstStep(keras.callbacks.Callback):
-    """Notes when each step ended."""
+    """Records when each step ended."""
 
     def __init__(self):
         super().__init__()
@@ -47,14 +47,14 @@ def batches(labels):
     return dataset.repeat(STEPS).apply(tf.data.experimental.assert_cardinality(STEPS)).cache()
 
 
-def own_layers(features):
+def separate_tower(features):
     return keras.layers.Dense(32, activation="relu")(features)
 
 
 def named(kind, count):
-    """A compiled model of that many named tasks."""
+    """Builds a compiled model of that many named tasks."""
     tasks = [mtl.Task.binary(f"task_{i}") for i in range(count)]
-    tower = (32,) if kind == "together" else own_layers
+    tower = (32,) if kind == "together" else separate_tower
     inputs = keras.Input((FEATURES,))
     network = mtl.architectures.hard_sharing(inputs, tasks, shared=(64,), tower=tower)
     if kind == "stock":
@@ -68,7 +68,7 @@ def named(kind, count):
 
 
 def stacked_towers(count):
-    """The logits of all columns: each has a tower of 32 units."""
+    """Returns a part that computes all columns; every column has a tower of 32 units."""
 
     def part(features):
         hidden = keras.layers.EinsumDense("bi,iku->bku", (count, 32), "relu", bias_axes="ku")
@@ -79,7 +79,7 @@ def stacked_towers(count):
 
 
 def columns(kind, count):
-    """A compiled model of that many columns; `kind` is a balancer, or `stock`."""
+    """Builds a compiled model of that many columns; `kind` is a balancer, or `stock`."""
     names = tuple(f"column_{i}" for i in range(count))
     loss = keras.losses.BinaryCrossentropy()
     head = stacked_towers(count)
@@ -97,7 +97,7 @@ def columns(kind, count):
 
 
 def measure(what, kind, count):
-    """Runs in a process of its own; prints its figures."""
+    """Measures one model, in a separate process, and prints its figures."""
     if what == "named":
         dataset = batches(lambda y: {f"task_{i}": y for i in range(count)})
     else:
@@ -112,22 +112,22 @@ def measure(what, kind, count):
 
 def table(what, kinds, count, runs):
     """Prints a row for each kind; ratios are to the first."""
-    found = {kind: [] for kind in kinds}
+    runs_by_kind = {kind: [] for kind in kinds}
     for _ in range(runs):
         for kind in kinds:
             command = [sys.executable, __file__, "--child", what, kind, str(count)]
             lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            found[kind].append(json.loads(lines.splitlines()[-1]))
+            runs_by_kind[kind].append(json.loads(lines.splitlines()[-1]))
     medians = {
         kind: {key: statistics.median(run[key] for run in all_runs) for key in ("first", "step")}
-        for kind, all_runs in found.items()
+        for kind, all_runs in runs_by_kind.items()
     }
     base = medians[kinds[0]]
-    for kind, each in medians.items():
-        ratios = [each[key] / base[key] for key in ("first", "step")]
+    for kind, median in medians.items():
+        ratios = [median[key] / base[key] for key in ("first", "step")]
         print(
-            f"| {count:,} {what} | {kind} | {each['first']:.1f} | {ratios[0]:.2f} | "
-            f"{each['step']:.1f} | {ratios[1]:.2f} |",
+            f"| {count:,} {what} | {kind} | {median['first']:.1f} | {ratios[0]:.2f} | "
+            f"{median['step']:.1f} | {ratios[1]:.2f} |",
             flush=True,
         )
 

@@ -1,11 +1,11 @@
-"""What a balanced step costs, relative to a step of stock Keras on the same network.
+"""Cost of a balanced step, relative to a step of stock Keras on the same network.
 
     python benchmarks/step_cost.py                 # every balancer, K = 2, 4, 8, two networks
     python benchmarks/step_cost.py --tasks 4 --networks trunk --balancers PCGrad,MGDA
 
-A variant and stock Keras take turns of a few steps in one process, in a new random order each
-round, and the medians of their turns are compared, so that what else the machine does falls on
-both alike. Only these two models are alive: with two dozen, the ratio of equal models spreads
+A variant and stock Keras take turns of a few steps in one process, in a new random order per
+round, and the medians of their turns are compared, so that other work of the machine affects
+both equally. Only these two models are alive: with two dozen, the ratio of equal models spreads
 by a tenth. Losses, optimizer (Adam) and batches are the same; no metrics.
 """
 
@@ -82,7 +82,7 @@ def batches(tasks):
 
 
 class Timed:
-    """A model with its own iterator; times turns of `steps` steps."""
+    """Holds a model with its own iterator, and times turns of `steps` steps."""
 
     def __init__(self, model, data):
         self.model, self.iterator, self.turns = model, iter(data), []
@@ -138,11 +138,11 @@ def target(at, every, count, full):
 
 
 def compared(stock, variant, turns, steps, order):
-    """Seconds a step of both, over the same rounds."""
+    """Returns the seconds per step of both, over the same rounds."""
     stock.turns.clear()
     for _ in range(turns):
-        for each in order.permutation([stock, variant]):
-            each.turn(steps)
+        for model in order.permutation([stock, variant]):
+            model.turn(steps)
     return stock.seconds, variant.seconds
 
 
@@ -188,7 +188,7 @@ def main():
     parser.add_argument("--networks", default="trunk,tower")
     parser.add_argument("--balancers", default=",".join(every))
     parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=10, help="steps a turn; a multiple of 10")
+    parser.add_argument("--steps", type=int, default=10, help="steps per turn; a multiple of 10")
     parser.add_argument("--every", default="1,10", help="1 first: the goals of others follow it")
     arguments = parser.parse_args()
     periods = [int(period) for period in arguments.every.split(",")]

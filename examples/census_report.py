@@ -1,4 +1,4 @@
-"""What the quickstart shows: progress, the table, the figure, and the check of what is served."""
+"""The output of the quickstart: progress, table, figure, and a check of the served model."""
 
 import json
 import pathlib
@@ -32,7 +32,7 @@ print(json.dumps({name: {key: v.numpy().ravel().tolist() for key, v in out.items
 
 
 class Clock(keras.callbacks.Callback):
-    """Keeps the seconds of the last epoch; the first one traces the step as well."""
+    """Keeps the seconds of the last epoch; the first epoch traces the step as well."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
@@ -42,7 +42,7 @@ class Clock(keras.callbacks.Callback):
 
 
 class Report:
-    """Trains models one after the other and remembers what they reached."""
+    """Trains models one after the other and keeps their results."""
 
     def __init__(self, tasks, sets):
         self.tasks, self.sets, self.started = tasks, sets, time.perf_counter()
@@ -53,32 +53,33 @@ class Report:
     def _fit(self, name, model, epochs, sets):
         clock = Clock()
         model.fit(sets["train"], epochs=epochs, callbacks=[clock], shuffle=False, verbose=0)
-        found = {
+        logs = {
             part: model.evaluate(sets[part], return_dict=True, verbose=0)
             for part in ("validation", "test")
         }
         elapsed = time.perf_counter() - self.started
         print(f"[{elapsed:4.0f} s] {name}: {clock.seconds:.1f} s an epoch", flush=True)
-        return found, clock.seconds
+        return logs, clock.seconds
 
     def train_alone(self, task, model, epochs):
-        """A network of one task; together they are the baseline."""
-        own = {part: data.select_tasks(each, [task]) for part, each in self.sets.items()}
-        found, seconds = self._fit(f"{task.name} alone", model, epochs, own)
-        self.alone[task.name] = {part: logs[f"{task.name}_auc"] for part, logs in found.items()}
+        """Trains a network of one task; these networks together are the baseline."""
+        sets = {part: data.select_tasks(batches, [task]) for part, batches in self.sets.items()}
+        logs, seconds = self._fit(f"{task.name} alone", model, epochs, sets)
+        aucs = {part: part_logs[f"{task.name}_auc"] for part, part_logs in logs.items()}
+        self.alone[task.name] = aucs
         row = self.rows.setdefault("single-task networks", {"parameters": 0, "seconds": 0.0})
         row["parameters"] += model.count_params()
         row["seconds"] += seconds
         row[task.name], row["gain"] = self.alone[task.name]["test"], 0.0
 
     def train(self, name, model, epochs):
-        """A network of all tasks."""
-        found, seconds = self._fit(name, model, epochs, self.sets)
+        """Trains a network of all tasks."""
+        logs, seconds = self._fit(name, model, epochs, self.sets)
         network = getattr(model, "network", model)
-        self.models[name] = (self._gain(found["validation"], "validation"), model)
+        self.models[name] = (self._gain(logs["validation"], "validation"), model)
         self.rows[name] = {
-            **{task.name: found["test"][f"{task.name}_auc"] for task in self.tasks},
-            "gain": self._gain(found["test"], "test"),
+            **{task.name: logs["test"][f"{task.name}_auc"] for task in self.tasks},
+            "gain": self._gain(logs["test"], "test"),
             "parameters": network.count_params(),
             "seconds": seconds,
         }
@@ -89,12 +90,12 @@ class Report:
 
     @property
     def baselines(self):
-        """What single-task networks reached on the validation part."""
+        """The AUCs of the single-task networks on the validation part."""
         return {name: {"auc": values["validation"]} for name, values in self.alone.items()}
 
     def best(self):
-        """The network with the highest mean relative gain on the validation part."""
-        name = max(self.models, key=lambda each: self.models[each][0])
+        """Returns the network with the highest mean relative gain on the validation part."""
+        name = max(self.models, key=lambda candidate: self.models[candidate][0])
         print(f"chosen by the validation part: {name}")
         return self.models[name][1]
 
@@ -103,7 +104,7 @@ class Report:
         return {name: round(weight, 2) for name, weight in weights.items()}
 
     def print_table(self):
-        """AUC on the test part by task, mean relative gain, size and speed."""
+        """Prints the AUC on the test part by task, the mean relative gain, size and speed."""
         names = [task.name for task in self.tasks]
         head = [*(f"{name:>14}" for name in names), "     gain", " parameters", " s/epoch"]
         print(f"\n{'test AUC':30}" + "".join(head))
@@ -114,7 +115,7 @@ class Report:
         print("one seed: differences of 0.001 mean nothing\n")
 
     def save_figure(self, path):
-        """Each model's AUC by task, next to the single-task networks'."""
+        """Draws the AUC of each model by task, next to that of the single-task networks."""
         names = [task.name for task in self.tasks]
         figure, panels = plt.subplots(1, len(names), figsize=(4 * len(names), 3), sharey=True)
         for panel, task in zip(panels, names, strict=True):

@@ -27,16 +27,16 @@ def main(options):
             return encoder(columns), y, w
 
         sets = {
-            split: data.mask_missing(data.select_tasks(each, tasks), tasks).map(encode)
-            for split, each in raw.items()
+            split: data.mask_missing(data.select_tasks(batches, tasks), tasks).map(encode)
+            for split, batches in raw.items()
         }
         train = comparison.shuffled(sets["train"], options)
         x, y, w = comparison.arrays(sets["test"])
 
-        def run(own, balancer=None):
+        def run(chosen, balancer=None):
             features = data.embed_columns(encoder, units=2)
-            network = architectures.hard_sharing(features, own, shared=(32, 16), tower=(8,))
-            model = comparison.fit(network, own, train, options, balancer)
+            network = architectures.hard_sharing(features, chosen, shared=(32, 16), tower=(8,))
+            model = comparison.fit(network, chosen, train, options, balancer)
             predicted = model.predict(x, verbose=0)
             figures = {}
             if "species" in predicted:

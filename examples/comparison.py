@@ -1,4 +1,4 @@
-"""What the examples share: their options, where data lie, how models are trained and compared."""
+"""Code that the examples share: options, files, training and the table of results."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ from keras_mtl import data
 
 
 def parser(description, **defaults):
-    """The usual options, with the defaults of one example."""
+    """Returns a parser of the usual options, with the defaults of one example."""
     kind = argparse.RawDescriptionHelpFormatter
     options = argparse.ArgumentParser(description=description, formatter_class=kind)
     options.add_argument("--data-dir", help="folder of the real files; by default, made-up ones")
@@ -31,7 +31,7 @@ def parser(description, **defaults):
 
 @contextlib.contextmanager
 def files(options, write):
-    """The folder of a set's files, written here if need be, and one to prepare them in."""
+    """Yields the folder of a set's files, made up by default, and a folder to prepare them in."""
     tfds.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         if options.data_dir is None:
@@ -40,19 +40,19 @@ def files(options, write):
 
 
 def shuffled(batches, options):
-    """Training data in memory, in a new order each epoch, of known cardinality."""
+    """Returns training data in memory, in a new order each epoch, of known cardinality."""
     rows = data.known_cardinality(batches.unbatch().cache())
     return rows.shuffle(100_000).batch(options.batch_size).prefetch(4)
 
 
 def arrays(batches):
-    """All of a test part: NumPy arrays in the structure of the dataset."""
-    parts = [keras.tree.map_structure(np.asarray, each) for each in batches]
-    return keras.tree.map_structure(lambda *each: np.concatenate(each), *parts)
+    """Reads a whole test part to NumPy arrays, in the structure of the dataset."""
+    parts = [keras.tree.map_structure(np.asarray, batch) for batch in batches]
+    return keras.tree.map_structure(lambda *values: np.concatenate(values), *parts)
 
 
 def fit(network, tasks, train, options, balancer=None):
-    """Trains a network as it is, or balanced; door 1 and door 2 of the package."""
+    """Trains a network with plain Keras, or in a `BalancedModel` if there is a balancer."""
     steps = options.epochs * int(train.cardinality())
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)
@@ -72,7 +72,7 @@ def mean_and_deviation(values):
 
 
 def table(variants, options):
-    """Runs variants with each seed; prints mean and standard deviation of their figures."""
+    """Runs each variant with each seed; prints mean and standard deviation of their figures."""
     rows, names = {}, list(variants)
     for name in [names[place] for place in options.networks or range(len(names))]:
         started, runs = time.perf_counter(), []
@@ -80,7 +80,7 @@ def table(variants, options):
             keras.utils.set_random_seed(seed)
             runs.append(variants[name]())
         seconds = (time.perf_counter() - started) / options.seeds
-        figures = {key: [each[key] for each in runs] for key in runs[0]}
+        figures = {key: [run[key] for run in runs] for key in runs[0]}
         if not rows:
             print("| network | " + " | ".join(figures) + " | s |")
             print("|---" * (len(figures) + 2) + "|")

@@ -3,8 +3,8 @@
     python examples/intent_and_slots.py                                # made-up commands
     python examples/intent_and_slots.py --data-dir FOLDER --seeds 3    # SNIPS: snips.tar.xz
 
-One label a sentence beside one label a word: the intent's head pools over the words. Nothing is
-pre-trained.
+One label per sentence beside one label per word: the intent's head pools over the words. Nothing
+is pre-trained.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ import words
 
 from keras_mtl import architectures, balancers, data, datasets
 
-LENGTH, LETTERS = 35, 16  # of a command, of a word
+LENGTH, LETTERS = 35, 16  # words per command, letters per word
 WORDS = 4400  # rarer words count as unknown, so that the unknown word is learned
 
 
 def make_tasks():
-    """The tasks of SNIPS, whose intent reads the words' features pooled."""
+    """Returns the tasks of SNIPS; the intent reads the pooled features of the words."""
     intent, slots = datasets.snips_tasks()
 
     def pooled(features):
@@ -33,13 +33,13 @@ def make_tasks():
 
 
 def read(split, tasks, place):
-    """Batches of sentences as strings; labels of words are padded."""
+    """Reads batches of sentences as strings; labels of words are padded."""
     commands = datasets.snips(split, **place)
     return data.align_tokens(commands, tasks, length=LENGTH).batch(1024)
 
 
 def body(features):
-    """Four convolutions; the last two know what the whole sentence is about."""
+    """Applies four convolutions; the last two also see a summary of the whole sentence."""
     features = keras.layers.Dense(128, name="shared_start")(features)
     for _ in range(2):
         features = words.gated_convolution(128)(features)
@@ -52,7 +52,7 @@ def body(features):
 
 
 def build(tasks):
-    """One body under all heads."""
+    """Builds one body under all heads."""
     features = words.word_features(max_tokens=WORDS, spelling=LETTERS)
     return architectures.hard_sharing(features, tasks, shared=body, tower=())
 
@@ -71,15 +71,15 @@ def main(options):
         labels = datasets.Snips(data_dir=place["data_dir"]).info.features["labels"]
         tags = labels["slots"].feature.names
 
-        def run(own, balancer=None):
-            model = comparison.fit(build(own), own, train, options, balancer)
+        def run(chosen, balancer=None):
+            model = comparison.fit(build(chosen), chosen, train, options, balancer)
             predicted = model.predict(x, batch_size=256, verbose=0)
             figures = {}
             if "intent" in predicted:
                 figures["intent accuracy"] = scores.accuracy(y["intent"], predicted["intent"])
             if "slots" in predicted:
-                found = scores.likely_tags(tags, predicted["slots"], w["slots"])
-                figures["slot F1"] = scores.span_f1(tags, y["slots"], found, w["slots"])
+                likely = scores.likely_tags(tags, predicted["slots"], w["slots"])
+                figures["slot F1"] = scores.span_f1(tags, y["slots"], likely, w["slots"])
             return figures
 
         variants = {

@@ -14,7 +14,7 @@ from keras_mtl import architectures, balancers, datasets
 
 
 def trunk(images):
-    """Two convolutions and a dense layer."""
+    """Applies two convolutions and a dense layer."""
     x = keras.layers.Rescaling(1 / 255, name="shared_scale")(images)
     for units in (16, 32):
         x = keras.layers.Conv2D(units, 5, activation="relu", name=f"shared_conv_{units}")(x)
@@ -25,7 +25,7 @@ def trunk(images):
 
 
 def build(tasks):
-    """A tower of 64 units a task on one trunk."""
+    """Builds a tower of 64 units per task on one trunk."""
     inputs = keras.Input((28, 28, 1))
     return architectures.hard_sharing(inputs, tasks, shared=trunk, tower=(64,))
 
@@ -38,12 +38,12 @@ def main(options):
         train = comparison.shuffled(load(rest, **place).batch(1000), options)
         x, y = comparison.arrays(load(split, **place).batch(1000))
 
-        def run(own, balancer=None):
-            model = comparison.fit(build(own), own, train, options, balancer)
+        def run(chosen, balancer=None):
+            model = comparison.fit(build(chosen), chosen, train, options, balancer)
             predicted = model.predict(x, batch_size=1000, verbose=0)
             return {
                 f"{task.name} accuracy": scores.accuracy(y[task.name], predicted[task.name])
-                for task in own
+                for task in chosen
             }
 
         variants = {

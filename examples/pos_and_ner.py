@@ -18,20 +18,20 @@ LENGTH, LONGEST, WORDS = 64, 200, 8000  # training sentences are cut, others are
 
 
 def read(split, tasks, place):
-    """Batches of sentences as strings; labels are padded."""
+    """Reads batches of sentences as strings; labels are padded."""
     sentences = datasets.ewt_pos_ner(split, **place)
     return data.align_tokens(sentences, tasks, length=LONGEST).batch(1024)
 
 
 def shared(tasks):
-    """One bidirectional LSTM under all heads."""
+    """Builds one bidirectional LSTM under all heads."""
     features = words.word_features(max_tokens=WORDS)
     body = words.bidirectional(100)
     return architectures.hard_sharing(features, tasks, shared=body, tower=())
 
 
 def hierarchical(tasks):
-    """Two layers: the first for both tasks, the second for entities."""
+    """Builds two layers: the first for both tasks, the second for entities."""
     features = words.word_features(max_tokens=WORDS)
     body = [words.bidirectional(100), words.bidirectional(100)]
     levels = {"pos": 0, "ner": 1}
@@ -51,14 +51,14 @@ def main(options):
         }
 
         def cut(*parts):
-            return tuple({name: each[:, :LENGTH] for name, each in part.items()} for part in parts)
+            return tuple({name: x[:, :LENGTH] for name, x in part.items()} for part in parts)
 
         train = comparison.shuffled(sets["train"].map(cut), options).map(words.trim)
         x, y, w = comparison.arrays(sets[options.split])
         labels = datasets.EwtPosNer(data_dir=place["data_dir"]).info.features["labels"]
 
-        def run(own, build=shared):
-            model = comparison.fit(build(own), own, train, options)
+        def run(chosen, build=shared):
+            model = comparison.fit(build(chosen), chosen, train, options)
             predicted = model.predict(x, batch_size=128, verbose=0)
             figures = {}
             if "pos" in predicted:

@@ -20,7 +20,7 @@ from keras_mtl import architectures, balancers, data, datasets, tuning
 
 
 def make_strategy(replicas):
-    """GPUs where there are several; else as many virtual CPU devices as asked."""
+    """Returns a strategy over the GPUs, or over virtual CPU devices if there are too few GPUs."""
     if replicas > 1 and len(tf.config.list_physical_devices("GPU")) < 2:
         devices = [tf.config.LogicalDeviceConfiguration()] * replicas
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -30,7 +30,7 @@ def make_strategy(replicas):
 
 
 def prepare(options):
-    """The encoder of raw columns, encoded batches by part, and the raw test batches."""
+    """Returns the encoder of raw columns, the encoded batches by part, and raw test batches."""
     splits = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test"}
     place = {"config": options.config, "data_dir": options.data_dir}
     raw = {
@@ -88,7 +88,7 @@ def main(options):
             options.epochs,
         )
         report.train("MMoE, PCGrad (gradients)", balanced(balancers.PCGrad()), options.epochs)
-    found = tuning.search_task_weights(
+    result = tuning.search_task_weights(
         build,
         all_tasks,
         sets["train"],
@@ -97,8 +97,10 @@ def main(options):
         baselines=report.baselines,
         max_trials=options.trials,
     )
-    print(f"tuner: best of {len(found.trials)} trials {report.rounded(found.weights)}", flush=True)
-    report.train("MMoE, tuned weights", build(found.tasks), options.epochs)
+    print(
+        f"tuner: best of {len(result.trials)} trials {report.rounded(result.weights)}", flush=True
+    )
+    report.train("MMoE, tuned weights", build(result.tasks), options.epochs)
 
     report.print_table()
     report.save_figure(options.figure)

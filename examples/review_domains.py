@@ -1,4 +1,4 @@
-"""Sentiment of reviews in 16 domains, each a task with inputs of its own, in one stream.
+"""Sentiment of reviews in 16 domains, one task with separate inputs per domain, in one stream.
 
     python examples/review_domains.py                                  # made-up reviews
     python examples/review_domains.py --data-dir FOLDER --seeds 3      # FDU-MTL: fdu_mtl.tar.xz
@@ -20,7 +20,7 @@ DOMAINS = [task.name for task in datasets.fdu_mtl_tasks()]
 
 
 def make_encoder(texts):
-    """From texts to numbers of words and pairs of words, by frequency."""
+    """Returns a model from texts to the numbers of words and pairs of words, by frequency."""
     lookup = keras.layers.TextVectorization(
         TERMS, standardize=None, ngrams=2, output_sequence_length=LENGTH, name="lookup"
     )
@@ -30,7 +30,7 @@ def make_encoder(texts):
 
 
 def mean_embedding(name):
-    """A part of a network: the mean of embeddings of terms."""
+    """Returns a part of a network that computes the mean of embeddings of terms."""
 
     def part(terms):
         embed = keras.layers.Embedding(TERMS, 64, name=f"{name}_terms")
@@ -44,7 +44,7 @@ def mean_embedding(name):
 
 
 def shared(tasks):
-    """Embeddings of all domains, and a head for each."""
+    """Builds embeddings that all domains share, and one head per domain."""
     terms = keras.Input((LENGTH,), dtype="int64", name="terms")
     body = mean_embedding("shared")
     return architectures.hard_sharing(terms, tasks, shared=body, tower=())
@@ -59,13 +59,13 @@ def main(options):
         encoder = make_encoder(texts)
 
         def encoded(part):
-            for name, each in raw[part].items():
-                yield name, each.batch(512).map(lambda text, y: (encoder(text), y))
+            for name, reviews in raw[part].items():
+                yield name, reviews.batch(512).map(lambda text, y: (encoder(text), y))
 
-        test = {name: comparison.arrays(each) for name, each in encoded(split)}
+        test = {name: comparison.arrays(batches) for name, batches in encoded(split)}
         train = {
-            name: data.known_cardinality(each.unbatch().cache()).shuffle(2000)
-            for name, each in encoded(rest)
+            name: data.known_cardinality(batches.unbatch().cache()).shuffle(2000)
+            for name, batches in encoded(rest)
         }
         together = data.mixture(train, tasks, batch_size=options.batch_size)
 
@@ -74,12 +74,12 @@ def main(options):
             return scores.accuracy(y[name], model.predict(x, batch_size=512, verbose=0)[name])
 
         def alone():
-            found = []
+            accuracies = []
             for task in tasks:
-                own = train[task.name].batch(options.batch_size)
-                model = comparison.fit(shared([task]), [task], own, options)
-                found.append(accuracy(model, task.name))
-            return {"mean accuracy": float(np.mean(found))}
+                batches = train[task.name].batch(options.batch_size)
+                model = comparison.fit(shared([task]), [task], batches, options)
+                accuracies.append(accuracy(model, task.name))
+            return {"mean accuracy": float(np.mean(accuracies))}
 
         def mixed():
             model = comparison.fit(shared(tasks), tasks, together, options)

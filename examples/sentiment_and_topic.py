@@ -27,7 +27,7 @@ TASKS = [mtl.Task.binary("sentiment", metrics=()), mtl.Task.multiclass("topic", 
 
 
 def read(folder, part):
-    """Batches of texts and labels by task; reviews are cut to their last words."""
+    """Yields batches of texts and labels by task; reviews are cut to their last words."""
     with gzip.open(pathlib.Path(folder, "imdb.tsv.gz"), "rt", encoding="utf-8") as file:
         rows = [line.rstrip("\n").split("\t") for line in file]
     reviews = [(" ".join(row[4].split()[-LENGTH:]), int(row[2])) for row in rows if row[0] == part]
@@ -35,13 +35,13 @@ def read(folder, part):
         news = [(f"{title} {text}", int(label) - 1) for label, title, text in csv.reader(file)]
     first = len(news) * 8 // 10
     pairs = {"sentiment": reviews, "topic": news[:first] if part == "train" else news[first:]}
-    for name, each in pairs.items():
-        texts, labels = map(list, zip(*each, strict=True))
+    for name, rows in pairs.items():
+        texts, labels = map(list, zip(*rows, strict=True))
         yield name, tf.data.Dataset.from_tensor_slices((texts, {name: labels})).batch(512)
 
 
 def body(words):
-    """Embeddings, one LSTM each way, and the largest value of each unit in time."""
+    """Applies embeddings, a bidirectional LSTM, and the maximum of each unit over time."""
     embed = keras.layers.Embedding(WORDS, 64, name="shared_words")
     features = keras.layers.Dropout(0.4, name="shared_dropout")(embed(words))
     lstm = keras.layers.LSTM(64, return_sequences=True, name="shared_lstm")
@@ -53,33 +53,33 @@ def body(words):
 def main(options):
     with comparison.files(options, small_data.write_texts) as place:
         raw = {part: dict(read(place["manual_dir"], part)) for part in ("train", "test")}
-    reviews, news = (each.map(lambda text, y: text) for each in raw["train"].values())
+    reviews, news = (batches.map(lambda text, y: text) for batches in raw["train"].values())
     kind = {"length": LENGTH, "max_tokens": WORDS, "standardize": "lower_and_strip_punctuation"}
     encoder = data.text_encoder(reviews.concatenate(news), **kind)
 
     def encoded(part):
-        for name, each in raw[part].items():
-            yield name, each.map(lambda text, y: (encoder(text), y))
+        for name, batches in raw[part].items():
+            yield name, batches.map(lambda text, y: (encoder(text), y))
 
-    test = {name: comparison.arrays(each) for name, each in encoded("test")}
+    test = {name: comparison.arrays(batches) for name, batches in encoded("test")}
     train = {
-        name: data.known_cardinality(each.unbatch().cache()).shuffle(30_000)
-        for name, each in encoded("train")
+        name: data.known_cardinality(batches.unbatch().cache()).shuffle(30_000)
+        for name, batches in encoded("train")
     }
 
-    def run(own, balancer=None):
+    def run(chosen, balancer=None):
         mixed = data.mixture(
-            {task.name: train[task.name] for task in own},
-            own,
+            {task.name: train[task.name] for task in chosen},
+            chosen,
             sampling=data.Temperature(2.0),
             until="first",
             batch_size=options.batch_size,
         )
         words = keras.Input((LENGTH,), dtype="int64", name="words")
-        network = architectures.hard_sharing(words, own, shared=body, tower=(32,))
-        model = comparison.fit(network, own, mixed, options, balancer)
+        network = architectures.hard_sharing(words, chosen, shared=body, tower=(32,))
+        model = comparison.fit(network, chosen, mixed, options, balancer)
         figures = {}
-        for task in own:
+        for task in chosen:
             x, y = test[task.name]
             predicted = model.predict(x, batch_size=512, verbose=0)[task.name]
             figures[f"{task.name} accuracy"] = scores.accuracy(y[task.name], predicted)

@@ -36,7 +36,7 @@ def _write(path, text):
 
 
 def write_snips(folder, rows=48):
-    """Commands with intents and slots, in the files of SNIPS."""
+    """Writes commands with intents and slots, in the files of SNIPS."""
     rng = random.Random(0)
     for split in ("train", "valid", "test"):
         intents = rng.choices(list(COMMANDS), k=rows)
@@ -52,7 +52,7 @@ def write_snips(folder, rows=48):
 
 
 def write_treebank(folder, rows=32):
-    """Sentences with parts of speech and entities, a word a line."""
+    """Writes sentences with parts of speech and entities, one word per line."""
     rng = random.Random(0)
     for part in ("train", "dev", "test"):
         sentences = [_filled(rng, rng.choice(TAGGED)).split() for _ in range(rows)]
@@ -64,7 +64,7 @@ def write_treebank(folder, rows=32):
 
 
 def write_digits(folder):
-    """Images of 28 x 28 pixels in which class k is a bright row, in the files of MNIST."""
+    """Writes images of 28 x 28 pixels in which class k is a bright row, in the files of MNIST."""
     rng = np.random.default_rng(0)
     for split, rows in {"train": 256, "t10k": 64}.items():
         labels = rng.integers(0, 10, rows).astype(np.uint8)
@@ -76,7 +76,7 @@ def write_digits(folder):
 
 
 def write_assays(folder, rows=200, assays=12, name="tox21.csv"):
-    """Molecules and assays that look for a part of them; one in three was not made."""
+    """Writes molecules and assays that look for a part of them; one assay in three was not run."""
     rng = random.Random(0)
     lines = [["smiles", *(f"assay {k}" for k in range(assays))]]
     for _ in range(rows):
@@ -88,7 +88,7 @@ def write_assays(folder, rows=200, assays=12, name="tox21.csv"):
 
 
 def write_toxcast(folder):
-    """As `write_assays`, in the file and the size of ToxCast."""
+    """Calls `write_assays` with the file name and the size of ToxCast."""
     write_assays(folder, rows=60, assays=617, name="toxcast_data.csv")
 
 
@@ -98,7 +98,7 @@ def _review(rng, topic, good):
 
 
 def write_reviews(folder, domains, rows=20):
-    """Reviews of each domain, in the files of FDU-MTL."""
+    """Writes reviews of each domain, in the files of FDU-MTL."""
     rng = random.Random(0)
     for domain in domains:
         for split in ("train", "test"):
@@ -108,7 +108,7 @@ def write_reviews(folder, domains, rows=20):
 
 
 def write_texts(folder, rows=64):
-    """Film reviews as in imdb.tsv.gz, and news as in the test part of AG News."""
+    """Writes film reviews as in imdb.tsv.gz, and news as in the test part of AG News."""
     rng = random.Random(0)
     lines = ["split\tid\tlabel\trating\ttext"]
     for k in range(2 * rows):

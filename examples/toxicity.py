@@ -25,7 +25,7 @@ RUNS = 6000  # the most frequent ones
 
 
 def make_encoder(texts):
-    """From SMILES strings to log(1 + counts) of the most frequent runs of characters."""
+    """Returns a model from SMILES to log(1 + counts) of the most frequent runs of characters."""
     counts = keras.layers.TextVectorization(
         max_tokens=RUNS, standardize=None, split="character", ngrams=6, output_mode="count"
     )
@@ -35,7 +35,7 @@ def make_encoder(texts):
 
 
 def body(features):
-    """Two layers for all assays; most of the features are left out at each step."""
+    """Applies two layers for all assays; half of the features are dropped at each step."""
     x = keras.layers.Dropout(0.5, name="shared_left_out")(features)
     for place in range(2):
         x = keras.layers.Dense(256, activation="relu", name=f"shared_dense_{place}")(x)
@@ -54,7 +54,9 @@ def main(options):
         def encode(smiles, y, w):
             return encoder(smiles), y, w
 
-        sets = {split: data.mask_missing(each, tasks).map(encode) for split, each in raw.items()}
+        sets = {
+            split: data.mask_missing(batches, tasks).map(encode) for split, batches in raw.items()
+        }
         train = comparison.shuffled(sets["train"], options)
         x, y, w = comparison.arrays(sets[options.split])
         labels = np.where(w["toxicity"] > 0, y["toxicity"], np.nan)

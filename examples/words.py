@@ -11,7 +11,7 @@ _ENDS = {"starts": r"^(.{1,3}).*$", "ends": r"^.*?(.{1,3})$"}
 
 
 def word_encoder(texts, *, length, max_tokens, letters=0):
-    """A function from texts `(batch,)` to a dict of numbers `(batch, length)`; 0 is padding.
+    """Returns a function from texts `(batch,)` to a dict of `(batch, length)`; 0 is padding.
 
     With `letters`, the numbers of that many letters of each word are in it as well.
     """
@@ -34,15 +34,15 @@ def word_encoder(texts, *, length, max_tokens, letters=0):
 
 
 def trim(x, y, w):
-    """Cuts a batch behind its longest sentence: most are far shorter than the longest of all."""
+    """Cuts a batch after its longest sentence: most are far shorter than the longest of all."""
     longest = tf.reduce_max(tf.math.count_nonzero(x["words"], axis=1))
     return tf.nest.map_structure(
-        lambda each: each[:, :longest] if each.shape.rank > 1 else each, (x, y, w)
+        lambda values: values[:, :longest] if values.shape.rank > 1 else values, (x, y, w)
     )
 
 
 def similar_lengths(batches, batch_size):
-    """Training data in memory, in a new order each epoch; a batch has sentences of like length."""
+    """Returns training data in memory, in a new order each epoch, batched by similar lengths."""
 
     def count(x, *_):
         return tf.math.count_nonzero(x["words"], dtype=tf.int32)
@@ -54,7 +54,7 @@ def similar_lengths(batches, batch_size):
 
 
 def word_features(*, max_tokens, units=100, letters=30, dropout=0.3, spelling=0):
-    """Embeddings of such numbers, side by side: the features that a network begins with.
+    """Concatenates embeddings of such numbers: the features with which a network begins.
 
     With `spelling`, the number of letters, a convolution reads the letters of each word as well.
     """
@@ -78,7 +78,7 @@ def word_features(*, max_tokens, units=100, letters=30, dropout=0.3, spelling=0)
 
 
 def bidirectional(units, *, dropout=0.3):
-    """A part of a network that reads sentences both ways."""
+    """Returns a part of a network that reads sentences in both directions."""
 
     def part(features):
         lstm = keras.layers.LSTM(units, return_sequences=True)
@@ -89,7 +89,7 @@ def bidirectional(units, *, dropout=0.3):
 
 @keras.saving.register_keras_serializable(package="examples")
 class WordConv(keras.layers.Conv1D):
-    """A convolution that takes padding for zeros, and goes on with the mask."""
+    """Convolves words; padding counts as zeros, and the mask is passed on."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -103,14 +103,14 @@ class WordConv(keras.layers.Conv1D):
 
 @keras.saving.register_keras_serializable(package="examples")
 class AddToWords(keras.layers.Add):
-    """Adds features that have no mask to those of words, which keep theirs."""
+    """Adds features without a mask to features of words, whose mask is kept."""
 
     def compute_mask(self, inputs, mask=None):
         return None if mask is None else mask[0]
 
 
 def gated_convolution(units, *, dropout=0.3):
-    """A part of a network that reads each word beside its neighbors."""
+    """Returns a part of a network that reads each word beside its neighbors."""
 
     def part(features):
         normed = keras.layers.LayerNormalization()(features)

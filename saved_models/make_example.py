@@ -23,7 +23,7 @@ WORKERS = ["private", "public", "self-employed"]
 
 
 def make_rows(count: int, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Columns and labels of `count` made-up people."""
+    """Makes the table columns and the labels of `count` invented people."""
     random = np.random.default_rng(seed)
     age = random.integers(18, 80, count)
     hours = random.integers(0, 60, count)
@@ -40,7 +40,7 @@ def make_rows(count: int, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def make_network(tasks: list[mtl.Task], columns: dict[str, Any]) -> keras.Model:
-    """Preprocessing, a shared layer and a tower a task, all in one graph."""
+    """Builds preprocessing, a shared layer and one tower per task, all in one graph."""
     inputs = {
         "worker": keras.Input((1,), name="worker", dtype="string"),
         "age": keras.Input((1,), name="age"),
@@ -63,7 +63,7 @@ def make_network(tasks: list[mtl.Task], columns: dict[str, Any]) -> keras.Model:
 
 
 def main(folder: pathlib.Path) -> None:
-    """Trains, exports version 1 and records what it answers."""
+    """Trains the network, exports version 1 and records its predictions."""
     keras.utils.set_random_seed(7)
     tasks = [mtl.Task.binary("never_married"), mtl.Task.binary("income")]
     columns, labels = make_rows(2048, seed=1)

@@ -1,4 +1,4 @@
-"""Steps of this package, as a worker."""
+"""Training steps of this package, as a worker."""
 
 import gc
 
@@ -31,15 +31,16 @@ def make_network(tasks):
     inputs = keras.Input((FEATURES,))
     network = mtl.architectures.hard_sharing(inputs, tasks, shared=SHARED, tower=(TOWER,))
     shared, towers = kernels(len(tasks))
-    made = [layer for layer in network.layers if layer.trainable_variables]
-    for layer, kernel in zip(made, shared, strict=False):
+    layers = [layer for layer in network.layers if layer.trainable_variables]
+    for layer, kernel in zip(layers, shared, strict=False):
         layer.kernel.assign(kernel)
-    if len(made) == len(shared) + 1:  # one layer makes all towers, the first layers of all first
-        for kernel, own in zip(made[-1].kernels, zip(*towers, strict=True), strict=True):
-            kernel.assign(np.stack(own))
+    if len(layers) == len(shared) + 1:  # One layer holds all towers, the first layers of all first.
+        for kernel, values in zip(layers[-1].kernels, zip(*towers, strict=True), strict=True):
+            kernel.assign(np.stack(values))
         return network
-    for task, own in zip(tasks, towers, strict=True):
-        for name, kernel in zip((f"{task.name}_tower_0", f"{task.name}_logits"), own, strict=True):
+    for task, tower in zip(tasks, towers, strict=True):
+        names = (f"{task.name}_tower_0", f"{task.name}_logits")
+        for name, kernel in zip(names, tower, strict=True):
             network.get_layer(name).kernel.assign(kernel)
     return network
 
@@ -51,8 +52,8 @@ def prepare(name, count):
     network = make_network(tasks)
     x, labels = batch(count)
     data = (x, {task.name: y for task, y in zip(tasks, labels, strict=True)})
-    found = network(x[:4])
-    predictions = [np.asarray(found[task.name])[:, 0].tolist() for task in tasks]
+    outputs = network(x[:4])
+    predictions = [np.asarray(outputs[task.name])[:, 0].tolist() for task in tasks]
     if name == "plain":
         network.compile("adam", loss={task.name: task.loss for task in tasks})
         model = network

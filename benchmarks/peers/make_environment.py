@@ -14,7 +14,7 @@ TORCH, TORCHJD = "torch==2.13.0", "torchjd[full]==0.18.0"
 
 
 def interpreter(folder):
-    """The Python of the environment in a folder."""
+    """Returns the path of the Python of the environment in a folder."""
     return Path(folder).resolve() / "torchjd" / "bin" / "python"
 
 

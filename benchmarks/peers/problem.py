@@ -7,19 +7,19 @@ SHARED = (512, 512, 512, 512)
 
 
 def is_binary(task):
-    """Binary tasks and regressions take turns."""
+    """Returns whether a task is binary; binary tasks and regressions alternate."""
     return task % 2 == 0
 
 
 def batch(count):
-    """The inputs, and the labels of each task."""
+    """Draws the inputs and the labels of each task."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH, FEATURES)).astype("float32")
     return x, [(x[:, task] > 0).astype("float32") for task in range(count)]
 
 
 def kernels(count):
-    """The kernels of the shared layers, and for each task those of its tower and its head."""
+    """Draws the kernels of the shared layers, and of each task's tower and head."""
     rng = np.random.default_rng(1)
 
     def kernel(rows, columns):

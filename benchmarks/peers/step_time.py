@@ -7,7 +7,7 @@
 Both sides train the same network (4 x 512 units, towers of 32) from the same weights on the same
 batch of 256 with Adam; a step is forward, gradients of every task, aggregation and update. Each
 side is a process of its own, with the same number of threads on the same cores, and they take
-turns of a few steps, in an order drawn anew each round: never both at once. The median turn
+turns of a few steps, in an order drawn anew per round: never both at once. The median turn
 counts. This package's step is that of `fit`, with its checks and logs; TorchJD's is the fastest
 of its ways (see `torchjd_side.py`). Run it on a machine that does nothing else: threads of
 PyTorch wait for each other, so that it suffers more than TensorFlow from another process.
@@ -42,15 +42,19 @@ ON_LOSSES = (
 
 
 def compare(sides, name, tasks, turns, steps):
-    """The medians of both sides in milliseconds, and TorchJD's way; raises what either raises."""
+    """Returns the medians of both sides in milliseconds, and TorchJD's way.
+
+    Raises:
+        RuntimeError: If a side raises an error.
+    """
     answers = {
         side: worker.ask("prepare", name=name, tasks=tasks) for side, worker in sides.items()
     }
     for side, answer in answers.items():
         if "error" in answer:
             raise RuntimeError(f"{side}: {answer['error']}")
-    found = [np.array(answer["predictions"]) for answer in answers.values()]
-    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-4)  # or the networks differ
+    predictions = [np.array(answer["predictions"]) for answer in answers.values()]
+    np.testing.assert_allclose(*predictions, rtol=1e-3, atol=1e-4)  # or the networks differ
     order, times = random.Random(0), {side: [] for side in sides}
     for _ in range(turns):
         for side in order.sample(list(sides), len(sides)):
@@ -58,7 +62,7 @@ def compare(sides, name, tasks, turns, steps):
             if "error" in answer:
                 raise RuntimeError(f"{side}: {answer['error']}")
             times[side].append(1e3 * answer["seconds"])
-    ours, theirs = (statistics.median(each) for each in times.values())
+    ours, theirs = (statistics.median(side_times) for side_times in times.values())
     return ours, theirs, answers["torchjd"]["remark"]
 
 
@@ -79,14 +83,14 @@ def row(sides, name, tasks, options):
 
 def summary(ratios):
     for tasks in sorted({tasks for _, tasks in ratios}):
-        mine = {n: r for (n, k), r in ratios.items() if k == tasks and n in ON_GRADIENTS and r}
-        if mine:
-            worst = max(mine, key=mine.get)
-            within = sum(ratio <= GOAL for ratio in mine.values())
+        by_name = {n: r for (n, k), r in ratios.items() if k == tasks and n in ON_GRADIENTS and r}
+        if by_name:
+            worst = max(by_name, key=by_name.get)
+            within = sum(ratio <= GOAL for ratio in by_name.values())
             print(
-                f"K = {tasks}: median {statistics.median(mine.values()):.2f}, worst "
-                f"{mine[worst]:.2f} ({worst}); {within} of {len(mine)} strategies on gradients "
-                f"at {GOAL} x or below"
+                f"K = {tasks}: median {statistics.median(by_name.values()):.2f}, worst "
+                f"{by_name[worst]:.2f} ({worst}); {within} of {len(by_name)} strategies on "
+                f"gradients at {GOAL} x or below"
             )
 
 
@@ -97,7 +101,7 @@ def main():
     parser.add_argument("--strategies", default=",".join(["plain", *ON_GRADIENTS, *ON_LOSSES]))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=10, help="steps a turn")
+    parser.add_argument("--steps", type=int, default=10, help="steps per turn")
     options = parser.parse_args()
     python = interpreter(options.folder)
     if not python.exists():

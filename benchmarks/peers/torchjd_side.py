@@ -57,20 +57,21 @@ SCALARIZERS = {
 
 
 class Training:
-    """The network, its losses and its optimizer."""
+    """Holds the network, its losses and its optimizer."""
 
     def __init__(self, count):
         shared, towers = kernels(count)
         self.trunk = torch.nn.Sequential(*[part for kernel in shared for part in layer(kernel)])
         self.towers = [torch.nn.Sequential(*layer(tower), dense(head)) for tower, head in towers]
         self.shared = list(self.trunk.parameters())
-        self.own = [list(tower.parameters()) for tower in self.towers]
+        self.tower_variables = [list(tower.parameters()) for tower in self.towers]
         x, labels = batch(count)
         self.x, self.labels = torch.from_numpy(x), [torch.from_numpy(y) for y in labels]
 
     def optimize(self, *more):
-        """Adam with a kernel of its own, the fastest there is on a CPU."""
-        variables = [*self.shared, *[v for own in self.own for v in own], *more]
+        """Makes Adam with a fused kernel, which is the fastest on a CPU."""
+        tower_variables = [v for variables in self.tower_variables for v in variables]
+        variables = [*self.shared, *tower_variables, *more]
         self.optimizer = torch.optim.Adam(variables, lr=1e-3, eps=1e-7, fused=True)
 
     def update(self):
@@ -86,19 +87,19 @@ class Training:
 
     def losses(self, rows=slice(None)):
         features = self.trunk(self.x[rows])
-        found = []
+        losses = []
         for task, (tower, y) in enumerate(zip(self.towers, self.labels, strict=True)):
             kind = "binary_cross_entropy_with_logits" if is_binary(task) else "mse_loss"
-            found.append(getattr(torch.nn.functional, kind)(tower(features)[:, 0], y[rows]))
-        return features, found
+            losses.append(getattr(torch.nn.functional, kind)(tower(features)[:, 0], y[rows]))
+        return features, losses
 
 
 def dense(kernel):
-    made = torch.nn.Linear(*kernel.shape)
+    linear = torch.nn.Linear(*kernel.shape)
     with torch.no_grad():
-        made.weight.copy_(torch.from_numpy(kernel.T.copy()))
-        made.bias.zero_()
-    return made
+        linear.weight.copy_(torch.from_numpy(kernel.T.copy()))
+        linear.bias.zero_()
+    return linear
 
 
 def layer(kernel):
@@ -111,7 +112,7 @@ def by_jacobian(training, aggregator, chunk, by_tensors):
         mtl_backward(
             losses,
             features=features,
-            tasks_params=training.own,
+            tasks_params=training.tower_variables,
             shared_params=training.shared,
             parallel_chunk_size=chunk,
         )
@@ -146,7 +147,7 @@ def ways_of(count, make):
 
 
 def by_samples(training, weighting, chunk):
-    """Three independent parts of the batch: two for the weights, one for the update."""
+    """Returns a step on three parts of the batch: two for the weights, one for the update."""
 
     def step():
         matrices = []

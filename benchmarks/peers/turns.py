@@ -1,7 +1,7 @@
-"""Long-lived processes that work when they are told to, and sleep otherwise.
+"""Long-lived processes that work on command and sleep otherwise.
 
-A worker reads commands from its standard input, a line of JSON each, and answers each with a
-line. The standard library alone, for the processes live in different environments.
+A worker reads commands from its standard input, one line of JSON per command, and answers with
+one line per command. The standard library alone, for the processes live in different environments.
 """
 
 import json
@@ -13,11 +13,11 @@ import time
 
 
 class Worker:
-    """The side of the process that gives the commands.
+    """Starts a worker process and sends it commands.
 
     Args:
         python: The interpreter of the worker's environment.
-        script: What it runs.
+        script: The script that it runs.
         threads: How many threads its libraries may use.
     """
 
@@ -54,12 +54,12 @@ class Worker:
 
 
 def serve(prepare, versions):
-    """The side of the worker: answers until its standard input ends.
+    """Answers commands in the worker process until its standard input ends.
 
     Args:
         prepare: Takes a strategy's name and a number of tasks, and returns a function that takes
-            one training step, what it predicts at first, and a remark.
-        versions: What to say at the beginning.
+            one training step, the first predictions, and a remark.
+        versions: The versions to report at the beginning.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
@@ -80,7 +80,7 @@ def serve(prepare, versions):
 
 
 def timed(step, count):
-    """Seconds a step, of `count` steps after one that wakes the threads."""
+    """Measures the seconds per step of `count` steps, after one that wakes the threads."""
     step()
     start = time.perf_counter()
     for _ in range(count):
@@ -89,7 +89,7 @@ def timed(step, count):
 
 
 def fastest(ways, steps=7):
-    """The name and the step of the fastest of several ways; those that raise are left out."""
+    """Finds the fastest of several ways; returns its name and step. Ways that raise are skipped."""
     medians, errors = {}, []
     for name, step in ways.items():
         try:
