@@ -1,3 +1,5 @@
+"""Rows of the table of laws: balancers of the Gramian."""
+
 from law_case import case
 
 from keras_mtl import balancers
@@ -5,9 +7,10 @@ from keras_mtl.balancers import GramianBalancer
 
 
 def rays(tasks):
-    """Preferences that are the same for a task, whichever the others: five, and all alike."""
-    near_one = [[1.0 if task == ray else 0.2 for task in tasks] for ray in range(5)]
-    return [*near_one, [1.0] * len(tasks)]
+    """Builds six preferences whose entry for a task depends on no other task."""
+    # Five that each favor one task, and one that treats all tasks equally.
+    favoring_one = [[1.0 if task == ray else 0.2 for task in tasks] for ray in range(5)]
+    return [*favoring_one, [1.0] * len(tasks)]
 
 
 CASES = {
@@ -39,7 +42,7 @@ CASES = {
     "EPO": case(
         lambda tasks: balancers.EPO(preference=[1.0 + task for task in tasks]),
         GramianBalancer,
-        (0.0879, 0.9121),  # L_2 is too large by its preference
+        (0.0879, 0.9121),  # L_2 is too large for its preference
         "simplex",
     ),
     "ParetoMTL": case(
@@ -64,7 +67,7 @@ CASES = {
         GramianBalancer,
         (0.4182, 0.2878),
         "no conflict",
-        "scale matters",  # to the limit of the length alone
+        "scale matters",  # only because the length of the direction is limited
     ),
     "FairGrad": case(
         lambda tasks: balancers.FairGrad(alpha=2),

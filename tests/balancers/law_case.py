@@ -1,4 +1,4 @@
-"""A row of the table of balancers that the laws walk over."""
+"""A row of the table of balancers on which all laws are tested."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -12,12 +12,15 @@ JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
 
 @dataclasses.dataclass(frozen=True)
 class Case:
+    """Holds one row of the table."""
+
     make: Callable[[Sequence[int]], Balancer]
-    """The balancer for these of many tasks: arguments that go by task follow the indices."""
+    """Makes the balancer for tasks with these indices, on which arguments by task depend."""
     kind: type[Balancer]
     golden: tuple
-    """Weights for `JACOBIAN`; for a gradient balancer the possible directions."""
+    """The weights for `JACOBIAN`; for a gradient balancer, the possible directions."""
     laws: frozenset[str] = frozenset()
+    """The laws that the balancer claims, or from which it is excepted."""
 
 
 def case(make, kind, golden, *laws):

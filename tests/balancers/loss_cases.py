@@ -1,3 +1,5 @@
+"""Rows of the table of laws: balancers of losses."""
+
 from law_case import case
 
 from keras_mtl import balancers

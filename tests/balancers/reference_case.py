@@ -1,4 +1,4 @@
-"""Random Jacobians and what the references of Gramian balancers share, in float64 NumPy."""
+"""Random Jacobians, and the helpers of all references of Gramian balancers, in float64 NumPy."""
 
 import itertools
 
@@ -8,8 +8,9 @@ import tensorflow as tf
 
 
 def random_jacobians(count, num_tasks, seed, condition=100.0, spread=4.0, size=None):
-    """Jacobians of condition 1 to `condition`, half of them with rows of unlike length."""
+    """Draws Jacobians of condition 1 to `condition`, half of them with rows of unequal length."""
     rng, size = np.random.default_rng(seed), num_tasks + 3 if size is None else size
+    # The singular value decomposition, with chosen singular values.
     left = np.linalg.qr(rng.normal(size=(count, num_tasks, num_tasks)))[0]
     right = np.linalg.qr(rng.normal(size=(count, size, num_tasks)))[0]
     conditions = condition ** rng.uniform(size=(count, 1))
@@ -20,7 +21,7 @@ def random_jacobians(count, num_tasks, seed, condition=100.0, spread=4.0, size=N
 
 
 def weigh_all(balancer, jacobians, precision="float64", jit_compile=False):
-    """The weights for each Jacobian, in float64, by one graph that loops over all of them."""
+    """Computes the weights for each Jacobian, in float64, in one graph that loops over them."""
     gramians = tf.constant(jacobians @ jacobians.transpose(0, 2, 1), precision)
     losses = tf.ones(gramians.shape[1])
     if not balancer.built:
@@ -30,7 +31,7 @@ def weigh_all(balancer, jacobians, precision="float64", jit_compile=False):
         with balancer.on_tasks(None):
             return balancer.weigh(gramian, losses)
 
-    graph = tf.function(lambda all: tf.map_fn(weigh, all), jit_compile=jit_compile)
+    graph = tf.function(lambda stack: tf.map_fn(weigh, stack), jit_compile=jit_compile)
     return graph(gramians).numpy().astype("float64")
 
 
@@ -54,11 +55,12 @@ def relative_errors(weights, jacobians, expected):
 def minimum_by_faces(gramians, linear=None):
     """Minimizes `w^T G w / 2 + b^T w` over the simplex: the best stationary point of a face.
 
-    Exact, and another algorithm: 2^K linear systems.
+    The result is exact. The algorithm is not the package's: it solves 2^K linear systems.
     """
     count, num_tasks = gramians.shape[:2]
     lengths = np.sqrt(np.einsum("bii->bi", gramians))
     scale = lengths.min(axis=1, keepdims=True)
+    # For u_i = w_i |g_i| / scale the matrix holds cosines, and the weights sum to ones @ u.
     ones = scale / lengths
     cosines = gramians / lengths[:, :, None] / lengths[:, None]
     linear = np.zeros_like(ones) if linear is None else linear / lengths / scale
@@ -67,19 +69,20 @@ def minimum_by_faces(gramians, linear=None):
         for face in map(list, itertools.combinations(range(num_tasks), size)):
             matrix = cosines[:, face][:, :, face]
             right = np.stack([ones[:, face], linear[:, face]], axis=2)
+            # The stationary u of the face: matrix @ u = needed * ones - linear.
             level, pull = np.moveaxis(np.linalg.solve(matrix, right), 2, 0)
             total = np.sum(ones[:, face] * level, axis=1)
             needed = (1 + np.sum(ones[:, face] * pull, axis=1)) / total
-            here = needed[:, None] * level - pull
-            value = np.einsum("bi,bij,bj->b", here, matrix, here) / 2
-            value += np.sum(here * linear[:, face], axis=1)
-            better = (here >= 0).all(axis=1) & (value < best)
+            solution = needed[:, None] * level - pull
+            value = np.einsum("bi,bij,bj->b", solution, matrix, solution) / 2
+            value += np.sum(solution * linear[:, face], axis=1)
+            better = (solution >= 0).all(axis=1) & (value < best)
             best[better] = value[better]
             weights[better] = 0
-            weights[np.ix_(better, face)] = (here * ones[:, face])[better]
+            weights[np.ix_(better, face)] = (solution * ones[:, face])[better]
     return weights
 
 
 def slow(*cases):
-    """Cases that take long, and repeat what another one shows."""
-    return [pytest.param(*each, marks=pytest.mark.slow) for each in cases]
+    """Marks cases that take long, and repeat a law that another case shows."""
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from test_laws import VARIANTS, built, of_gradients, random_jacobian, result_of
 
-# Tracing takes seconds: everyday one of each kind of computation.
+# Tracing takes seconds: the everyday run has one balancer for each kind of computation.
 EVERYDAY = ("MGDA", "Krum", "TrimmedMean")
 NUM_TASKS = 40
 

@@ -1,3 +1,5 @@
+"""The base of all balancers: arguments by task, state, and simple properties of a few rules."""
+
 import dataclasses
 
 import numpy as np
@@ -67,7 +69,7 @@ def test_some_tasks_cannot_be_chosen_before_all_are_known():
 
 
 class PairMemory(LossBalancer):
-    """Keeps one number a pair of tasks."""
+    """Keeps one number for each pair of tasks."""
 
     def build(self, num_tasks):
         super().build(num_tasks)

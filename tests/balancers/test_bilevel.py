@@ -9,7 +9,7 @@ from keras_mtl.balancers import CRMOGM, FORUM, MOML, AutoLambda
 
 
 class Descent:
-    """Adam, as its paper writes it."""
+    """Takes steps of Adam, as its paper writes it."""
 
     def __init__(self, values, learning_rate):
         self.values, self.learning_rate = np.array(values, "float64"), learning_rate
@@ -29,7 +29,7 @@ def softmax(values):
 
 
 class Replay:
-    """FORUM on the gradients themselves, with the logits as K coordinates more."""
+    """Replays FORUM on the gradients themselves, with the logits as K further coordinates."""
 
     def __init__(self, num_tasks, rho, learning_rate):
         self.rho = rho
@@ -37,7 +37,7 @@ class Replay:
         self.shares, self.epoch = np.zeros(num_tasks), 0
 
     def problem(self, jacobian, before, after):
-        """The unit gradients of the other batch and that of the constraint, over (theta, a)."""
+        """Returns the other batch's unit gradients and the constraint's, over (theta, a)."""
         num_tasks = len(before)
         here, other = np.split(jacobian, 2)
         weights = softmax(self.logits.values)
@@ -47,19 +47,19 @@ class Replay:
         return units, np.concatenate([weights @ here, by_logits])
 
     def step(self, jacobian, before, after):
-        """The direction over (theta, a), and the shares before they are averaged."""
+        """Returns the direction over (theta, a), and the shares before they are averaged."""
         units, constraint = self.problem(jacobian, before, after)
         square = constraint @ constraint
         parts = self.rho - units @ constraint / square
-        found = shares_by_cases(units, constraint, self.rho)
-        self.shares += (self.epoch + 1) ** -0.75 * (found - self.shares)
+        shares = shares_by_cases(units, constraint, self.rho)
+        self.shares += (self.epoch + 1) ** -0.75 * (shares - self.shares)
         direction = self.shares @ units + max(self.shares @ parts, 0) * constraint
         self.logits.step(direction[jacobian.shape[1] :])
-        return direction, found
+        return direction, shares
 
 
 def shares_by_cases(units, constraint, rho):
-    """Either the constraint takes care of itself, or what is along it is a linear cost."""
+    """Finds the shares: with a constraint that is met by itself, or with a linear cost along it."""
     square = constraint @ constraint
     along = units @ constraint
     shares = minimum_by_faces((units @ units.T)[None])[0]
@@ -120,7 +120,7 @@ def test_no_direction_is_better_than_that_of_forum(num_tasks):
         direction = -(shares @ units + multiplier * constraint)
         square = constraint @ constraint
         assert constraint @ direction <= -rho * square + 1e-6
-        # What any multipliers guarantee is what the direction reaches: there is none better.
+        # The multipliers guarantee the value that the direction reaches: no direction is better.
         reached = np.max(units @ direction) + direction @ direction / 2
         guaranteed = multiplier * rho * square - direction @ direction / 2
         assert shares.min() >= 0
@@ -139,7 +139,8 @@ def test_forum_wants_pairs_of_losses_and_whole_steps():
 def test_moml_and_auto_lambda_follow_their_rules():
     rng, num_tasks = np.random.default_rng(3), 4
     moml, auto = MOML(learning_rate=0.05), AutoLambda(primary=[0, 1, 2, 0.5], learning_rate=0.05)
-    weights, others = Descent(np.ones(num_tasks), 0.05), Descent(np.full(num_tasks, 0.1), 0.05)
+    weights = Descent(np.ones(num_tasks), 0.05)
+    auto_weights = Descent(np.full(num_tasks, 0.1), 0.05)
     for _ in range(30):
         gains = rng.normal(size=(num_tasks, num_tasks))
         units = (gains / np.linalg.norm(gains, axis=0)).T
@@ -149,7 +150,7 @@ def test_moml_and_auto_lambda_follow_their_rules():
         np.testing.assert_allclose(
             moml.weigh(gains, np.ones(num_tasks)), weights.values, rtol=2e-4, atol=1e-5
         )
-        others.step(-gains @ [0, 1, 2, 0.5])
+        auto_weights.step(-gains @ [0, 1, 2, 0.5])
         np.testing.assert_allclose(
-            auto.weigh(gains, np.ones(num_tasks)), others.values, rtol=2e-4, atol=1e-5
+            auto.weigh(gains, np.ones(num_tasks)), auto_weights.values, rtol=2e-4, atol=1e-5
         )

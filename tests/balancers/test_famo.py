@@ -27,7 +27,7 @@ def test_famo_weighs_by_shares_of_inverse_losses():
 
 
 class Reference:
-    """Algorithm 1 of the paper, with Adam as in its own paper, step by step."""
+    """Replays algorithm 1 of the paper, with Adam as in the paper of Adam."""
 
     def __init__(self, num_tasks, rate, decay):
         self.w, self.rate, self.decay = np.zeros(num_tasks), rate, decay
@@ -84,7 +84,7 @@ def test_the_tasks_of_a_step_move_as_if_they_were_all():
     for before, after in ([1.0, 2.0], [0.5, 1.9]), ([0.4, 1.5], [0.4, 0.2]):
         with whole.on_tasks(tasks) as updates:
             some = weights_of(whole, before)
-        assign(whole, updates)  # as the trainer does, between the rule and what follows it
+        assign(whole, updates)  # as the trainer does, between the rule and `after_update`
         with whole.on_tasks(tasks) as updates:
             whole.after_update(after)
         assign(whole, updates)

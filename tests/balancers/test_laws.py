@@ -1,4 +1,4 @@
-"""What every balancer promises: one table of cases, each law written once."""
+"""The laws of all balancers: one table of cases, each law written once."""
 
 import inspect
 
@@ -23,18 +23,18 @@ every_case = pytest.mark.parametrize("name", VARIANTS)
 every_class = pytest.mark.parametrize(
     "name", [n if n in CASES else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS]
 )
-# To trace or compile a rule takes seconds: everyday one of each kind of computation.
+# To trace or compile a rule takes seconds: the everyday run has one for each kind of computation.
 TRACED = ("DWA", "RandomWeighting", "UPGrad", "CAGrad", "NashMTL", "EPO", "GradDrop", "ConFIG")
 traced_case = pytest.mark.parametrize(
     "name", [n if n in TRACED else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS]
 )
-# A loss balancer sees no gradients: test_loss_extremes.py has its zoo.
+# A loss balancer sees no gradients: test_loss_extremes.py has losses of any size for it.
 of_gradients = [n for n, c in VARIANTS.items() if not issubclass(c.kind, LossBalancer)]
 every_case_of_gradients = pytest.mark.parametrize("name", of_gradients)
 every_class_of_gradients = pytest.mark.parametrize(
     "name", [n if n in CASES else pytest.param(n, marks=pytest.mark.slow) for n in of_gradients]
 )
-# What is drawn goes by a task's position, and XLA draws other numbers.
+# Draws depend on a task's position, and XLA draws other numbers.
 every_case_not_drawn = pytest.mark.parametrize(
     "name", [n for n, c in VARIANTS.items() if "drawn" not in c.laws]
 )
@@ -45,7 +45,7 @@ def claiming(law):
 
 
 def result_of(balancer, jacobian, losses=None):
-    """Weights of a loss or Gramian balancer, the direction of a gradient balancer."""
+    """Returns the weights of a loss or Gramian balancer, the direction of a gradient balancer."""
     jacobian = tf.convert_to_tensor(jacobian, "float32")
     losses = tf.ones(jacobian.shape[0]) if losses is None else tf.convert_to_tensor(losses)
     losses = tf.cast(losses, "float32")
@@ -58,7 +58,7 @@ def result_of(balancer, jacobian, losses=None):
         return balancer.merge(jacobian, losses)
     if not balancer.needs.inner_steps:
         return balancer.weigh(jacobian @ tf.transpose(jacobian), losses)
-    # Twice the same batch, and losses that plain steps halve.
+    # With inner steps: the same batch twice, and losses that plain steps halve.
     both = tf.concat([jacobian, jacobian], axis=0)
     weights = balancer.weigh(both @ tf.transpose(both), tf.concat([losses, losses / 2], axis=0))
     return tf.add_n(tf.split(weights, 2))
@@ -69,7 +69,7 @@ def random_jacobian(num_tasks, size=6, seed=0):
 
 
 def built(case, tasks):
-    """The balancer of a case, built for these tasks and for gradients of two variables."""
+    """Builds the balancer of a case for these tasks and for gradients of two variables."""
     balancer = case.make(tasks)
     if isinstance(balancer, GradientBalancer):
         balancer.lay_out([2, 4])
@@ -77,14 +77,15 @@ def built(case, tasks):
     return balancer
 
 
-# What else is like one of those that are left; the slow part has all.
-ALIKE = {
+# Matrices that resemble another one: only the slow run has them.
+SIMILAR_MATRICES = {
     *("two zero", "one row not zero", "two equal rows", "opposed rows", "tiny", "spread"),
     *("rank 2 of 6", "64 tasks in 10 dimensions"),
 }
 
 
-def zoo():
+def matrices():
+    """Returns Jacobians of every difficult kind, by name."""
     rng = np.random.default_rng(1)
     plain = rng.normal(size=(3, 5))
     spread = 10.0 ** np.array([[-10.0], [0.0], [10.0]])
@@ -131,10 +132,11 @@ def test_the_golden_values_come_out(name):
 
 @every_class_of_gradients
 @pytest.mark.parametrize(
-    "animal", [pytest.param(n, marks=pytest.mark.slow) if n in ALIKE else n for n in zoo()]
+    "matrix",
+    [pytest.param(n, marks=pytest.mark.slow) if n in SIMILAR_MATRICES else n for n in matrices()],
 )
-def test_the_result_is_finite_over_the_zoo(name, animal):
-    case, jacobian = VARIANTS[name], zoo()[animal]
+def test_the_result_is_finite_for_difficult_matrices(name, matrix):
+    case, jacobian = VARIANTS[name], matrices()[matrix]
     result = result_of(case.make(range(len(jacobian))), jacobian).numpy()
     assert np.isfinite(result).all()
     if "simplex" in case.laws:
@@ -189,9 +191,9 @@ def test_projected_gradients_of_two_tasks_conflict_with_neither(name):
 
 
 def run_with(wrap, name):
-    """The result of a case that a wrapper traces or compiles, or not; the gradients it saw."""
+    """Returns the result of a case whose rule is wrapped, and the gradients that it received."""
     case = VARIANTS[name]
-    # XLA draws other numbers; with two tasks no order matters, and few signs are to be drawn.
+    # XLA draws other numbers. With two tasks no order matters, and few signs are drawn.
     num_tasks = 2 if {"random order", "random signs"} & case.laws else 5
     jacobian, losses = random_jacobian(num_tasks), np.arange(1.0, num_tasks + 1)
     balancer = built(case, range(num_tasks))
@@ -218,7 +220,7 @@ def test_eager_and_xla_agree(name):
         np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
 
 
-# A preference is drawn for all tasks, also for those that are absent.
+# A preference is drawn for all tasks, including those that are absent.
 @pytest.mark.parametrize("name", [n for n, c in VARIANTS.items() if "drawn for all" not in c.laws])
 def test_some_of_the_tasks_are_balanced_as_if_they_were_all(name):
     case, indices = VARIANTS[name], [3, 0, 2]

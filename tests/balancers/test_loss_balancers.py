@@ -1,3 +1,5 @@
+"""Equal, Fixed, Uncertainty and DWA: their weights, state and arguments."""
+
 import math
 
 import keras

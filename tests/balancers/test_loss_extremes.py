@@ -17,7 +17,7 @@ EXTREMES = {
     "huge": [1e30, 1e30, 2e30],
     "spread": [1e-30, 1.0, 1e30],
     "one solved": [0.0, 1.0, 1.0],
-    "below what float32 keeps": [1e-42, 1.0, 1e-38],
+    "subnormal in float32": [1e-42, 1.0, 1e-38],
     "ordinary again": [0.3, 0.2, 0.5],
 }
 NEGATIVE = {
@@ -28,7 +28,7 @@ NEGATIVE = {
 
 
 def step(balancer, losses):
-    """Scalar and weights; then all else that may follow a step."""
+    """Returns the scalar and the weights, after all calls that may follow a step."""
     losses = tf.constant(losses, "float32")
     with tf.GradientTape() as tape:
         tape.watch(losses)

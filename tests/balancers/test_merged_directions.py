@@ -1,4 +1,4 @@
-"""Gradient balancers against replays in float64 by another road."""
+"""Gradient balancers against replays in float64 by other algorithms."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def stepper(balancer, sizes, num_tasks):
 
 
 def nearest_of_simplex(point):
-    """The projection onto the simplex, by bisection for what is taken from each entry."""
+    """Projects a point onto the simplex, by bisection for the amount subtracted from each entry."""
     low, high = point.min() - 1, point.max()
     for _ in range(200):
         middle = (low + high) / 2
@@ -146,9 +146,10 @@ def test_meta_balance_brings_each_tensor_near_the_targets_length(adjust):
                 magnitudes[task, part] = beta * magnitudes[task, part] + (1 - beta) * length
             total = np.zeros(tensor.shape[1])
             for task in range(3):
-                own, goal = magnitudes[task, part], magnitudes[1, part]
-                ratio = goal / own
-                if (adjust == "reduce" and own < goal) or (adjust == "enlarge" and own > goal):
+                length, goal = magnitudes[task, part], magnitudes[1, part]
+                ratio = goal / length
+                shorter, longer = length < goal, length > goal
+                if (adjust == "reduce" and shorter) or (adjust == "enlarge" and longer):
                     ratio = 1.0
                 total += tensor[task] * ratio * relax + tensor[task] * (1 - relax)
             expected.append(total)
@@ -160,7 +161,7 @@ def test_meta_balance_goes_by_the_targets_last_average_while_it_is_absent():
     balancer.bind(["a", "b"])
     balancer.lay_out([2])
     balancer.build(2)
-    with balancer.on_tasks(tf.constant([0])):  # never seen: as it is
+    with balancer.on_tasks(tf.constant([0])):  # the target was never seen: unchanged
         np.testing.assert_allclose(balancer.merge([[3.0, 4.0]], [1.0]), [3, 4])
     balancer.merge([[3.0, 4.0], [1.0, 0.0]], np.ones(2))
     with balancer.on_tasks(tf.constant([0])):
@@ -205,11 +206,11 @@ def test_m_config_divides_the_direction_of_averages_by_its_own_average_size():
     momenta, pseudo, square = np.zeros((3, 7)), np.zeros(7), np.zeros(7)
     for t, gradients in enumerate(gradients_in_time(12, 3, 7, seed=5, lengths=[1, 20, 0.3]), 1):
         momenta = beta_1 * momenta + (1 - beta_1) * gradients
-        found = pseudo_inverse_direction(momenta / (1 - beta_1**t))
-        new = found * (1 - beta_1**t)
+        config = pseudo_inverse_direction(momenta / (1 - beta_1**t))
+        new = config * (1 - beta_1**t)
         fake, pseudo = (new - beta_1 * pseudo) / (1 - beta_1), new
         square = beta_2 * square + (1 - beta_2) * fake**2
-        expected = found / (np.sqrt(square / (1 - beta_2**t)) + 1e-8)
+        expected = config / (np.sqrt(square / (1 - beta_2**t)) + 1e-8)
         np.testing.assert_allclose(run(gradients), expected, rtol=2e-3, atol=1e-3)
 
 

@@ -11,7 +11,7 @@ STEPS = 3000
 
 
 def drawn_weights(balancer, num_tasks, steps=STEPS):
-    """Weights of many steps `[steps, K]`; the balancer's scalar is linear in the losses."""
+    """Returns the weights of many steps `[steps, K]`; the scalar must be linear in the losses."""
     balancer.build(num_tasks)
 
     def at(step):
@@ -42,7 +42,7 @@ def test_dirichlet_weights_are_uniform_on_the_simplex():
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-6)
     for task in range(3):
         assert_distributed(weights[:, task], scipy.stats.beta(1, 2))
-    # Uniform on the simplex: also each share of two.
+    # On the simplex, the share of one task among two is uniform as well.
     assert_distributed(weights[:, 0] / weights[:, :2].sum(1), scipy.stats.uniform())
 
 
@@ -67,7 +67,7 @@ def test_preferences_are_dirichlet_with_any_concentration():
 def test_the_gamma_variates_of_very_many_weights_are_exact(alpha):
     balancer, count = COSMOS(alpha=alpha), 100_000
     balancer.build(count)
-    # A sum of so many variates is its mean to 0.5 % or better.
+    # A sum of so many variates differs from its mean by 0.5 % at most.
     variates = balancer.draw_preference().numpy() * count * alpha
     assert_distributed(variates, scipy.stats.gamma(alpha))
 

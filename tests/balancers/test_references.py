@@ -63,9 +63,10 @@ def test_mgda_divides_gradients_before_it_weighs_them(normalization):
 
 
 def cagrad_by_bisection(jacobians, c):
-    """For a multiplier t of the ball, w minimizes `|g_w|^2 / 2 + t g_w . g_0`.
+    """Finds CAGrad's directions: for a multiplier t of the ball, w minimizes a quadratic.
 
-    `|g_w| / t` falls in t, and the ball is met where it is c |g_0|.
+    The quadratic is `|g_w|^2 / 2 + t g_w . g_0`. `|g_w| / t` falls as t grows, and the point is
+    on the ball when it equals c |g_0|.
     """
     gramians = gramians_of(jacobians)
     mean = jacobians.mean(axis=1)
@@ -124,7 +125,7 @@ def test_no_point_near_cagrads_direction_serves_the_worst_task_better(num_tasks)
 
 
 def projected(jacobian, orders):
-    """PCGrad on the vectors themselves."""
+    """Applies PCGrad to the vectors themselves."""
     total = np.zeros(jacobian.shape[1])
     for task, order in enumerate(orders):
         gradient = jacobian[task].copy()
@@ -158,5 +159,5 @@ def test_pcgrad_takes_another_order_at_another_step():
     again = PCGrad(seed=1)
     for draw in draws:
         np.testing.assert_array_equal(again.weigh(gramian, losses), draw)
-    others = [other.weigh(gramian, losses).numpy() for _ in range(5)]
-    assert any((draw != another).any() for draw, another in zip(draws, others, strict=True))
+    other_draws = [other.weigh(gramian, losses).numpy() for _ in range(5)]
+    assert any((draw != another).any() for draw, another in zip(draws, other_draws, strict=True))

@@ -15,7 +15,7 @@ SCALES = {
 
 
 def aligned(jacobians, preference, scale):
-    """The gradients' polar factor, as long as the scale says, combined by preference."""
+    """Returns the gradients' polar factor, as long as the scale says, combined by preference."""
     left, values, right = np.linalg.svd(jacobians, full_matrices=False)
     return SCALES[scale](values)[:, None] * combine(
         np.tile(preference, (len(left), 1)), left @ right

@@ -20,9 +20,9 @@ from keras_mtl.balancers import PEMTL, DualProj, UPGrad
 
 
 def projected(jacobian, vector):
-    """The nearest vector that conflicts with no gradient, by Lawson & Hanson's active set.
+    """Finds the nearest vector that conflicts with no gradient, by Lawson & Hanson's active set.
 
-    It is the vector less its projection onto the polar cone, that of `-J^T u`, u >= 0.
+    The result is the vector minus its projection onto the polar cone, that of `-J^T u`, u >= 0.
     """
     units = jacobian / np.linalg.norm(jacobian, axis=1, keepdims=True)
     size = np.linalg.norm(vector)
@@ -39,7 +39,7 @@ def dual_proj(jacobian):
 
 CONES = {"UPGrad": (UPGrad, upgrad), "DualProj": (DualProj, dual_proj)}
 everyday = [("UPGrad", 2), ("UPGrad", 3), ("UPGrad", 8), ("DualProj", 2), ("DualProj", 5)]
-rest = [each for each in itertools.product(CONES, range(2, 9)) if each not in everyday]
+rest = [case for case in itertools.product(CONES, range(2, 9)) if case not in everyday]
 
 
 @pytest.mark.parametrize(("name", "num_tasks"), [*everyday, *slow(*rest)])
@@ -132,10 +132,10 @@ def test_nearly_dependent_gradients_are_as_short_above_their_bounds(num_tasks):
     gramians, left = gramians_of(jacobians), 1 - least.sum()
     rest = minimum_by_faces(gramians, gramians @ least / left)
     shortest = np.linalg.norm(combine(least + left * rest, jacobians), axis=1)
-    found = np.linalg.norm(
+    lengths = np.linalg.norm(
         combine(weigh_all(PEMTL(c=least.tolist()), jacobians), jacobians), axis=1
     )
-    assert (found - shortest < 1e-3 * shortest + 1e-9 * lengths_of(jacobians).max(axis=1)).all()
+    assert (lengths - shortest < 1e-3 * shortest + 1e-9 * lengths_of(jacobians).max(axis=1)).all()
 
 
 def test_bounds_that_leave_nothing_are_the_weights():

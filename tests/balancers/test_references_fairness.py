@@ -1,4 +1,4 @@
-"""NashMTL, FairGrad, IMTLG and Krum against what defines them."""
+"""NashMTL, FairGrad, IMTLG and Krum against their definitions."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from keras_mtl.balancers import IMTLG, FairGrad, Krum, NashMTL
 
 
 def fair_weights(gramian, alpha):
-    """Minimizes `w^T G w / 2` less the utility of w by damped Newton steps: no dual variables.
+    """Minimizes `w^T G w / 2` minus the utility of w by damped Newton steps on w alone.
 
     The derivative of the utility is `w^(-1/alpha)`; steps are halved until the sum falls.
     """
@@ -45,7 +45,7 @@ MORE = [(alpha, k) for alpha in (0.1, 0.5, 1.0, 2.0, 5.0) for k in range(2, 9)]
 
 
 @pytest.mark.parametrize(
-    ("alpha", "num_tasks"), [*ALPHAS, *slow(*[each for each in MORE if each not in ALPHAS])]
+    ("alpha", "num_tasks"), [*ALPHAS, *slow(*[case for case in MORE if case not in ALPHAS])]
 )
 def test_fair_weights_minimize_their_convex_function(alpha, num_tasks):
     jacobians = random_jacobians(60, num_tasks, seed=num_tasks)
@@ -54,7 +54,7 @@ def test_fair_weights_minimize_their_convex_function(alpha, num_tasks):
     errors = relative_errors(weights, jacobians, combine(expected, jacobians))
     # For extreme alphas the reference itself creeps to its minimum.
     assert np.quantile(errors, 0.95) < 1e-5
-    # Another road, for all of them: each task's decrease is what its weight says.
+    # A second check, for all cases: the weight of each task determines its decrease.
     decrease = np.einsum("bij,bj->bi", jacobians, combine(weights, jacobians))
     wanted = weights ** (-1 / alpha)
     size = np.abs(weights * decrease).max(axis=1, keepdims=True)
@@ -169,11 +169,11 @@ def test_limits_that_make_no_sense_are_refused():
 
 
 def impartial(jacobian):
-    """The paper's closed form: with D and U of differences to the first gradient."""
+    """Returns the weights of the paper's closed form, with the differences to the first task."""
     units = jacobian / np.linalg.norm(jacobian, axis=1, keepdims=True)
     differences, angles = jacobian[0] - jacobian[1:], units[0] - units[1:]
-    others = np.linalg.solve((differences @ angles.T).T, (jacobian[0] @ angles.T).T)
-    return np.array([1 - others.sum(), *others])
+    rest = np.linalg.solve((differences @ angles.T).T, (jacobian[0] @ angles.T).T)
+    return np.array([1 - rest.sum(), *rest])
 
 
 @pytest.mark.parametrize("num_tasks", [2, 3, 8, *slow((4,), (5,), (6,), (7,))])
@@ -186,7 +186,7 @@ def test_impartial_weights_are_those_of_the_closed_form_or_their_opposite(num_ta
     uphill = np.einsum("bij,bj->bi", units, direction).mean(axis=1) < 0
     expected[uphill] *= -1
     assert uphill.any() == (num_tasks > 2)
-    # Where weights of both signs cancel out, the sum of 1 is hard to come by for both sides.
+    # Where weights of both signs cancel out, neither side reaches the sum of 1 exactly.
     tame = np.abs(expected).sum(axis=1) < 1e4
     assert tame.mean() > 0.9
     errors = relative_errors(weights, jacobians, combine(expected, jacobians))
@@ -218,9 +218,9 @@ def krum(jacobian, f, m):
 def test_krum_follows_the_gradients_nearest_to_others(f, m):
     jacobians = random_jacobians(300, 7, seed=6, spread=1.0)
     weights = weigh_all(Krum(f=f, m=m), jacobians)
-    for found, jacobian in zip(weights, jacobians, strict=True):
-        assert set(np.flatnonzero(found)) == set(krum(jacobian, f, m))
-        np.testing.assert_allclose(found[found > 0], 1 / m, rtol=1e-6)
+    for task_weights, jacobian in zip(weights, jacobians, strict=True):
+        assert set(np.flatnonzero(task_weights)) == set(krum(jacobian, f, m))
+        np.testing.assert_allclose(task_weights[task_weights > 0], 1 / m, rtol=1e-6)
 
 
 def test_krum_leaves_wrong_gradients_out():
@@ -235,7 +235,7 @@ def test_krum_leaves_wrong_gradients_out():
 
 def test_tasks_that_tie_for_krums_last_place_share_it():
     jacobian = np.array([[0.0, 0], [1, 0], [10, 0], [11, 0], [50, 0]])
-    # With one neighbor each: scores 1, 1, 1, 1 and more.
+    # Scores look at one neighbor: 1, 1, 1, 1 and a larger one.
     weights = Krum(f=2, m=2).weigh(jacobian @ jacobian.T, np.ones(5))
     np.testing.assert_allclose(weights, [0.25, 0.25, 0.25, 0.25, 0])
 

@@ -1,4 +1,4 @@
-"""Loss balancers that are functions of the losses: closed forms and other roads to them."""
+"""Loss balancers that are functions of the losses: closed forms and other ways to the values."""
 
 import math
 
@@ -33,7 +33,7 @@ def derivatives(balancer, losses):
 
 
 def penalized(losses):
-    """PBI by least squares: the nearest point of the ray, and the distance from it."""
+    """Computes PBI by least squares: the nearest point of the ray, and the distance from it."""
     ray, moved = np.array(PREFERENCE)[:, None], losses - np.array(REFERENCE)
     factor, residual, *_ = np.linalg.lstsq(ray, moved, rcond=None)
     return factor[0] * np.linalg.norm(ray) + 2 * math.sqrt(residual[0])
@@ -106,7 +106,7 @@ def test_the_softmax_of_uncertainty_is_over_inverse_losses():
     losses = np.array([0.5, 1.0, 4.0])
     scalar, weights = derivatives(UncertaintySoftmax(temperature=0.5), losses)
     expected = np.exp([4.0, 2.0, 0.5]) / np.exp([4.0, 2.0, 0.5]).sum()
-    np.testing.assert_allclose(weights, expected, rtol=1e-6)  # nothing of 1 / L is derived
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)  # 1 / L is not differentiated
     np.testing.assert_allclose(scalar, expected @ losses, rtol=1e-6)
     _, weights = derivatives(UncertaintySoftmax(temperature=1e6), losses)
     np.testing.assert_allclose(weights, 1 / 3, rtol=1e-5)

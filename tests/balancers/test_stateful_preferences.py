@@ -1,4 +1,4 @@
-"""Balancers that follow a preference: their programs by other solvers, and where they lead."""
+"""Balancers that follow a preference: their programs by other solvers, and their end points."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from keras_mtl.balancers import EPO, ParetoMTL
 
 
 def slow(*cases):
-    """Cases that repeat what another one shows."""
+    """Marks cases that repeat a law that another case shows."""
     return [
         pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
         for case in cases
@@ -17,7 +17,7 @@ def slow(*cases):
 
 
 def epo_by_scipy(jacobian, losses, r, epsilon=1e-4):
-    """EPO's weights by SciPy's solver, and whether they are those of balance."""
+    """Returns EPO's weights by SciPy's solver, and whether they are those of the balancing mode."""
     gramian, ones = jacobian @ jacobian.T, np.ones((1, len(r)))
     parts = r * losses / (r @ losses)
     mu = parts @ np.log(len(r) * parts)
@@ -33,14 +33,14 @@ def epo_by_scipy(jacobian, losses, r, epsilon=1e-4):
         sides = np.vstack([gramian, gains])
         floors = np.append(np.zeros(len(r)), min(0, gains.max()))
     scales = np.linalg.norm(sides, axis=1)
-    found = scipy.optimize.linprog(
+    solution = scipy.optimize.linprog(
         -goal / np.linalg.norm(goal),
         A_ub=-sides / scales[:, None],
         b_ub=-floors / scales,
         A_eq=ones,
         b_eq=[1.0],
     )
-    return (found.x if found.status == 0 else None), mu > epsilon
+    return (solution.x if solution.status == 0 else None), mu > epsilon
 
 
 @pytest.mark.parametrize("num_tasks", [3, *slow(2, 5, 8)])
@@ -55,7 +55,7 @@ def test_epo_solves_its_linear_programs(num_tasks):
         jacobian = rng.normal(size=(num_tasks, size)) * 10 ** rng.uniform(-1, 1, (num_tasks, 1))
         spread = 1.0 if trial % 2 else 1e-3
         losses = np.exp(spread * rng.normal(size=num_tasks)) / r
-        # The digits of float32 decide nothing here: constraints may be met or not by a hair.
+        # In float64, since rounding to float32 may decide whether a constraint is met.
         expected, balancing = epo_by_scipy(jacobian, losses, r)
         gramian = tf.constant(jacobian @ jacobian.T)
         weights = rule(gramian, tf.constant(losses, "float32")).numpy()
@@ -71,14 +71,14 @@ def test_epo_solves_its_linear_programs(num_tasks):
 
 
 def test_epo_misses_an_impossible_restriction_by_as_little_as_can_be():
-    found = 0
+    num_impossible = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
         jacobian = rng.normal(size=(3, 4)) * [[1.0], [5.0], [25.0]]
         losses = 1 + 1e-3 * rng.normal(size=3)
         if epo_by_scipy(jacobian, losses, np.ones(3))[0] is not None:
             continue
-        found += 1
+        num_impossible += 1
         weights = EPO().weigh(jacobian @ jacobian.T, losses).numpy().astype("float64")
         gramian = jacobian @ jacobian.T
         scale = np.abs(gramian).max()
@@ -95,11 +95,11 @@ def test_epo_misses_an_impossible_restriction_by_as_little_as_can_be():
         np.testing.assert_allclose(
             gains @ weights / np.abs(gains).max(), -best.fun, rtol=1e-3, atol=1e-5
         )
-    assert found > 2
+    assert num_impossible > 2
 
 
 def concave_front(x):
-    """Two losses with a concave Pareto front, and their Jacobian (Lin et al., 2019)."""
+    """Returns two losses with a concave Pareto front, and their Jacobian (Lin et al., 2019)."""
     center = np.ones_like(x) / np.sqrt(len(x))
     near = np.array([np.exp(-np.sum((x - sign * center) ** 2)) for sign in (1, -1)])
     jacobian = np.array([2 * near[k] * (x - sign * center) for k, sign in enumerate((1, -1))])
@@ -141,9 +141,9 @@ def test_epo_gives_a_zero_gradient_no_weight_and_all_zero_equal_ones():
 
 
 def shortest_of_hull(vectors):
-    """Weights of the shortest vector of a hull, by non-negative least squares.
+    """Returns the weights of the shortest vector of a hull, by non-negative least squares.
 
-    With a row of ones for the sum, the minimum is the wanted one but for a factor.
+    With a row of ones for the sum, the minimum is a multiple of these weights.
     """
     scale = np.linalg.norm(vectors, axis=1).max()
     system = np.vstack([vectors.T / scale, np.ones(len(vectors))])

@@ -1,4 +1,4 @@
-"""Gramian balancers with state, against replays in float64 by another road."""
+"""Gramian balancers with state, against replays in float64 by other algorithms."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from keras_mtl.balancers import CRMOGM, MGDA, PCD, ConFIG, GradNorm, GradVac, Ne
 
 
 def drifting_jacobians(count, num_tasks, size, seed, noise=0.7):
-    """Jacobians of rows of unlike length whose cosines wander about a mean of their own."""
+    """Draws Jacobians with rows of unequal length, whose cosines vary around fixed means."""
     rng = np.random.default_rng(seed)
     mean = rng.normal(size=(num_tasks, size))
     lengths = 10.0 ** rng.uniform(-1, 1, size=(num_tasks, 1))
@@ -19,7 +19,7 @@ def drifting_jacobians(count, num_tasks, size, seed, noise=0.7):
 
 
 def stepper(balancer, num_tasks):
-    """The rule as a function of a Jacobian and losses, traced once."""
+    """Returns the rule as a function of a Jacobian and losses, traced once."""
     balancer.build(num_tasks)
 
     @tf.function
@@ -40,7 +40,7 @@ def assert_same_direction(weights, jacobian, expected, rtol=1e-4):
 
 
 def vaccinated(jacobian, goals, beta, orders):
-    """GradVac on the vectors themselves: the sum, and the averages afterwards."""
+    """Applies GradVac to the vectors themselves: returns the sum, and the averages afterwards."""
     goals, total = goals.copy(), np.zeros(jacobian.shape[1])
     for i, order in enumerate(orders):
         g = jacobian[i].copy()
@@ -61,8 +61,8 @@ def vaccinated(jacobian, goals, beta, orders):
 def test_gradvac_turns_gradients_to_their_average_similarity_in_some_order(num_tasks, count):
     balancer, beta, turned = GradVac(beta=0.3), 0.3, 0
     run = stepper(balancer, num_tasks)
-    others = [[j for j in range(num_tasks) if j != i] for i in range(num_tasks)]
-    orders = list(itertools.product(*[list(itertools.permutations(o)) for o in others]))
+    other_tasks = [[j for j in range(num_tasks) if j != i] for i in range(num_tasks)]
+    orders = list(itertools.product(*[list(itertools.permutations(o)) for o in other_tasks]))
     for jacobian in drifting_jacobians(count, num_tasks, 8, seed=num_tasks):
         goals, direction = balancer.similarity.value.numpy(), run(jacobian) @ jacobian
         after, length = balancer.similarity.value.numpy(), np.linalg.norm(direction)
@@ -189,8 +189,8 @@ def test_cr_mogm_averages_the_weights_of_the_other():
     run, other, alpha = stepper(CRMOGM(MGDA(), alpha=0.8), 3), stepper(MGDA(), 3), 0.8
     expected = None
     for jacobian in drifting_jacobians(10, 3, 6, seed=2, noise=2.0):
-        found = other(jacobian)
-        expected = found if expected is None else alpha * expected + (1 - alpha) * found
+        new = other(jacobian)
+        expected = new if expected is None else alpha * expected + (1 - alpha) * new
         np.testing.assert_allclose(run(jacobian), expected, rtol=1e-5)
 
 
@@ -250,7 +250,7 @@ def test_config_is_the_pseudo_inverse_of_the_unit_gradients(num_tasks, size):
         u = np.linalg.pinv(units) @ np.ones(num_tasks)
         u /= np.linalg.norm(u)
         weights = run(jacobian)
-        # Gramians in float32 leave this much where gradients nearly depend on one another.
+        # The rounding of a float32 Gramian when gradients are nearly linearly dependent.
         rounding = 1e-6 / np.linalg.svd(units, compute_uv=False)[min(num_tasks, size) - 1] ** 2
         assert_same_direction(weights, jacobian, (jacobian @ u).sum() * u, max(1e-4, rounding))
         if num_tasks <= size:
@@ -270,7 +270,7 @@ def test_config_leaves_out_zero_gradients_and_gives_up_where_gradients_cancel():
 
 
 def least_distance(normals, floors):
-    """The shortest x with `normals x >= floors`, by non-negative least squares; None if none.
+    """Finds the shortest x with `normals x >= floors`, by non-negative least squares; or None.
 
     Lawson & Hanson, Solving Least Squares Problems, chapter 23.
     """
@@ -285,7 +285,7 @@ def least_distance(normals, floors):
 
 @pytest.mark.parametrize(
     ("num_tasks", "size"),
-    [(4, 5), *[pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 4), (5, 12))]],
+    [(4, 5), *[pytest.param(*case, marks=pytest.mark.slow) for case in ((2, 4), (5, 12))]],
 )
 def test_pcd_stays_as_near_the_primary_gradient_as_the_others_allow(num_tasks, size):
     tau, beta, primary = 0.3, 0.9, num_tasks - 1
@@ -295,9 +295,9 @@ def test_pcd_stays_as_near_the_primary_gradient_as_the_others_allow(num_tasks, s
         lengths = np.linalg.norm(jacobian, axis=1)
         squares = beta * squares + (1 - beta) * lengths**2
         h = jacobian / np.sqrt(squares / (1 - beta**t))[:, None]
-        others = np.delete(h, primary, axis=0)
-        floors = tau * (others**2).sum(axis=1) - others @ h[primary]
-        x = least_distance(others, floors)
+        secondary = np.delete(h, primary, axis=0)
+        floors = tau * (secondary**2).sum(axis=1) - secondary @ h[primary]
+        x = least_distance(secondary, floors)
         alone += x is None
         d = h[primary] + (0 if x is None else x)
         expected = d * lengths[primary] / np.linalg.norm(d)

@@ -18,15 +18,15 @@ def weights_of(balancer, losses):
 
 
 def variation(history, decay):
-    """c of one task from all its losses, in two passes."""
+    """Computes c of one task from all its losses, in two passes."""
     kept = [1 - 1 / (t + 1) if decay is None or t == 0 else decay for t in range(len(history))]
 
     def means(values):
-        mean, found = 0.0, []
+        mean, history_of_means = 0.0, []
         for factor, value in zip(kept, values, strict=True):
             mean = factor * mean + (1 - factor) * value
-            found.append(mean)
-        return found
+            history_of_means.append(mean)
+        return history_of_means
 
     past = [history[0], *means(history)[:-1]]
     ratios = np.array(history) / past
@@ -74,7 +74,7 @@ def test_cov_counts_for_each_task_the_steps_that_it_took_part_in():
         for state in balancer.states:
             state.variable.assign(updates.get(state.variable.path, state.variable))
         past = [histories[task] for task in tasks]
-        if step >= 2:  # a task that was seen less than two times gets the mean of the others
+        if step >= 2:  # a task that was seen less than twice gets the mean of the other tasks
             known = [variation(history, None) if len(history) > 1 else None for history in past]
             mean = np.mean([value for value in known if value is not None])
             expected = np.array([mean if value is None else value for value in known])
@@ -127,7 +127,7 @@ def test_a_schedule_by_steps_goes_on_in_a_compiled_step():
     for time in range(4):
         expected = (1 - time / 4) * 100 + 10 / (1 + time) + 3
         np.testing.assert_allclose(step(tf.constant([100.0, 10.0, 1.0])), expected, rtol=1e-6)
-        balancer.end_epoch()  # which is not what counts
+        balancer.end_epoch()  # epochs do not count here
 
 
 def test_one_function_gives_the_weights_of_all_tasks():
