@@ -2,22 +2,22 @@
 
 from keras_mtl.data._align_tokens import align_tokens
 from keras_mtl.data._augment import augment
-from keras_mtl.data._balance import balanced_class_weights, weigh_tasks
+from keras_mtl.data._balanced_class_weights import balanced_class_weights, weigh_tasks
 from keras_mtl.data._branch import Branch
-from keras_mtl.data._cardinality import known_cardinality
-from keras_mtl.data._check import check_dataset
+from keras_mtl.data._check_dataset import check_dataset
 from keras_mtl.data._class_weights import class_weights
 from keras_mtl.data._decode_images import DecodeImages, image_decoder
 from keras_mtl.data._describe import describe
-from keras_mtl.data._features import embed_columns, tabular_encoder, with_preprocessing
+from keras_mtl.data._from_tfds import from_tfds
+from keras_mtl.data._known_cardinality import known_cardinality
 from keras_mtl.data._label_summary import LabelSummary
-from keras_mtl.data._labels import mask_missing
-from keras_mtl.data._mixture import mixture
-from keras_mtl.data._resample import resample
-from keras_mtl.data._samplings import Annealed, Temperature
-from keras_mtl.data._select import select_tasks
+from keras_mtl.data._mask_missing import mask_missing
+from keras_mtl.data._mixing._mixture import mixture
+from keras_mtl.data._mixing._resample import resample
+from keras_mtl.data._mixing._samplings import Annealed, Temperature
+from keras_mtl.data._select_tasks import select_tasks
+from keras_mtl.data._tabular_encoder import embed_columns, tabular_encoder, with_preprocessing
 from keras_mtl.data._text_encoder import text_encoder
-from keras_mtl.data._tfds import from_tfds
 
 __all__ = [
     "Annealed",

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._structure import check_keys, split_element
+from keras_mtl.data._elements._element import check_keys, split_element
 
 Tokenizer = Callable[[tf.Tensor], tf.RaggedTensor]
 

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._structure import check_keys, split_element
-from keras_mtl.data._weights import merge_weights
+from keras_mtl.data._elements._element import check_keys, split_element
+from keras_mtl.data._elements._merge_weights import merge_weights
 
 
 def class_weights(

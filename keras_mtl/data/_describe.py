@@ -8,10 +8,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from keras_mtl._tasks import Labels, Task, check_tasks
-from keras_mtl.data._blanks import is_batched
+from keras_mtl.data._elements._element import split_element
+from keras_mtl.data._elements._make_blank import is_batched
 from keras_mtl.data._label_summary import LabelSummary
-from keras_mtl.data._labels import mask_missing
-from keras_mtl.data._structure import split_element
+from keras_mtl.data._mask_missing import mask_missing
 
 _FEW = 0.01
 

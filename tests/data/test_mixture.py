@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from keras_mtl import Labels, Task, architectures, compile_args
 from keras_mtl.data import Annealed, Temperature, mask_missing, mixture
-from keras_mtl.data._plan import draw_cycle
+from keras_mtl.data._mixing._order import draw_cycle
 
 # Which tasks each set labels: one alone, one shared, one of two tasks, one of tokens.
 TASKS = [

@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task
-from keras_mtl.data._blanks import is_batched
-from keras_mtl.data._choose import choose
-from keras_mtl.data._labels import fill_missing
-from keras_mtl.data._plan import draw_cycle, first_end, last_end
-from keras_mtl.data._structure import split_element
+from keras_mtl.data._elements._element import split_element
+from keras_mtl.data._elements._make_blank import is_batched
+from keras_mtl.data._mask_missing import fill_missing
+from keras_mtl.data._mixing._draw import choose
+from keras_mtl.data._mixing._order import draw_cycle, first_end, last_end
 
 
 def resample(

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._choose import choose_batches, choose_elements
-from keras_mtl.data._complete import Layout, join_layouts, read_layout
-from keras_mtl.data._plan import (
+from keras_mtl.data._mixing._draw import choose_batches, choose_elements
+from keras_mtl.data._mixing._layout import Layout, join_layouts, read_layout
+from keras_mtl.data._mixing._order import (
     Sampling,
     Sizes,
     draw_cycle,
@@ -19,7 +19,7 @@ from keras_mtl.data._plan import (
     known_sizes,
     last_end,
 )
-from keras_mtl.data._samplings import Annealed
+from keras_mtl.data._mixing._samplings import Annealed
 
 Until: TypeAlias = Literal["once", "first", "last"] | int | None
 

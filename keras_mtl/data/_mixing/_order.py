@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from keras_mtl.data._samplings import Annealed, Rates, Temperature
+from keras_mtl.data._mixing._samplings import Annealed, Rates, Temperature
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Sizes: TypeAlias = Mapping[str, int | None]

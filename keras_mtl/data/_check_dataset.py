@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Labels, Task, check_tasks
-from keras_mtl.data._structure import check_keys, split_element
+from keras_mtl.data._elements._element import check_keys, split_element
 
 
 def check_dataset(

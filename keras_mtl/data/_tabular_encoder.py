@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.data._statistics import compress, read_statistics
+from keras_mtl.data._column_statistics import compress, read_statistics
 
 
 def tabular_encoder(dataset: tf.data.Dataset, *, log: Sequence[str] = ()) -> keras.Model:

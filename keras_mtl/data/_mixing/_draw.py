@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task
-from keras_mtl.data._complete import Layout, filler
-from keras_mtl.data._plan import Ids
+from keras_mtl.data._mixing._layout import Layout, filler
+from keras_mtl.data._mixing._order import Ids
 
 _CHUNK = 512  # examples that are filled in at once: calling a function costs more than its work
 _CHUNK_BYTES = 2**22

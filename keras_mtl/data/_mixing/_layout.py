@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task
-from keras_mtl.data._blanks import blank, is_batched
-from keras_mtl.data._structure import check_keys, split_element
-from keras_mtl.data._weights import merge_weights
+from keras_mtl.data._elements._element import check_keys, split_element
+from keras_mtl.data._elements._make_blank import blank, is_batched
+from keras_mtl.data._elements._merge_weights import merge_weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._structure import split_element
+from keras_mtl.data._elements._element import split_element
 
 
 def select_tasks(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> tf.data.Dataset:

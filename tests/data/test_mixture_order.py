@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_mtl.data import Annealed, Temperature
-from keras_mtl.data._plan import draw_cycle, draw_schedule, first_end, last_end
+from keras_mtl.data._mixing._order import draw_cycle, draw_schedule, first_end, last_end
 
 SIZES = {"b": 1000, "a": 100, "c": 10}
 RATES = st.lists(st.floats(0.01, 1), min_size=1, max_size=6)

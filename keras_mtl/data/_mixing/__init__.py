@@ -1,0 +1,1 @@
+"""Streams that draw from several sets: `mixture` and `resample`, and the helpers of both."""
