@@ -1,4 +1,4 @@
-"""Labels of words beside the tokens that a network makes of them."""
+"""Labels of words, aligned with the tokens that a network makes of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._elements._element import check_keys, split_element
+from keras_mtl.data._elements._element import read_element
 
 Tokenizer = Callable[[tf.Tensor], tf.RaggedTensor]
 
@@ -19,27 +19,28 @@ def align_tokens(
     tokenizer: Tokenizer | None = None,
     first: int = 0,
 ) -> tf.data.Dataset:
-    """Gives sentences as strings, and labels of their words at the places of their tokens.
+    """Joins words to sentences, and moves the labels of words to the positions of their tokens.
 
-    The network takes whole sentences and splits them itself, so labels must be where it puts
-    the words: one place a word for `text_encoder`; with a tokenizer that breaks words in
-    pieces, the first piece of each word has the label and the others have none.
+    The network takes whole sentences and splits them itself, so each label must be at the position
+    where the network puts its word. With `text_encoder` that is one position per word. With a
+    tokenizer that breaks words into pieces, the first piece of each word has the label and the
+    other pieces have none.
 
     Args:
         dataset: Yields single sentences `(words, y)` or `(words, y, w)`, where `words` is
-            `(words,)` strings; labels of the tasks that have one a word are `(words,)`.
-        tasks: The tasks; those of one label a sentence are left as they are.
-        length: Tokens a sentence: longer ones are cut, shorter ones padded.
-        tokenizer: From words `(words,)` to pieces, a ragged tensor `(words, pieces)`, such as a
-            tokenizer of KerasHub; it must break a word alone as it does in a sentence. Defaults
-            to one token a word.
-        first: How many tokens the network puts before the first word (`[CLS]`). Defaults to
-            none.
+            `(words,)` strings. Tasks with one label per word have labels `(words,)`.
+        tasks: The tasks; those with one label per sentence are left as they are.
+        length: Tokens per sentence: longer sentences are cut, shorter ones padded.
+        tokenizer: Maps words `(words,)` to pieces, a ragged tensor `(words, pieces)`; a tokenizer
+            of KerasHub does. It must break a word alone as it does in a sentence. Defaults to one
+            token per word.
+        first: The number of tokens that the network puts before the first word (`[CLS]`). Defaults
+            to none.
 
     Returns:
-        A dataset of `(sentence, y, w)` of the same cardinality: a string scalar, the words
-        joined by blanks (white space within a word becomes `_`), and labels and weights
-        `(length,)`, where padding and further pieces have no weight.
+        A dataset of `(sentence, y, w)` of the same cardinality. The sentence is a string scalar:
+        the words joined by blanks, with white space inside a word replaced by `_`. Labels and
+        weights are `(length,)`; padding and further pieces have weight 0.
 
     Raises:
         TypeError: If inputs are not words.
@@ -54,43 +55,43 @@ def align_tokens(
         (b'play Brahms', [0, 3, 0], [1.0, 1.0, 0.0])
     """
     tasks = check_tasks(tasks)
-    words, labels, weights = split_element(dataset)
-    check_keys(labels, tasks, "label", complete=True)
-    check_keys(weights, tasks, "sample weight", complete=False)
+    element = read_element(dataset, tasks)
+    words = element.inputs
     if not isinstance(words, tf.TensorSpec) or words.dtype != tf.string or words.shape.rank != 1:
         raise TypeError(
             f"expected the words of one sentence as inputs, strings of shape (words,); received "
             f"{words}. Split sentences with tf.strings.split, and use this before .batch()."
         )
-    tagged = {task.name for task in tasks if labels[task.name].shape.rank == 1}
+    tagged = {task.name for task in tasks if element.labels[task.name].shape.rank == 1}
 
     def align(words: tf.Tensor, y: Mapping[str, Any], w: Mapping[str, Any] | None = None) -> Any:
+        # A blank inside a word, or an empty word, would change the number of words.
         words = tf.strings.regex_replace(words, r"^$|\s+", "_")
-        places = _places(words, tokenizer, first)
+        positions = _first_tokens(words, tokenizer, first)
         y, w = dict(y), dict(w or {})
         for task in tasks:
             name = task.name
-            given = w.get(name, tf.ones((), tf.float32))
+            weight = w.get(name, tf.ones((), tf.float32))
             if name in tagged:
-                given = tf.broadcast_to(tf.cast(given, tf.float32), tf.shape(y[name]))
-                y[name] = _put(y[name], places, length)
-            w[name] = _put(given, places, length) if name in tagged else given
+                weight = tf.broadcast_to(tf.cast(weight, tf.float32), tf.shape(y[name]))
+                y[name] = _scatter(y[name], positions, length)
+            w[name] = _scatter(weight, positions, length) if name in tagged else weight
         return tf.strings.reduce_join(words, separator=" "), y, w
 
     return dataset.map(align)
 
 
-def _places(words: tf.Tensor, tokenizer: Tokenizer | None, first: int) -> tf.Tensor:
-    """The place of the first token of each word."""
+def _first_tokens(words: tf.Tensor, tokenizer: Tokenizer | None, first: int) -> tf.Tensor:
+    """Returns the position of the first token of each word, `(words,)`."""
     if tokenizer is None:
         return first + tf.range(tf.size(words))
     pieces = tf.cast(tokenizer(words).row_lengths(), tf.int32)
     return first + tf.cumsum(pieces, exclusive=True)
 
 
-def _put(values: tf.Tensor, places: tf.Tensor, length: int) -> tf.Tensor:
-    """Values at their places, as far as they lie within the length, and 0 elsewhere."""
+def _scatter(values: tf.Tensor, positions: tf.Tensor, length: int) -> tf.Tensor:
+    """Returns `(length,)` numbers: the values at those positions that are below it, and else 0."""
     values = tf.convert_to_tensor(values)
-    within = places < length
-    spread = tf.scatter_nd(places[within][:, tf.newaxis], values[within], [length])
-    return tf.ensure_shape(spread, (length,))
+    within = positions < length
+    scattered = tf.scatter_nd(positions[within][:, tf.newaxis], values[within], [length])
+    return tf.ensure_shape(scattered, (length,))

@@ -1,4 +1,4 @@
-"""Changes images and the labels of their pixels together."""
+"""Random changes of images, and of the labels of their pixels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._elements._element import check_keys, split_element
+from keras_mtl.data._elements._element import read_element
 from keras_mtl.data._elements._merge_weights import merge_weights
 
 
@@ -22,12 +22,12 @@ def augment(
 
     The layers are Keras's: `RandomFlip`, `RandomRotation`, `RandomZoom`, `RandomTranslation`,
     `RandomCrop`, `RandomBrightness`, ... Labels of pixels are moved as the image is, each to the
-    nearest pixel, and left alone where only colors change; so are their weights, so that a
-    pixel without label stays without. Labels of whole images stay as they are: do not flip
-    what is labeled left or right, nor crop what is counted.
+    nearest pixel, and left alone where only colors change. Their weights are moved too, so that a
+    pixel without a label stays without one. Labels of whole images stay as they are: do not flip
+    images that are labeled left or right, and do not crop images whose objects are counted.
 
-    Choose it for training data only, behind `.batch()`. The draws go on from epoch to epoch; a
-    layer's `seed` fixes them. They are no part of an iterator that is saved.
+    Choose it for training data only, after `.batch()`. The random draws continue from epoch to
+    epoch; the `seed` of a layer fixes them. A saved iterator does not include their state.
 
     Args:
         dataset: Batches of `(x, y)` or `(x, y, w)`, with images `(batch, height, width,
@@ -35,14 +35,14 @@ def augment(
         layers: Keras layers for images, applied in order.
         tasks: The tasks; those whose labels are `(batch, height, width)` or `(batch, height,
             width, n)` follow the image.
-        key: Which input holds the images, where inputs are a dict.
+        key: The input that holds the images, where inputs are a dict.
 
     Returns:
         A dataset of `(x, y, w)`, of the same cardinality.
 
     Raises:
         TypeError: If inputs are not batches of images.
-        ValueError: If a task has no label or a label no task.
+        ValueError: If a task has no label, or a label belongs to no task.
 
     Example:
         >>> x, y = tf.reshape(tf.range(4.0), (1, 2, 2, 1)), tf.reshape(tf.range(4), (1, 2, 2))
@@ -53,32 +53,30 @@ def augment(
         True
     """
     tasks = check_tasks(tasks)
-    inputs, labels, weights = split_element(dataset)
-    check_keys(labels, tasks, "label", complete=True)
-    check_keys(weights, tasks, "sample weight", complete=False)
-    spec = inputs if key is None else inputs[key]
+    element = read_element(dataset, tasks)
+    spec = element.inputs if key is None else element.inputs[key]
     if not isinstance(spec, tf.TensorSpec) or spec.shape.rank != 4:
         raise TypeError(
             f"expected batches of images (batch, height, width, channels); received {spec}. Batch "
             "the dataset, or give the key of the images."
         )
-    moved = [task.name for task in tasks if labels[task.name].shape.rank >= 3]
+    pixelwise = [task.name for task in tasks if element.labels[task.name].shape.rank >= 3]
 
     def change(x: Any, y: Mapping[str, Any], w: Mapping[str, Any] | None = None) -> Any:
-        w = {task.name: _weights(y[task.name], w, task) for task in tasks}
-        planes = [_planes(each[name]) for name in moved for each in (y, w)]
-        images, planes = _apply(layers, x if key is None else x[key], planes)
         y = dict(y)
-        for name in moved:
-            for each in (y, w):
-                each[name] = _unplane(planes.pop(0), each[name])
+        w = {task.name: _label_weights(y[task.name], w, task) for task in tasks}
+        planes = [_to_plane(entries[name]) for name in pixelwise for entries in (y, w)]
+        images, planes = _apply(layers, x if key is None else x[key], planes)
+        for name in pixelwise:
+            for entries in (y, w):
+                entries[name] = _from_plane(planes.pop(0), entries[name])
         return (images if key is None else {**x, key: images}), y, w
 
     return dataset.map(change)
 
 
-def _weights(label: Any, given: Mapping[str, Any] | None, task: Task) -> tf.Tensor:
-    return merge_weights(tf.ones_like(label, tf.float32), given, task)
+def _label_weights(label: Any, weights: Mapping[str, Any] | None, task: Task) -> tf.Tensor:
+    return merge_weights(tf.ones_like(label, tf.float32), weights, task)
 
 
 def _apply(
@@ -86,22 +84,24 @@ def _apply(
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Passes images and planes through the layers, all planes as channels of one mask."""
     sizes = [plane.shape[-1] for plane in planes]
-    together = {"images": tf.cast(images, tf.float32)}
+    # Keras's layers apply one random draw to all entries of this dict.
+    inputs = {"images": tf.cast(images, tf.float32)}
     if planes:
-        together["segmentation_masks"] = tf.concat(planes, -1)
+        inputs["segmentation_masks"] = tf.concat(planes, -1)
     for layer in layers:
-        together = layer(together, training=True)
-    masks = together.get("segmentation_masks")
-    return together["images"], list(tf.split(masks, sizes, -1)) if planes else []
+        inputs = layer(inputs, training=True)
+    masks = inputs.get("segmentation_masks")
+    return inputs["images"], list(tf.split(masks, sizes, -1)) if planes else []
 
 
-def _planes(label: tf.Tensor) -> tf.Tensor:
-    """Labels of pixels as float32 channels, which hold whole numbers to 2^24."""
+def _to_plane(label: tf.Tensor) -> tf.Tensor:
+    """Returns labels of pixels as float32 channels, which hold whole numbers up to 2^24."""
     label = tf.cast(label, tf.float32)
     return label[..., tf.newaxis] if label.shape.rank == 3 else label
 
 
-def _unplane(plane: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+def _from_plane(plane: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """Returns a moved plane in the rank and dtype that the label had."""
     if label.shape.rank == 3:
         plane = plane[..., 0]
     return tf.cast(tf.round(plane) if label.dtype.is_integer else plane, label.dtype)

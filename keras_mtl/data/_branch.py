@@ -8,18 +8,18 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Branch(keras.layers.Layer):
-    """Runs a model on the rows that have its input, and gives zeros for the others.
+    """Runs a model on the rows that have its input, and returns zeros for the other rows.
 
-    For a `mixture` of sets with different inputs, where what a set lacks is zero. A model that is
-    applied to such zeros as well answers with its biases, learns from them, and averages them in
-    its batch normalization; a branch sees the rows that there are and no others, and none of its
-    variables changes in a step without any:
+    It is for a `mixture` of sets with different inputs, where an input that a set lacks is zero. A
+    model that is applied to such zeros as well answers with its biases, learns from them, and
+    averages them in its batch normalization. A branch applies the model to the rows that have the
+    input and to no others, and none of its variables changes in a step without any such row:
 
         image, text = keras.Input((64, 64, 3), name="image"), keras.Input((80,), name="text")
         features = keras.layers.Add()([Branch(image_model)(image), Branch(text_model)(text)])
         network = architectures.mmoe(features, tasks)
 
-    Choose it where sets bring different kinds of input; where all sets have all inputs, call the
+    Choose it where sets bring different kinds of input. Where all sets have all inputs, call the
     model itself, which is a little faster.
 
     A row whose input is all zeros (or empty strings) counts as one without input. The number of
@@ -28,14 +28,14 @@ class Branch(keras.layers.Layer):
 
     Args:
         model: A `keras.Model` from one input to one tensor, `(batch, ...)`.
-        **kwargs: Of `keras.layers.Layer`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: What the model takes, `(batch, ...)`.
+        inputs: The input of the model, `(batch, ...)`.
         training: Passed on to the model.
 
     Returns:
-        What the model gives, zero for rows without input.
+        The output of the model, zero for rows without input.
 
     Example:
         >>> dense = keras.layers.Dense(1, kernel_initializer="ones", bias_initializer="ones")
@@ -51,36 +51,37 @@ class Branch(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Takes the rows out, and puts what the model gives back in their places."""
+        """Gathers the rows that have the input, and scatters the model's outputs back."""
         inputs = tf.convert_to_tensor(inputs)
-        absent = tf.constant("") if inputs.dtype == tf.string else tf.zeros((), inputs.dtype)
-        there = tf.reduce_any(inputs != absent, axis=range(1, inputs.shape.rank))
-        rows = tf.where(there)
-        found = tf.gather_nd(inputs, rows)
+        blank = tf.constant("") if inputs.dtype == tf.string else tf.zeros((), inputs.dtype)
+        has_input = tf.reduce_any(inputs != blank, axis=range(1, inputs.shape.rank))
+        rows = tf.where(has_input)  # (n, 1)
+        model_inputs = tf.gather_nd(inputs, rows)  # (n, ...)
         size = tf.shape(inputs, tf.int64)[:1]
         features = self.model.outputs[0].shape[1:]
         shape = tf.concat([size, tf.constant(features, tf.int64)], 0)
         dtype = tf.as_dtype(self.compute_output_spec(inputs).dtype)
 
         def run() -> tf.Tensor:
-            given = self.model(found, training=training)
-            return tf.scatter_nd(rows, tf.cast(given, dtype), shape)
+            outputs = self.model(model_inputs, training=training)
+            return tf.scatter_nd(rows, tf.cast(outputs, dtype), shape)
 
+        # Without the condition, batch normalization would average no rows at all, to NaN.
         result = tf.cond(tf.size(rows) > 0, run, lambda: tf.zeros(shape, dtype))
         return tf.ensure_shape(result, (inputs.shape[0], *features))
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> keras.KerasTensor:
-        """That of the model, with as many rows as there are inputs."""
+        """Returns the spec of the model's output, with as many rows as there are inputs."""
         output = self.model.outputs[0]
         return keras.KerasTensor((inputs.shape[0], *output.shape[1:]), dtype=output.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal layer."""
+        """Returns the constructor's arguments."""
         model = keras.saving.serialize_keras_object(self.model)
         return {**super().get_config(), "model": model}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Branch":
-        """Makes the layer that `get_config` described."""
+        """Builds a layer from the result of `get_config`."""
         config = dict(config)
         return cls(keras.saving.deserialize_keras_object(config.pop("model")), **config)

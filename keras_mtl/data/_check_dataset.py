@@ -1,4 +1,4 @@
-"""The door to training: what a dataset must be, said before the first step."""
+"""Checks of a dataset before the first training step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Labels, Task, check_tasks
-from keras_mtl.data._elements._element import check_keys, split_element
+from keras_mtl.data._elements._element import read_element
 
 
 def check_dataset(
@@ -17,22 +17,22 @@ def check_dataset(
     steps_per_epoch: int | None = None,
     peek: bool = True,
 ) -> None:
-    """Refuses a dataset that would fail in training, or spoil it silently.
+    """Refuses a dataset that would fail in training, or spoil the training silently.
 
-    Looks at the structure, shapes and dtypes of what the dataset yields, at its number of
-    batches and, with `peek`, at the labels of the first batch. `BalancedModel.fit` calls it;
-    call it yourself before `network.fit`. A task with `labels=None` has only its name checked.
+    Checks the structure, shapes and dtypes of the dataset's elements, its number of batches and,
+    with `peek`, the labels of the first batch. `BalancedModel.fit` calls it; call it yourself
+    before `network.fit`. Of a task with `labels=None` only the name is checked.
 
     Args:
-        dataset: Batches of `(x, y)` or `(x, y, w)`; `y` is a dict with exactly the names of
-            the tasks, `w` too, if there is one.
+        dataset: Batches of `(x, y)` or `(x, y, w)`. `y` is a dict with exactly the names of the
+            tasks; so is `w`, if there is one.
         tasks: The tasks of the network.
-        steps_per_epoch: As given to `fit`: with it, an infinite dataset is fine.
+        steps_per_epoch: The argument of `fit`: if it is set, an infinite dataset is fine.
         peek: Whether to read the first batch (which fills a shuffle buffer, if there is one).
             Defaults to `True`.
 
     Raises:
-        TypeError: If the dataset is none, or labels or weights are no dicts.
+        TypeError: If `dataset` is no dataset, or labels or weights are no dicts.
         ValueError: If a label has no task or a task no label; if the number of batches is
             unknown, or infinite without `steps_per_epoch`; if labels are not batched, have the
             wrong shape or dtype, are out of range or NaN. The message names the task.
@@ -47,15 +47,13 @@ def check_dataset(
         ValueError: task 'click': labels go from 0 to 2; expected 0 to 1. ...
     """
     tasks = check_tasks(tasks)
-    _, labels, weights = split_element(dataset)
-    check_keys(labels, tasks, "label", complete=True)
-    check_keys(weights, tasks, "sample weight", complete=len(dataset.element_spec) == 3)
+    element = read_element(dataset, tasks, every_weight=True)
     _check_cardinality(dataset, steps_per_epoch)
     for task in tasks:
         if task.labels is not None:
-            _check_spec(task, task.labels, labels[task.name])
-            if weights:
-                _check_weight_spec(task, weights[task.name], labels[task.name])
+            _check_spec(task, task.labels, element.labels[task.name])
+            if element.weights:
+                _check_weight_spec(task, element.weights[task.name], element.labels[task.name])
     if peek:
         for batch in dataset.take(1):
             _check_values(tasks, *batch[1:])
@@ -76,7 +74,7 @@ def _check_cardinality(dataset: tf.data.Dataset, steps_per_epoch: int | None) ->
 
 
 def _check_spec(task: Task, expected: Labels, spec: Any) -> None:
-    """Compares shape and dtype of a label with what the task expects."""
+    """Checks shape and dtype of a task's labels against those that the task expects."""
     if not isinstance(spec, tf.TensorSpec) or spec.dtype == tf.string:
         raise ValueError(
             f"task {task.name!r}: labels are {spec}; expected a dense tensor of numbers. "
@@ -94,32 +92,32 @@ def _check_spec(task: Task, expected: Labels, spec: Any) -> None:
 
 
 def _check_weight_spec(task: Task, weights: tf.TensorSpec, labels: tf.TensorSpec) -> None:
-    """Weights may have the shape of the labels, or fewer axes."""
+    """Checks that weights have the shape of the labels, or only the first axes of it."""
     shape, rank = labels.shape, weights.shape.rank
     if None in (rank, shape.rank) or weights.shape.is_compatible_with([*shape, 1]):
         return
     if not weights.shape.is_compatible_with(shape[:rank]):
         raise ValueError(
-            f"task {task.name!r}: sample weights have shape {weights.shape}; expected one a "
-            f"label, {shape}, or one an example, {shape[:1]}."
+            f"task {task.name!r}: sample weights have shape {weights.shape}; expected one per "
+            f"label, {shape}, or one per example, {shape[:1]}."
         )
 
 
 def _check_values(
     tasks: Sequence[Task], labels: Mapping[str, Any], weights: Mapping[str, Any] | None = None
 ) -> None:
-    """Looks at the labels of one batch that count."""
+    """Checks the labels of one batch, except for those of weight 0."""
     for task in tasks:
         if task.labels is None:
             continue
         values = np.asarray(labels[task.name])
         if weights is not None and task.name in weights:
-            values = values[_counts(np.asarray(weights[task.name]), values)]
+            values = values[_weighted(np.asarray(weights[task.name]), values)]
         _check_range(task, task.labels, values)
 
 
-def _counts(weights: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Any:
-    """Which labels have a weight, for weights of as many axes as the labels or fewer."""
+def _weighted(weights: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Any:
+    """Tells which labels have a weight other than 0; a boolean for each label."""
     if weights.ndim > labels.ndim:
         weights = weights[..., 0]
     weights = weights.reshape(weights.shape + (1,) * (labels.ndim - weights.ndim))
@@ -127,11 +125,11 @@ def _counts(weights: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Any:
 
 
 def _check_range(task: Task, expected: Labels, values: np.ndarray[Any, Any]) -> None:
-    """Looks at the labels of a batch that count."""
+    """Checks that labels are finite, in the task's range and, if they are classes, whole."""
     if not values.size:
         return
     low, high = values.min(), values.max()
-    if np.isnan(low):
+    if np.isnan(low):  # the minimum of any values with a NaN among them
         raise ValueError(
             f"task {task.name!r}: a label is NaN and has a weight, which would make the whole "
             "network NaN. data.mask_missing(dataset, tasks) turns missing labels into zero weight."

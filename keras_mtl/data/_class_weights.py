@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._elements._element import check_keys, split_element
+from keras_mtl.data._elements._element import check_keys, read_element
 from keras_mtl.data._elements._merge_weights import merge_weights
 
 
@@ -18,10 +18,10 @@ def class_weights(
 ) -> tf.data.Dataset:
     """Weighs the examples of each task by their class.
 
-    The cure for rare classes where Keras's `class_weight` refuses networks with several
-    outputs. Weights that the dataset holds already are multiplied in, so missing labels stay
-    without weight after `mask_missing`. `balanced_class_weights` finds weights from counts.
-    Where hard examples matter more than rare ones, take a focal loss instead:
+    Choose it for rare classes: Keras's `class_weight` refuses networks with several outputs.
+    Weights that the dataset has already are multiplied in, so missing labels keep weight 0 after
+    `mask_missing`. `balanced_class_weights` computes weights from counts. Where hard examples
+    matter more than rare ones, take a focal loss instead:
     `dataclasses.replace(task, loss=keras.losses.BinaryFocalCrossentropy())`.
 
     Args:
@@ -48,18 +48,17 @@ def class_weights(
         ([1.0, 5.0, 5.0], [1.0, 1.0, 1.0])
     """
     tasks = check_tasks(tasks)
-    _, y_spec, w_spec = split_element(dataset)
-    check_keys(y_spec, tasks, "label", complete=True)
-    check_keys(w_spec, tasks, "sample weight", complete=False)
+    read_element(dataset, tasks)
     check_keys(weights, tasks, "class weight", complete=False)
-    tables = {name: _table(name, classes) for name, classes in weights.items()}
+    for name, classes in weights.items():
+        _check_weights(name, classes)
 
     def weigh(x: Any, y: Mapping[str, Any], w: Mapping[str, Any] | None = None) -> Any:
         merged = {}
         for task in tasks:
             label = tf.convert_to_tensor(y[task.name])
             factors = tf.ones_like(label, tf.float32)
-            for value, weight in tables.get(task.name, {}).items():
+            for value, weight in weights.get(task.name, {}).items():
                 factors = tf.where(label == tf.cast(value, label.dtype), weight, factors)
             merged[task.name] = merge_weights(factors, w, task)
         return x, y, merged
@@ -67,10 +66,9 @@ def class_weights(
     return dataset.map(weigh, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _table(name: str, classes: Mapping[int, float]) -> dict[int, float]:
+def _check_weights(name: str, classes: Mapping[int, float]) -> None:
     for value, weight in classes.items():
         if not (np.isfinite(weight) and weight >= 0):
             raise ValueError(
                 f"task {name!r}: class {value} weighs {weight}; expected a finite number >= 0."
             )
-    return dict(classes)

@@ -1,4 +1,4 @@
-"""What labels a dataset has: counts, classes, what is missing, and what of it will hurt."""
+"""A description of a dataset's labels: counts, classes, missing labels, and warnings."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -8,24 +8,23 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from keras_mtl._tasks import Labels, Task, check_tasks
-from keras_mtl.data._elements._element import split_element
-from keras_mtl.data._elements._make_blank import is_batched
+from keras_mtl.data._elements._element import is_batched
 from keras_mtl.data._label_summary import LabelSummary
 from keras_mtl.data._mask_missing import mask_missing
 
-_FEW = 0.01
+_SMALL_SHARE = 0.01  # a task with fewer labels than this share of the largest is warned of
 
 
 def describe(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> dict[str, LabelSummary]:
-    """Prints what labels a dataset has of each task, and warns of what will hurt.
+    """Summarizes the labels of each task, prints a table, and warns of labels that harm training.
 
     Reads the dataset once. Missing labels are those that `mask_missing` masks, and those with
-    weight 0. Warned of are: a task or column without labels, a task with less than 1 % of the
-    labels of another, a class without examples, a target that is always the same.
+    weight 0. It warns of a task or column without labels, a task with less than 1 % of the labels
+    of another, a class without examples, and a target that is always the same.
 
     Args:
-        dataset: Finite; yields `(x, y)` or `(x, y, w)`, single examples or batches, such as a
-            `mixture`. In padded batches the padding counts as missing.
+        dataset: Finite; yields `(x, y)` or `(x, y, w)`, single examples or batches; a `mixture`
+            does. In padded batches the padding counts as missing.
         tasks: The tasks that the labels belong to.
 
     Returns:
@@ -33,8 +32,8 @@ def describe(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> dict[str, Label
 
     Raises:
         TypeError: If the dataset does not yield `(x, y)` or `(x, y, w)` with `y` a dict.
-        ValueError: If a task has no label or a label no task, or the dataset is infinite or
-            empty.
+        ValueError: If a task has no label, a label belongs to no task, or the dataset is infinite
+            or empty.
 
     Example:
         >>> y = {"age": [31.0, 40.0, float("nan")], "topic": [0, 3, 3]}
@@ -59,43 +58,43 @@ def describe(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> dict[str, Label
     if not summaries[tasks[0].name].examples:
         raise ValueError("the dataset is empty; expected at least one example.")
     _print(summaries)
-    for message in _what_hurts(summaries, tasks):
+    for message in _list_warnings(summaries, tasks):
         warnings.warn(message, stacklevel=2)
     return summaries
 
 
 def _label_batches(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> tf.data.Dataset:
-    """Batches of labels and weights; the weight of what is no label at all, padding, is -1."""
-    inputs, labels, _ = split_element(dataset)
-    batched = is_batched(inputs, labels, [task for task in tasks if task.name in labels])
-    masked = mask_missing(dataset, tasks).map(lambda x, y, w: (y, w))
-    if batched:
-        return masked
-    y, w = masked.element_spec
+    """Returns batches of labels and weights; entries added by padding here have weight -1."""
+    masked = mask_missing(dataset, tasks)
+    inputs, labels, weights = masked.element_spec
+    batches = masked.map(lambda x, y, w: (y, w))
+    if is_batched(inputs, labels, tasks):
+        return batches
     padding = (
-        {name: tf.zeros((), spec.dtype) for name, spec in y.items()},
-        {name: tf.constant(-1.0) for name in w},
+        {name: tf.zeros((), spec.dtype) for name, spec in labels.items()},
+        {name: tf.constant(-1.0) for name in weights},
     )
-    return masked.padded_batch(1024, padding_values=padding)
+    return batches.padded_batch(1024, padding_values=padding)
 
 
 def _add(
     summary: LabelSummary, task: Task, values: npt.NDArray[Any], weights: npt.NDArray[Any]
 ) -> None:
+    """Adds the labels of a batch to the summary of a task, and to those of its columns."""
     if values.ndim > 1 and values.shape[-1] == 1 and not task.elementwise:
         values, weights = values[..., 0], weights[..., 0]
     classes = _num_classes(task.labels) is not None
     summary.add(values, weights, classes=classes)
     if not task.elementwise:
         return
-    for place in range(values.shape[-1]):
-        name = task.columns[place] if task.columns is not None else str(place)
+    for index in range(values.shape[-1]):
+        name = task.columns[index] if task.columns is not None else str(index)
         column = summary.columns.setdefault(name, LabelSummary())
-        column.add(values[..., place], weights[..., place], classes=classes)
+        column.add(values[..., index], weights[..., index], classes=classes)
 
 
 def _num_classes(labels: Labels | None) -> int | None:
-    """How many classes a task has; `None` where its labels are numbers."""
+    """Returns the number of a task's classes; `None` where its labels are numbers."""
     if labels is None or labels.low is None or labels.high is None:
         return None
     return int(labels.high - labels.low) + 1
@@ -111,7 +110,7 @@ def _print(summaries: Mapping[str, LabelSummary]) -> None:
             f"{summary.missing:.1%}".replace("%", " %"),
         )
         rows.append((name + columns, counts[0], counts[1], counts[2], _values(summary)))
-    widths = [max(len(row[place]) for row in rows) for place in range(4)]
+    widths = [max(len(row[index]) for row in rows) for index in range(4)]
     for first, *numbers, values in rows:
         cells = [first.ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True)]
@@ -119,12 +118,13 @@ def _print(summaries: Mapping[str, LabelSummary]) -> None:
 
 
 def _values(summary: LabelSummary) -> str:
+    """Returns the last cell of a row: the count of each class, or mean and range."""
     if not summary.labels:
         return "none"
     if summary.classes:
-        listed = [f"{value}: {count:,}" for value, count in sorted(summary.classes.items())]
+        counts = [f"{value}: {count:,}" for value, count in sorted(summary.classes.items())]
         return ", ".join(
-            listed if len(listed) <= 12 else [*listed[:10], f"... {len(listed)} in all"]
+            counts if len(counts) <= 12 else [*counts[:10], f"... {len(counts)} in all"]
         )
     return (
         f"mean {summary.mean:.4g}, std {summary.std:.4g}, "
@@ -132,34 +132,35 @@ def _values(summary: LabelSummary) -> str:
     )
 
 
-def _what_hurts(summaries: Mapping[str, LabelSummary], tasks: Sequence[Task]) -> list[str]:
-    most = max(summaries, key=lambda name: summaries[name].labels)
-    found = []
+def _list_warnings(summaries: Mapping[str, LabelSummary], tasks: Sequence[Task]) -> list[str]:
+    """Returns a message for each harmful property of the labels."""
+    largest = max(summaries, key=lambda name: summaries[name].labels)
+    messages = []
     for task in tasks:
         summary = summaries[task.name]
-        share = summary.labels / max(summaries[most].labels, 1)
+        share = summary.labels / max(summaries[largest].labels, 1)
         if not summary.labels:
-            found.append(f"task {task.name!r} has no label in this dataset: it cannot learn.")
+            messages.append(f"task {task.name!r} has no label in this dataset: it cannot learn.")
             continue
-        if share < _FEW:
-            found.append(
+        if share < _SMALL_SHARE:
+            messages.append(
                 f"task {task.name!r} has {summary.labels} labels, {share:.2%} of those of "
-                f"{most!r}: most batches will hold none. data.mixture(sampling=...) draws them "
+                f"{largest!r}: most batches will hold none. data.mixture(sampling=...) draws them "
                 "more often."
             )
-        found += _flaws(task, summary)
-        names = [name for name, each in summary.columns.items() if _flaws(task, each)]
+        messages += _flaws(task, summary)
+        names = [name for name, column in summary.columns.items() if _flaws(task, column)]
         if names:
             listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            found.append(
+            messages.append(
                 f"task {task.name!r}: {len(names)} of {len(summary.columns)} columns have no "
                 f"label or one value only, and nothing to learn: {listed}."
             )
-    return found
+    return messages
 
 
 def _flaws(task: Task, summary: LabelSummary) -> list[str]:
-    """What is wrong with the values of a task or a column."""
+    """Returns a message if the values of a task or a column leave nothing, or less, to learn."""
     classes = _num_classes(task.labels)
     if not summary.labels:
         return [f"task {task.name!r} has no label."]

@@ -1,26 +1,26 @@
-"""How many batches a dataset has."""
+"""The number of batches of a dataset, counted and stated."""
 
 import tensorflow as tf
 
 
 def known_cardinality(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Counts the batches of a dataset once, and says so to Keras.
+    """Counts the batches of a dataset once, and states their number to Keras.
 
     With an unknown number of batches (after `filter`, `from_generator`, `interleave`,
-    `unbatch`, `sample_from_datasets`, TFRecords) Keras 3.15 on TensorFlow runs into the end of
-    the data inside the train step, in the middle of which the optimizer has already counted
-    on: each epoch adds a step to `optimizer.iterations`, decays the weights once more, and
-    shrinks the logged losses of the tasks. No error tells so.
+    `unbatch`, `sample_from_datasets`, TFRecords) Keras 3.15 on TensorFlow reaches the end of the
+    data inside the train step, after the optimizer has already counted the step. Each epoch then
+    adds a step to `optimizer.iterations`, decays the weights once more, and shrinks the logged
+    losses of the tasks. No error tells so.
 
-    Counting reads the data once. Where that is too long, or the number of batches changes
+    Counting reads the data once. Where that takes too long, or the number of batches changes
     from epoch to epoch, use `dataset.repeat()` and `fit(steps_per_epoch=...)` instead.
 
     Args:
         dataset: Any finite or infinite dataset.
 
     Returns:
-        The dataset with a known number of batches; the very same one where that is known
-        already, or infinite.
+        The dataset with a known number of batches; the very same dataset where the number is
+        known already, or infinite.
 
     Example:
         >>> odd = tf.data.Dataset.range(5).filter(lambda number: number % 2 == 1)

@@ -1,4 +1,4 @@
-"""What a dataset holds of the labels of a task: counts, classes, moments."""
+"""The summary of a task's labels in a dataset: counts, classes, moments."""
 
 import dataclasses
 from typing import Any
@@ -9,19 +9,19 @@ import numpy.typing as npt
 
 @dataclasses.dataclass
 class LabelSummary:
-    """What a dataset holds of the labels of a task, or of one of its columns.
+    """Summarizes the labels of a task, or of one of its columns, in a dataset.
 
     Args:
-        examples: How many examples there are.
-        entries: How many labels there would be if none were missing: one an example, or one a
-            token, pixel or column.
-        labels: How many there are.
-        classes: How many labels each class has; of yes-or-no labels and classes.
+        examples: The number of examples.
+        entries: The number of labels that there would be if none were missing: one per example,
+            or one per token, pixel or column.
+        labels: The number of labels that there are.
+        classes: The number of labels of each class, for yes-or-no labels and classes.
         mean: Mean of the labels.
         std: Standard deviation of the labels.
         low: Smallest label.
         high: Largest label.
-        columns: By name or number, a summary of each column of a task with several.
+        columns: By name or number, a summary of each column of a task with several columns.
 
     Example:
         >>> LabelSummary(examples=4, entries=4, labels=3).missing
@@ -44,7 +44,14 @@ class LabelSummary:
         return 1 - self.labels / self.entries if self.entries else 0.0
 
     def add(self, values: npt.NDArray[Any], weights: npt.NDArray[Any], *, classes: bool) -> None:
-        """Counts the labels of a batch: those of positive weight, out of those not negative."""
+        """Adds the labels of a batch.
+
+        Args:
+            values: The labels, `(batch, ...)`.
+            weights: Their weights, of the same shape. A positive weight marks a label, 0 a missing
+                one, and a negative weight an entry that does not count at all (padding).
+            classes: Whether labels are classes, to be counted one by one.
+        """
         self.examples += len(values)
         self.entries += int(np.sum(weights >= 0))
         values = values[weights > 0].astype(np.float64)
@@ -53,7 +60,8 @@ class LabelSummary:
         if classes:
             for value, count in zip(*np.unique(values, return_counts=True), strict=True):
                 self.classes[int(value)] = self.classes.get(int(value), 0) + int(count)
-        # Means and sums of squares of two parts, put together (Chan, Golub and LeVeque).
+        # Means and sums of squares of two parts are put together by the formula of Chan, Golub
+        # and LeVeque, which stays accurate where the mean is much larger than the deviation.
         total, shift = self.labels + values.size, values.mean() - self.mean
         squares = self.std**2 * self.labels + values.var() * values.size
         self.std = float(np.sqrt((squares + shift**2 * self.labels * values.size / total) / total))

@@ -1,4 +1,4 @@
-"""The labels of some tasks out of a dataset that has more."""
+"""The labels of some tasks, taken from a dataset that has more."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._elements._element import split_element
+from keras_mtl.data._elements._element import read_specs
 
 
 def select_tasks(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> tf.data.Dataset:
-    """Keeps the labels and weights of the given tasks, and drops those of others.
+    """Keeps the labels and weights of some tasks, and drops those of all others.
 
-    Choose it to train a single-task baseline, or a part of the tasks, on the data of all.
+    Choose it to train a single-task baseline, or some of the tasks, on the data of all.
 
     Args:
         dataset: Yields `(x, y)` or `(x, y, w)` with dicts by task, batched or not.
@@ -33,7 +33,7 @@ def select_tasks(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> tf.data.Dat
         ['price']
     """
     names = [task.name for task in check_tasks(tasks)]
-    _, labels, _ = split_element(dataset)
+    labels = read_specs(dataset).labels
     missing = [name for name in names if name not in labels]
     if missing:
         raise ValueError(
@@ -41,7 +41,9 @@ def select_tasks(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> tf.data.Dat
         )
 
     def select(x: Any, y: dict[str, Any], *weights: dict[str, Any]) -> Any:
-        kept = [{name: each[name] for name in names if name in each} for each in (y, *weights)]
+        kept = [
+            {name: entries[name] for name in names if name in entries} for entries in (y, *weights)
+        ]
         return (x, *kept)
 
     return dataset.map(select)

@@ -1,4 +1,4 @@
-"""Text: words to numbers inside the served graph."""
+"""A model from texts to numbers of words, for the pipeline and the served graph."""
 
 import keras
 import tensorflow as tf
@@ -12,12 +12,13 @@ def text_encoder(
     standardize: str | None = "lower",
     key: str | None = None,
 ) -> keras.Model:
-    """Makes a model that turns texts into numbers of words, from the words of training data.
+    """Builds a model that turns texts into numbers of words, from the words of training data.
 
-    A word is what stands between white space; 0 is padding, 1 a word not seen here, and the
-    others follow by frequency. The model learns nothing in training and holds its vocabulary
-    itself, in a `.keras` file as in a SavedModel. As string lookups cost more than a step of a
-    small network, encode in the pipeline, and put the two together for serving:
+    A word is the text between white space; 0 is padding, 1 a word that the training data lack,
+    and the others follow by frequency. The model learns nothing in training and holds its
+    vocabulary itself, in a `.keras` file as in a SavedModel. String lookups cost more than a step
+    of a small network, so encode in the pipeline, and put encoder and network together for
+    serving:
 
         encoder = data.text_encoder(train, length=128)
         encoded = train.map(lambda text, labels: (encoder(text), labels)).cache()
@@ -28,12 +29,12 @@ def text_encoder(
 
     Args:
         dataset: Training data, read once: batches of texts `(batch,)`, or of `(text, ...)`.
-        length: Words a text: longer ones are cut, shorter ones padded.
+        length: Words per text: longer texts are cut, shorter ones padded.
         max_tokens: Size of the vocabulary, with padding and unknown words.
         standardize: As in `keras.layers.TextVectorization`. Defaults to `"lower"`, which keeps
             one number for each word; `"lower_and_strip_punctuation"` drops words that are
-            punctuation, so that labels of words would slip. `None` keeps the case.
-        key: Which input holds the text, where inputs are a dict.
+            punctuation, so that labels of words would be shifted. `None` keeps the case.
+        key: The input that holds the text, where inputs are a dict.
 
     Returns:
         A `keras.Model` from texts `(batch,)` to int64 `(batch, length)`.

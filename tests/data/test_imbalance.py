@@ -128,7 +128,7 @@ def test_examples_of_any_length_and_without_weight_are_drawn_by_class():
         ),
         (examples(LABELS).batch(2), KIND, {}, "'kind': resample draws single examples"),
         (examples(LABELS).repeat(), KIND, {}, "the dataset is infinite"),
-        (examples(LABELS), Task.regression("kind"), {}, "'kind' has not one class an example"),
+        (examples(LABELS), Task.regression("kind"), {}, "'kind' has not one class per example"),
         (examples(LABELS * 0 - 1), KIND, {}, "'kind': the dataset has no label of it"),
         (
             examples(LABELS),

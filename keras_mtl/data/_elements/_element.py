@@ -1,5 +1,6 @@
-"""The structure of what a dataset yields: `(x, y)` or `(x, y, w)`, with dicts keyed by task."""
+"""The structure of a dataset's elements: `(x, y)` or `(x, y, w)`, with dicts keyed by task."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,12 +9,55 @@ import tensorflow as tf
 from keras_mtl._tasks import Task
 
 
-def split_element(dataset: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """The specs of inputs, labels and sample weights; no weights are an empty dict.
+@dataclasses.dataclass(frozen=True)
+class Element:
+    """Holds the specs of one element of a dataset.
+
+    Args:
+        inputs: A spec, or a structure of specs.
+        labels: By task.
+        weights: Sample weights, by task; empty where the dataset yields none.
+    """
+
+    inputs: Any
+    labels: dict[str, Any]
+    weights: dict[str, Any]
+
+
+def read_element(
+    dataset: Any,
+    tasks: Sequence[Task],
+    *,
+    every_label: bool = True,
+    every_weight: bool = False,
+) -> Element:
+    """Reads the specs of a dataset's elements, and checks that they are keyed by the tasks.
+
+    Args:
+        dataset: Should be a `tf.data.Dataset` of `(x, y)` or `(x, y, w)`.
+        tasks: The tasks; only those that have a label may have weights.
+        every_label: Whether each task needs a label. Defaults to `True`.
+        every_weight: Whether each task needs weights, if the dataset yields weights at all.
+            Defaults to `False`.
 
     Raises:
-        TypeError: If it is no `tf.data.Dataset`, does not yield `(x, y)` or `(x, y, w)`, or
-            labels or weights are no dicts.
+        TypeError: If the structure is another one; see `read_specs`.
+        ValueError: If a label or a weight belongs to no task, or one that is needed is not there.
+    """
+    element = read_specs(dataset)
+    check_keys(element.labels, tasks, "label", complete=every_label)
+    labeled = [task for task in tasks if task.name in element.labels]
+    complete = every_weight and len(dataset.element_spec) == 3
+    check_keys(element.weights, labeled, "sample weight", complete=complete)
+    return element
+
+
+def read_specs(dataset: Any) -> Element:
+    """Reads the specs of a dataset's elements, whatever tasks their labels belong to.
+
+    Raises:
+        TypeError: If `dataset` is no `tf.data.Dataset`, does not yield `(x, y)` or `(x, y, w)`,
+            or its labels or weights are no dicts.
     """
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(
@@ -25,25 +69,25 @@ def split_element(dataset: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise TypeError(f"the dataset must yield (x, y) or (x, y, w); it yields {_brief(spec)}.")
     labels, weights = spec[1], spec[2] if len(spec) == 3 else {}
-    for part, what in ((labels, "labels"), (weights, "sample weights")):
-        if not isinstance(part, Mapping):
+    for entries, name in ((labels, "labels"), (weights, "sample weights")):
+        if not isinstance(entries, Mapping):
             raise TypeError(
-                f"{what} must be a dict from task name to tensor; received {_brief(part)}. "
+                f"{name} must be a dict from task name to tensor; received {_brief(entries)}. "
                 "Keras would bind a list to the tasks in alphabetical order, and one tensor "
                 "to all of them, without a word."
             )
-    return spec[0], dict(labels), dict(weights)
+    return Element(spec[0], dict(labels), dict(weights))
 
 
 def check_keys(
-    entries: Mapping[str, Any], tasks: Sequence[Task], what: str, *, complete: bool
+    entries: Mapping[str, Any], tasks: Sequence[Task], kind: str, *, complete: bool
 ) -> None:
-    """Compares the keys of a dict with the names of the tasks.
+    """Checks the keys of a dict against the names of the tasks.
 
     Args:
         entries: Keyed by task name.
         tasks: The tasks.
-        what: What an entry is, for the message.
+        kind: The noun for one entry in the message, such as `"label"`.
         complete: Whether every task needs an entry.
 
     Raises:
@@ -54,17 +98,41 @@ def check_keys(
     absent = sorted(map(repr, names - entries.keys())) if complete else []
     if not unknown and not absent:
         return
-    found = [f"no {what} for task {', '.join(absent)}"] if absent else []
-    found += [f"{what} {', '.join(unknown)} belongs to no task"] if unknown else []
+    errors = [f"no {kind} for task {', '.join(absent)}"] if absent else []
+    errors += [f"{kind} {', '.join(unknown)} belongs to no task"] if unknown else []
     raise ValueError(
-        f"{' and '.join(found)}; received {sorted(map(str, entries))}, expected "
+        f"{' and '.join(errors)}; received {sorted(map(str, entries))}, expected "
         f"{sorted(names)}. Rename, add or drop entries with dataset.map"
-        + (" (data.mask_missing adds weights)." if what == "sample weight" else ".")
+        + (" (data.mask_missing adds weights)." if kind == "sample weight" else ".")
     )
 
 
+def is_batched(inputs: Any, labels: Mapping[str, Any], tasks: Sequence[Task]) -> bool:
+    """Tells whether the first axis of an element counts examples.
+
+    The first task that knows the shape of its labels decides. If none knows, the element counts as
+    batched when all its tensors have a first axis of the same length.
+
+    Args:
+        inputs: The specs of the inputs.
+        labels: The specs of the labels, by task.
+        tasks: The tasks that have a label in the element.
+    """
+    for task in tasks:
+        if task.labels is None:
+            continue
+        shape = labels[task.name].shape
+        axes = shape.rank - len(task.labels.shape)
+        if axes == 1 and shape.is_fully_defined() and shape[-1] == 1:
+            # Either a batch of one, or a single example whose label is in a list: (..., 1).
+            return not shape[:-1].is_compatible_with(task.labels.shape)
+        return bool(axes > 0)
+    shapes = [leaf.shape for leaf in [*tf.nest.flatten(inputs), *labels.values()]]
+    return all(shape.rank > 0 for shape in shapes) and len({shape[0] for shape in shapes}) == 1
+
+
 def _brief(spec: Any) -> str:
-    """The kind of a structure, without its thousand specs."""
+    """Returns the kind of a structure: its specs may be a thousand."""
     if isinstance(spec, (tuple, list)):
         return f"a {type(spec).__name__} of length {len(spec)}"
     if isinstance(spec, tf.TensorSpec):

@@ -1,4 +1,4 @@
-"""Sample weights: one a label."""
+"""Sample weights: one weight per label."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,33 +9,34 @@ from keras_mtl._tasks import Task
 
 
 def merge_weights(factors: tf.Tensor, weights: Mapping[str, Any] | None, task: Task) -> tf.Tensor:
-    """Multiplies the weights that a dataset holds for a task, if any, with `factors`.
+    """Multiplies the sample weights that a dataset has for a task, if any, by `factors`.
 
     Args:
-        factors: One float32 factor a label, of the label's shape.
+        factors: One float32 factor per label, of the label's shape.
         weights: Sample weights by task, with as many axes as the label or fewer.
         task: The task.
 
     Returns:
-        One weight a label, of the label's shape.
+        One weight per label, of the label's shape.
 
     Raises:
         ValueError: If the weights have more axes than the labels.
     """
-    given = None if weights is None else weights.get(task.name)
-    if given is None:
+    weight = None if weights is None else weights.get(task.name)
+    if weight is None:
         return factors
-    if isinstance(given, tf.RaggedTensor):
-        given = given.to_tensor()
-    given = tf.cast(given, tf.float32)
-    if given.shape.rank == factors.shape.rank + 1 and given.shape[-1] == 1:
-        given = given[..., 0]
-    if given.shape.rank > factors.shape.rank:
+    if isinstance(weight, tf.RaggedTensor):
+        weight = weight.to_tensor()
+    weight = tf.cast(weight, tf.float32)
+    if weight.shape.rank == factors.shape.rank + 1 and weight.shape[-1] == 1:
+        weight = weight[..., 0]
+    if weight.shape.rank > factors.shape.rank:
         raise ValueError(
-            f"task {task.name!r}: sample weights of shape {given.shape} do not fit labels of "
-            f"shape {factors.shape}; give one weight a label, or one an example."
+            f"task {task.name!r}: sample weights of shape {weight.shape} do not fit labels of "
+            f"shape {factors.shape}; give one weight per label, or one per example."
         )
-    for _ in range(factors.shape.rank - given.shape.rank):
-        given = given[..., tf.newaxis]
+    # A weight of an example holds for all its labels: (batch,) becomes (batch, 1, ...).
+    for _ in range(factors.shape.rank - weight.shape.rank):
+        weight = weight[..., tf.newaxis]
     # No product where the factor is 0: a weight beside a missing label may be NaN.
-    return tf.where(factors > 0, factors * given, tf.zeros_like(factors))
+    return tf.where(factors > 0, factors * weight, tf.zeros_like(factors))

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._mixing._draw import choose_batches, choose_elements
+from keras_mtl.data._mixing._draw import draw_batches, draw_elements
 from keras_mtl.data._mixing._layout import Layout, join_layouts, read_layout
 from keras_mtl.data._mixing._order import (
     Sampling,
+    SetIndices,
     Sizes,
     draw_cycle,
     draw_schedule,
@@ -41,14 +40,14 @@ def mixture(
     `tf.data`; the stream is the same for the same seed, and a saved iterator
     (`tf.train.Checkpoint(iterator=...)`) goes on with the very next example.
 
-    Sets of single examples and a `batch_size` give batches of mixed tasks: the fast way, since
-    what is missing is filled in for many examples at once. Sets that are batched already give
-    one batch of one set at a time; `sampling="round_robin"` then alternates between them, a
-    step for each. Sets of single examples without a `batch_size` give single examples.
+    Sets of single examples and a `batch_size` give batches of mixed tasks. This is the fast way,
+    since absent labels and inputs are filled in for many examples at once. Sets that are batched
+    already give one batch of one set at a time; `sampling="round_robin"` then alternates between
+    them, a step for each. Sets of single examples without a `batch_size` give single examples.
 
     Shuffle each set before (with a seed, for several workers): a mixture takes the examples of
-    a set in their order. Sets whose inputs differ yield dicts of inputs; what a set lacks is
-    zero there too, and `data.Branch` keeps it from the part of the network that would read it.
+    a set in their order. Sets whose inputs differ yield dicts of inputs; an input that a set lacks
+    is zero there too, and `data.Branch` keeps it from the part of the network that would read it.
 
     Args:
         datasets: By name, sets of `(x, y)` or `(x, y, w)`. `y` is a dict with the labels of at
@@ -65,11 +64,12 @@ def mixture(
             when each example has come once; sets that have ended are drawn no more. A number:
             after so many elements of the mixture (steps). `None`: never; pass
             `steps_per_epoch` to `fit`.
-        batch_size: Examples a batch. With it, `"last"` goes on to a whole batch and `"first"`
-            leaves out what makes none. Defaults to what the sets yield.
+        batch_size: Examples per batch. With it, `"last"` goes on to a whole batch and `"first"`
+            leaves out the examples that do not fill one. Defaults to the sets' own batches, or
+            single examples.
         drop_remainder: Whether to leave out a last batch that is not full, for training on
             several replicas.
-        seed: Of the order of the sets, which is the same in each epoch.
+        seed: Seed of the order of the sets, which is the same in each epoch.
 
     Returns:
         A `tf.data.Dataset` of `(x, y, w)` of known (or infinite) cardinality. Each worker of a
@@ -89,38 +89,40 @@ def mixture(
         >>> tasks = [Task.binary("positive"), Task.multiclass("topic", 4)]
         >>> stream = mixture({"reviews": reviews, "news": news}, tasks, batch_size=3)
         >>> x, y, w = next(iter(stream))
-        >>> order = np.argsort(x[:, 0])
+        >>> order = x.numpy()[:, 0].argsort()
         >>> y["positive"].numpy()[order].tolist(), w["positive"].numpy()[order].tolist()
         ([0, 1, 0], [1.0, 1.0, 0.0])
         >>> y["topic"].numpy()[order].tolist(), w["topic"].numpy()[order].tolist()
         ([0, 0, 3], [0.0, 0.0, 1.0])
     """
     tasks = check_tasks(tasks)
-    layouts = {name: read_layout(name, each, tasks) for name, each in _sets(datasets).items()}
+    _check_sets(datasets)
+    layouts = {name: read_layout(name, dataset, tasks) for name, dataset in datasets.items()}
     layout = join_layouts(layouts, tasks)
     _check_batching(layout, batch_size)
-    sizes = {name: _size(name, dataset) for name, dataset in datasets.items()}
+    sizes = {name: _find_size(name, dataset) for name, dataset in datasets.items()}
     if until == "last" and sampling == "proportional":
-        until = "once"
+        until = "once"  # drawn by size, all sets end together, and none starts over
     if until != "once":
         datasets = {name: dataset.repeat() for name, dataset in datasets.items()}
-    cycle = _draw(sampling, sizes, until, batch_size or int(layout.batched), seed)
-    elements = _count(cycle, sizes, until, batch_size, drop_remainder)
+    cycle = _order_sets(sampling, sizes, until, batch_size or int(layout.batched), seed)
+    elements = _count_elements(cycle, sizes, until, batch_size, drop_remainder)
     if batch_size is None:
-        mixed = choose_elements(datasets, layout, tasks, cycle)
+        mixed = draw_elements(datasets, layout, tasks, cycle)
     else:
-        mixed = choose_batches(
+        mixed = draw_batches(
             datasets, layout, tasks, cycle, batch_size, drop_remainder=drop_remainder, seed=seed
         )
     if until != "once":
         mixed = mixed.take(elements)
     mixed = mixed.apply(tf.data.experimental.assert_cardinality(elements))
+    # By examples: with files as shards, the files of a worker would decide which sets it sees.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return mixed.with_options(options)
 
 
-def _sets(datasets: Any) -> Mapping[str, tf.data.Dataset]:
+def _check_sets(datasets: Any) -> None:
     if not isinstance(datasets, Mapping):
         raise TypeError(
             f"datasets must be a dict from a set's name to its tf.data.Dataset; it is a "
@@ -128,7 +130,6 @@ def _sets(datasets: Any) -> Mapping[str, tf.data.Dataset]:
         )
     if not datasets:
         raise ValueError("datasets is empty; expected at least one set.")
-    return datasets
 
 
 def _check_batching(layout: Layout, batch_size: int | None) -> None:
@@ -149,36 +150,32 @@ def _check_batching(layout: Layout, batch_size: int | None) -> None:
         )
 
 
-def _size(name: str, dataset: tf.data.Dataset) -> int | None:
-    """How many elements a set has; `None` where that is unknown or infinite."""
+def _find_size(name: str, dataset: tf.data.Dataset) -> int | None:
+    """Returns the number of a set's elements; `None` where it is unknown or infinite."""
     size = int(dataset.cardinality())
     if size == 0:
         raise ValueError(f"set {name!r} is empty; leave it out of the mixture.")
     return size if size > 0 else None
 
 
-def _draw(
-    sampling: Sampling, sizes: Sizes, until: Until, step: int, seed: int
-) -> npt.NDArray[np.int64]:
-    """The order of the sets; `step` is how many draws make a step, 0 if that is open."""
+def _order_sets(
+    sampling: Sampling, sizes: Sizes, until: Until, draws_per_step: int, seed: int
+) -> SetIndices:
+    """Returns the set of each draw; `draws_per_step` is 0 if the mixture does not batch."""
     if not (isinstance(sampling, Annealed) or callable(sampling)):
-        return draw_cycle(sampling, sizes, max(step, 1), seed)
-    if not isinstance(until, int) or not step:
+        return draw_cycle(sampling, sizes, max(draws_per_step, 1), seed)
+    if not isinstance(until, int) or not draws_per_step:
         raise ValueError(
             "a sampling that changes counts the steps of training: pass their number as until, "
             "and a batch_size, or sets that are batched."
         )
-    return draw_schedule(sampling, sizes, until, step, seed).ravel()
+    return draw_schedule(sampling, sizes, until, draws_per_step, seed).ravel()
 
 
-def _count(
-    cycle: npt.NDArray[np.int64],
-    sizes: Sizes,
-    until: Until,
-    batch_size: int | None,
-    drop_remainder: bool,
+def _count_elements(
+    cycle: SetIndices, sizes: Sizes, until: Until, batch_size: int | None, drop_remainder: bool
 ) -> int:
-    """How many elements the mixture has."""
+    """Returns the number of elements of the mixture: of batches, or of single draws."""
     if until is None:
         return int(tf.data.INFINITE_CARDINALITY)
     if isinstance(until, int) and not isinstance(until, bool) and until > 0:
@@ -186,7 +183,7 @@ def _count(
     size = batch_size or 1
     if until == "once":
         draws = sum(known_sizes(sizes))
-        elements = draws // size if drop_remainder else -(-draws // size)
+        elements = draws // size if drop_remainder else -(-draws // size)  # rounded up
     elif until == "first":
         draws = first_end(cycle, sizes)
         elements = draws // size

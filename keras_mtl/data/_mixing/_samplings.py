@@ -1,4 +1,4 @@
-"""How often a mixture draws from each of its sets: rates from sizes, and from the step."""
+"""Rates of drawing from each set of a mixture, from the sizes of the sets and the epoch."""
 
 import dataclasses
 import math
@@ -43,7 +43,7 @@ class Temperature:
             raise ValueError(f"cap must be at least 1 example; received {self.cap}.")
 
     def rates(self, sizes: npt.ArrayLike) -> Rates:
-        """The rates of sets of the given sizes; they sum to 1."""
+        """Returns the rates of sets of these sizes; they sum to 1."""
         return _power(np.minimum(sizes, self.cap or np.inf), 1 / self.temperature)
 
 
@@ -82,7 +82,7 @@ class Annealed:
             raise ValueError(f"epochs must be at least 1; received {self.epochs}.")
 
     def rates(self, sizes: npt.ArrayLike, epoch: int) -> Rates:
-        """The rates in an epoch, counted from 1; they sum to 1."""
+        """Returns the rates in an epoch, counted from 1; they sum to 1."""
         progress = (epoch - 1) / max(self.epochs - 1, 1)
         return _power(sizes, 1 - (1 - self.final) * progress)
 
