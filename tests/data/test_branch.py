@@ -25,7 +25,7 @@ def make_model(name):
 
 
 def make_network():
-    """Two branches under one shared body, and the models in them."""
+    """Returns a network of two branches under one shared body, and the models in the branches."""
     keras.utils.set_random_seed(0)
     models = {name: make_model(name) for name in LABEL}
     inputs = {name: keras.Input((3,), name=name) for name in LABEL}
@@ -38,27 +38,27 @@ def gradients(task, network, variables, x, y, w=None):
     with tf.GradientTape() as tape:
         outputs = network(x, training=True)
         loss = task.make_loss()(y, outputs[task.name], w)
-    found = tape.gradient(loss, [each.value for each in variables])
+    computed = tape.gradient(loss, [variable.value for variable in variables])
     return [
         np.zeros(v.shape) if g is None else np.asarray(g)
-        for g, v in zip(found, variables, strict=True)
+        for g, v in zip(computed, variables, strict=True)
     ]
 
 
 def test_gradients_and_statistics_are_those_of_the_rows_that_have_the_input():
     mixed, models = make_network()
     ((x, y, w),) = mixture(SETS, TASKS, batch_size=24)
-    found = {
+    in_mixture = {
         task.name: gradients(task, mixed, mixed.trainable_variables, x, y[task.name], w[task.name])
         for task in TASKS
     }
-    alone, own = make_network()  # one branch after the other, without the layer
-    rest = keras.Model(alone.get_layer("sum").output, alone.output)
+    plain, plain_models = make_network()  # one model after the other, without the layer
+    rest = keras.Model(plain.get_layer("sum").output, plain.output)
     for task in TASKS:
         (name,) = [name for name, label in LABEL.items() if label == task.name]
-        single = keras.Model(own[name].input, rest(own[name].output))
-        expected = gradients(task, single, alone.trainable_variables, X[name], Y[task.name])
-        for got, wanted in zip(found[task.name], expected, strict=True):
+        single = keras.Model(plain_models[name].input, rest(plain_models[name].output))
+        expected = gradients(task, single, plain.trainable_variables, X[name], Y[task.name])
+        for got, wanted in zip(in_mixture[task.name], expected, strict=True):
             np.testing.assert_allclose(got, wanted, atol=1e-6)
     means = [models[n].get_layer(f"{n}_norm").moving_mean for n in LABEL for _ in TASKS]
     # Two passes in training: the average moved twice towards the mean of the rows.
@@ -70,16 +70,16 @@ def test_gradients_and_statistics_are_those_of_the_rows_that_have_the_input():
 
 def test_a_branch_stays_as_it_is_where_no_row_has_its_input():
     network, models = make_network()
-    before = models["pixels"].get_weights()
-    others = models["words"].get_weights()
+    pixels_before = models["pixels"].get_weights()
+    words_before = models["words"].get_weights()
     model = BalancedModel(network, TASKS, balancers.PCGrad())
     model.compile(keras.optimizers.SGD(0.1))
     batches = {"words": SETS["words"].batch(6)}
     only = mixture(batches | {"pixels": SETS["pixels"].batch(6)}, TASKS, sampling="round_robin")
     model.fit(only.take(1), verbose=0)
-    for got, wanted in zip(models["pixels"].get_weights(), before, strict=True):
+    for got, wanted in zip(models["pixels"].get_weights(), pixels_before, strict=True):
         np.testing.assert_array_equal(got, wanted)
-    assert np.all(models["words"].get_weights()[0] != others[0])
+    assert np.all(models["words"].get_weights()[0] != words_before[0])
 
 
 def test_a_network_with_branches_is_saved_loaded_and_served(tmp_path):
@@ -91,7 +91,7 @@ def test_a_network_with_branches_is_saved_loaded_and_served(tmp_path):
         keras.models.load_model(tmp_path / "n.keras")(x)["price"], expected["price"], atol=1e-6
     )
     network.export(tmp_path / "served", verbose=False)
-    x = {name: tf.constant(each) for name, each in x.items()}
+    x = {name: tf.constant(values) for name, values in x.items()}
     loaded = tf.saved_model.load(tmp_path / "served")
     np.testing.assert_allclose(loaded.serve(x)["price"], expected["price"], atol=1e-6)
 
@@ -104,8 +104,8 @@ def test_texts_and_images_have_branches_too():
     text = keras.Input((), dtype="string")
     lengths = keras.layers.StringLookup(vocabulary=["a", "b"])(text)
     lookup = keras.Model(text, keras.layers.Reshape((1,))(lengths))
-    found = Branch(lookup)(tf.constant(["b", "", "?"]))
-    assert np.asarray(found).tolist() == [[2], [0], [0]]
+    indices = Branch(lookup)(tf.constant(["b", "", "?"]))
+    assert np.asarray(indices).tolist() == [[2], [0], [0]]
 
 
 @pytest.mark.parametrize("rows", [0, 5])

@@ -42,26 +42,26 @@ def test_counts_and_moments_are_those_of_numpy(batch_size):
         assert summary[name].examples == ROWS
         assert (summary[name].entries, summary[name].labels) == (values.size, there.sum())
         assert summary[name].missing == pytest.approx(1 - there.mean())
-        own = values[there].astype("float64")
-        assert summary[name].mean == pytest.approx(own.mean(), rel=1e-9)
-        assert summary[name].std == pytest.approx(own.std(), rel=1e-9)
-        assert (summary[name].low, summary[name].high) == (own.min(), own.max())
+        labels = values[there].astype("float64")
+        assert summary[name].mean == pytest.approx(labels.mean(), rel=1e-9)
+        assert summary[name].std == pytest.approx(labels.std(), rel=1e-9)
+        assert (summary[name].low, summary[name].high) == (labels.min(), labels.max())
         if name == "price":
             assert summary[name].classes == {}
         else:
-            classes, counts = np.unique(own, return_counts=True)
+            classes, counts = np.unique(labels, return_counts=True)
             assert summary[name].classes == dict(zip(classes, counts, strict=True))
-    for place, column in enumerate(["b", "a", "c"]):
-        own = LABELS["assays"][:, place]
-        found = summary["assays"].columns[column]
-        assert found.labels == (~np.isnan(own)).sum()
-        assert found.classes.get(1, 0) == np.nansum(own)
+    for index, column in enumerate(["b", "a", "c"]):
+        labels = LABELS["assays"][:, index]
+        column_summary = summary["assays"].columns[column]
+        assert column_summary.labels == (~np.isnan(labels)).sum()
+        assert column_summary.classes.get(1, 0) == np.nansum(labels)
 
 
 def test_tokens_beyond_the_end_of_a_sentence_are_no_labels():
     sentences = [[0, 1], [2], [1, 1, -1]]
     dataset = tf.data.Dataset.from_generator(
-        lambda: ((0, {"pos": each}) for each in sentences),
+        lambda: ((0, {"pos": tags}) for tags in sentences),
         output_signature=(tf.TensorSpec([], "int32"), {"pos": tf.TensorSpec([None], "int64")}),
     )
     summary = quietly(dataset, TASKS[3:])["pos"]

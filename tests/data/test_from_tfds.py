@@ -74,7 +74,7 @@ def test_labels_come_by_key_or_by_function_and_inputs_by_key(folder):
     assert rows(sets["stars"])[4] == (b"title 4", {"stars": 4})
     assert rows(sets["long"])[1] == (b"text 1title 1", {"long": False})
     assert rows(sets["both"])[0] == (b"text 3", {"b": 3, "a": 1})
-    assert [int(each.cardinality()) for each in sets.values()] == [6, 2, 3]
+    assert [int(dataset.cardinality()) for dataset in sets.values()] == [6, 2, 3]
 
 
 def test_sets_are_ready_to_be_mixed(folder):

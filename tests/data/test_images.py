@@ -16,7 +16,7 @@ TASKS = [
 
 
 def pictures(rows=6, size=9):
-    """Images of which every pixel says its own label."""
+    """Returns images in which the value of every pixel is its own label, and labels and weights."""
     parts = RNG.integers(1, 200, (rows, size, size))
     depth = np.stack([parts * 2, parts * 3], -1).astype("float32")
     y = {"parts": parts, "cat": np.arange(rows) % 2, "depth": depth}
@@ -30,8 +30,8 @@ def augmented(layers, repeat=1, key=None):
     dataset = tf.data.Dataset.from_tensor_slices((x, y, w)).batch(3).repeat(repeat)
     changed = augment(dataset, layers, TASKS, key=key)
     assert changed.cardinality() == dataset.cardinality()
-    elements = [keras.tree.map_structure(np.asarray, each) for each in changed]
-    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *elements), (x, y, w)
+    elements = [keras.tree.map_structure(np.asarray, element) for element in changed]
+    return keras.tree.map_structure(lambda *leaves: np.concatenate(leaves), *elements), (x, y, w)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_are_no_images_is_refused():
 
 def test_a_saved_model_takes_the_bytes_of_image_files(tmp_path):
     pixels = RNG.integers(0, 256, (2, 4, 5, 3)).astype("uint8")
-    files = [tf.io.encode_png(each).numpy() for each in pixels]
+    files = [tf.io.encode_png(image).numpy() for image in pixels]
     decoder = image_decoder(4, 5)
     np.testing.assert_array_equal(decoder(tf.constant(files)), pixels)
     small = image_decoder(2, 2, channels=1)(tf.constant(files))

@@ -83,9 +83,9 @@ def test_classes_come_at_the_rates_and_examples_keep_their_labels_and_order(unti
     assert drawn.cardinality() == len(rows)
     assert all(x == number and LABELS[x] == label for x, label, number in rows)
     counts = np.bincount([x for x, *_ in rows], minlength=12)
-    own = counts[LABELS == 0]
+    frequent = counts[LABELS == 0]
     if until == "last":
-        assert own.min() >= 1 >= own.max() - own.min()
+        assert frequent.min() >= 1 >= frequent.max() - frequent.min()
     else:
         assert counts.max() == 1
     assert not counts[(LABELS != 0) & (LABELS != 3)].any()

@@ -58,10 +58,10 @@ def test_masking_before_and_after_batching_gives_what_numpy_gives(y, w):
         assert labels.keys() == weights.keys() == y.keys()
         for name, label in y.items():
             there = valid(label)
-            given = w.get(name, np.ones(ROWS, "float32"))
-            given = given.reshape(given.shape + (1,) * (label.ndim - given.ndim))
+            weight = w.get(name, np.ones(ROWS, "float32"))
+            weight = weight.reshape(weight.shape + (1,) * (label.ndim - weight.ndim))
             np.testing.assert_array_equal(labels[name], np.where(there, label, 0))
-            np.testing.assert_array_equal(weights[name], np.where(there, given, 0))
+            np.testing.assert_array_equal(weights[name], np.where(there, weight, 0))
             assert labels[name].dtype == label.dtype
             assert weights[name].dtype == np.float32
 
@@ -169,12 +169,12 @@ def test_each_task_may_have_its_own_sentinel():
 
 def test_ragged_labels_become_dense_and_what_is_beyond_their_end_has_no_weight():
     ragged = tf.ragged.constant([[1, -1, 3], [2]])
-    given = {"pos": tf.ragged.constant([[0.5, 1.0, 2.0], [4.0]])}
+    ragged_weights = {"pos": tf.ragged.constant([[0.5, 1.0, 2.0], [4.0]])}
     dataset = tf.data.Dataset.from_tensors(([0, 0], {"pos": ragged}))
     _, labels, weights = only(mask_missing(dataset, TASKS[3:]))
     assert labels["pos"].tolist() == [[1, 0, 3], [2, 0, 0]]
     assert weights["pos"].tolist() == [[1, 0, 1], [1, 0, 0]]
-    dataset = tf.data.Dataset.from_tensors(([0, 0], {"pos": ragged}, given))
+    dataset = tf.data.Dataset.from_tensors(([0, 0], {"pos": ragged}, ragged_weights))
     _, _, weights = only(mask_missing(dataset, TASKS[3:]))
     assert weights["pos"].tolist() == [[0.5, 0, 2], [4, 0, 0]]
 
@@ -204,6 +204,6 @@ def test_absent_tasks_and_sentinels_are_checked_by_name():
         mask_missing(dataset, TASKS[:1], sentinel={"prise": 0})
     with pytest.raises(ValueError, match="inputs do not tell how long axis 0 is"):
         mask_missing(dataset, [TASKS[0], TASKS[3]], absent=["pos"])
-    own = Task("own", head=lambda x: x, loss="mse")
-    with pytest.raises(ValueError, match="task 'own' does not say what its labels look like"):
-        mask_missing(dataset, [TASKS[0], own], absent=["own"])
+    custom = Task("custom", head=lambda x: x, loss="mse")
+    with pytest.raises(ValueError, match="task 'custom' does not say what its labels look like"):
+        mask_missing(dataset, [TASKS[0], custom], absent=["custom"])

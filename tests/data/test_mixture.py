@@ -47,7 +47,7 @@ def tasks_of(sets):
 
 
 def check(element, sets):
-    """Every example has its own labels, with weight 1, and no others; returns its ids."""
+    """Checks that each example has its set's labels, with weight 1, no others; returns the ids."""
     ids, y, w = keras.tree.map_structure(np.asarray, element)
     assert list(y) == list(w) == [task.name for task in tasks_of(sets)]
     names = np.array(list(HAS))[ids // 1000]
@@ -62,7 +62,7 @@ def check(element, sets):
 
 
 def ids_of(sets):
-    return sorted(int(x) for each in sets.values() for x, _ in each)
+    return sorted(int(x) for dataset in sets.values() for x, _ in dataset)
 
 
 SAMPLED = ["proportional", "uniform", "round_robin"]
@@ -86,12 +86,12 @@ def test_no_example_is_lost_doubled_or_given_to_a_wrong_task(
         len(set(ids)) == len(ids) == (sum(sizes) // batch_size * batch_size if drop else sum(sizes))
     )
     assert set(ids) <= set(ids_of(sets))
-    # What a set yields comes in its order, but for the rows of a batch.
+    # The examples of a set come in its order, except within a batch.
     for place in range(len(sets)):
         for earlier, later in itertools.pairwise(elements):
-            first, second = (np.asarray(each[0]) for each in (earlier, later))
-            own = [each[each // 1000 == place] for each in (first, second)]
-            assert not own[0].size or not own[1].size or own[0].max() < own[1].min()
+            batches = (np.asarray(x) for x, *_ in (earlier, later))
+            first, second = (ids[ids // 1000 == place] for ids in batches)
+            assert not first.size or not second.size or first.max() < second.min()
 
 
 @SMALL
@@ -104,9 +104,9 @@ def test_single_examples_and_whole_batches_come_once_each_and_in_order(sizes, sa
     ids = [number for element in mixed for number in check(element, sets)]
     assert sorted(ids) == ids_of(sets)
     for place in range(len(sets)):
-        own = [number for number in ids if number // 1000 == place]
-        assert own == sorted(own)
-    batched = {name: each.batch(5) for name, each in sets.items()}
+        of_set = [number for number in ids if number // 1000 == place]
+        assert of_set == sorted(of_set)
+    batched = {name: dataset.batch(5) for name, dataset in sets.items()}
     mixed = mixture(batched, tasks, sampling=sampling, until="once", seed=seed)
     batches = [check(element, sets) for element in mixed]
     assert mixed.cardinality() == len(batches)
@@ -137,10 +137,8 @@ def test_an_epoch_ends_with_its_first_or_with_its_last_set(sampling, batch_size)
         assert mixed.cardinality() == len(elements)
 
         def laps(elements):
-            """How often each set was gone through."""
-            drawn = np.bincount(
-                [number // 1000 for each in elements for number in each], minlength=3
-            )
+            """Returns how often each set was gone through."""
+            drawn = np.bincount([number // 1000 for ids in elements for number in ids], minlength=3)
             return drawn / list(sizes.values())
 
         if until == "first":
@@ -149,10 +147,10 @@ def test_an_epoch_ends_with_its_first_or_with_its_last_set(sampling, batch_size)
             assert laps(first).max() <= 1 < laps(elements[: len(first) + 1]).max()
             assert laps(elements).min() >= 1 > laps(elements[:-1]).min()
     # Sets that start over do so from their beginning.
-    counts = np.bincount([number for each in elements for number in each])
+    counts = np.bincount([number for ids in elements for number in ids])
     for place, size in enumerate(sizes.values()):
-        own = counts[1000 * place : 1000 * place + size]
-        assert own.max() - own.min() <= 1
+        of_set = counts[1000 * place : 1000 * place + size]
+        assert of_set.max() - of_set.min() <= 1
 
 
 def test_observed_shares_are_the_rates():
@@ -171,7 +169,7 @@ def test_batches_hold_of_each_set_what_the_order_of_draws_says():
     cycle = draw_cycle("uniform", sizes, 28, seed=3).reshape(-1, 28)
     rows = np.array([np.asarray(x) // 1000 for x, *_ in mixed])
     np.testing.assert_array_equal(np.sort(rows, axis=1), np.sort(cycle[:50], axis=1))
-    # Sets are strewn over the rows, so that replicas get some of each.
+    # The rows of a batch are shuffled, so that each replica gets some of every set.
     halves = [np.bincount(half.ravel()) for half in (rows[:, :14], rows[:, 14:])]
     assert np.min(halves) > 0.3 * 50 * 28 / 6
 
@@ -181,9 +179,9 @@ def test_batches_hold_of_each_set_what_the_order_of_draws_says():
 def test_a_restored_iterator_goes_on_with_the_very_next_example(kind, sampling, tmp_path):
     sets = make_sets([30, 20, 9])
     if kind == "sets":
-        sets = {name: each.batch(3) for name, each in sets.items()}
+        sets = {name: dataset.batch(3) for name, dataset in sets.items()}
     else:
-        sets = {name: each.shuffle(10, seed=1) for name, each in sets.items()}
+        sets = {name: dataset.shuffle(10, seed=1) for name, dataset in sets.items()}
     options = {"batch_size": 4} if kind == "batches" else {}
     if sampling == "annealed":
         if kind == "elements":
@@ -225,7 +223,7 @@ def test_an_endless_mixture_gives_each_pass_every_example_once():
 
 
 def test_any_function_of_the_step_gives_the_rates():
-    sets = {name: each.batch(2) for name, each in make_sets([5, 5, 5]).items()}
+    sets = {name: dataset.batch(2) for name, dataset in make_sets([5, 5, 5]).items()}
 
     def rates(step):
         return {"b": 1.0, "a": 0.0, "d": 0.0} if step % 3 else {"b": 0.0, "a": 0.0, "d": 1.0}
@@ -314,14 +312,14 @@ def test_losses_and_gradients_are_those_of_a_task_s_own_examples():
     for name, size in {"b": 9, "a": 4, "d": 6}.items():
         labels = {task: label(task, np.arange(size)) for task in HAS[name]}
         arrays[name] = (rng.normal(size=(size, 3)).astype("float32"), labels)
-    sets = {name: tf.data.Dataset.from_tensor_slices(each) for name, each in arrays.items()}
+    sets = {name: tf.data.Dataset.from_tensor_slices(pair) for name, pair in arrays.items()}
     network = architectures.mmoe(keras.Input((3,)), tasks, num_experts=2, expert=(4,), tower=(3,))
     (batch,) = mixture(sets, tasks, batch_size=19)
     mixed = gradients(network, tasks, *batch)
     for task in tasks:
-        own = [each for each in arrays.values() if task.name in each[1]]
-        x = np.concatenate([x for x, _ in own])
-        y = {task.name: np.concatenate([y[task.name] for _, y in own])}
+        labeled = [(x, y) for x, y in arrays.values() if task.name in y]
+        x = np.concatenate([x for x, _ in labeled])
+        y = {task.name: np.concatenate([y[task.name] for _, y in labeled])}
         loss, expected = gradients(network, tasks, x, y, None)[task.name]
         np.testing.assert_allclose(mixed[task.name][0], loss, rtol=1e-6)
         for got, wanted in zip(mixed[task.name][1], expected, strict=True):
@@ -333,8 +331,8 @@ def test_losses_and_gradients_are_those_of_a_task_s_own_examples():
 def test_training_takes_as_many_steps_as_there_are_batches():
     tasks = [Task.multiclass("topic", 5, metrics=()), Task.binary("liked", metrics=())]
     sets = {
-        name: each.map(lambda x, y: (tf.cast([x], tf.float32) / 1000, y))
-        for name, each in make_sets([7, 5]).items()
+        name: dataset.map(lambda x, y: (tf.cast([x], tf.float32) / 1000, y))
+        for name, dataset in make_sets([7, 5]).items()
     }
     inputs = keras.Input((1,))
     network = keras.Model(inputs, {task.name: task.output(inputs) for task in tasks})
@@ -378,7 +376,7 @@ def sets_with(**changes):
 
 
 def pairs(x, y, *w):
-    """Pairs, with int64 for int."""
+    """Returns a dataset of `(x, y)` or `(x, y, w)`, with int64 for Python's int."""
     return tf.data.Dataset.from_tensor_slices(
         (keras.tree.map_structure(np.asarray, x), y, *w)
         if isinstance(x, dict)
@@ -442,7 +440,7 @@ def test_sets_that_are_none_are_refused():
 
 
 def test_batches_are_not_batched_again():
-    sets = {name: each.batch(2) for name, each in sets_with().items()}
+    sets = {name: dataset.batch(2) for name, dataset in sets_with().items()}
     with pytest.raises(ValueError, match="batch_size=2 makes batches of single examples"):
         mixture(sets, TASKS[:2], batch_size=2)
 

@@ -36,8 +36,10 @@ def test_annealing_goes_from_proportional_to_nearly_uniform_by_epochs():
     steps, draws = 200, 50
     ids = draw_schedule(Annealed(epochs=10), SIZES, steps, draws, seed=0)
     for epoch, expected in [(1, [0.9009, 0.0901, 0.0090]), (5, [0.7824, 0.1774, 0.0402])]:
-        own = ids[20 * (epoch - 1) : 20 * epoch]
-        np.testing.assert_allclose(np.bincount(own.ravel()) / own.size, expected, atol=0.01)
+        in_epoch = ids[20 * (epoch - 1) : 20 * epoch]
+        np.testing.assert_allclose(
+            np.bincount(in_epoch.ravel()) / in_epoch.size, expected, atol=0.01
+        )
     last = np.bincount(ids[-20:].ravel()) / (20 * draws)
     np.testing.assert_allclose(last, [0.4928, 0.3110, 0.1962], atol=0.01)
     assert Annealed(epochs=1).rates([1, 1], 1).tolist() == [0.5, 0.5]

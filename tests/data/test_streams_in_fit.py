@@ -20,7 +20,7 @@ ARRAYS = {
     ),
     "likes": (RNG.normal(size=(8, 3)).astype("float32"), {"liked": RNG.integers(0, 2, 8)}),
 }
-SETS = {name: tf.data.Dataset.from_tensor_slices(each).batch(4) for name, each in ARRAYS.items()}
+SETS = {name: tf.data.Dataset.from_tensor_slices(pair).batch(4) for name, pair in ARRAYS.items()}
 
 
 def make_network():
@@ -29,15 +29,16 @@ def make_network():
 
 
 def step_by_step(order):
-    """`for task in order: step(task)`, written out with SGD."""
-    network, sets = make_network(), {name: iter(each.repeat()) for name, each in SETS.items()}
+    """Trains by `for task in order: step(task)`, written out with SGD; returns the weights."""
+    network = make_network()
+    sets = {name: iter(dataset.repeat()) for name, dataset in SETS.items()}
     losses = {task.name: task.make_loss() for task in TASKS}
     for name in order:
         x, y = next(sets[name])
         ((task, label),) = y.items()
         with tf.GradientTape() as tape:
             loss = losses[task](label, network(x)[task])
-        variables = [each.value for each in network.trainable_variables]
+        variables = [variable.value for variable in network.trainable_variables]
         for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
             if gradient is not None:
                 variable.assign_sub(0.1 * gradient)
@@ -77,7 +78,7 @@ def test_a_schedule_says_which_task_is_trained_when():
 
 
 class Witness(balancers.GramianBalancer):
-    """Keeps what a balancer is given."""
+    """Keeps the Gramian and the losses that a balancer receives."""
 
     def build(self, num_tasks):
         super().build(num_tasks)
@@ -90,29 +91,30 @@ class Witness(balancers.GramianBalancer):
         return keras.ops.ones_like(losses)
 
 
-def own_loss_and_gradient(network, task, x, y):
-    """Of one task on its examples alone, with respect to the shared layer."""
-    shared = [each.value for each in network.get_layer("shared_body_0").trainable_variables]
+def loss_and_gradient(network, task, x, y):
+    """Computes the loss of one task, and its gradient with respect to the shared layer."""
+    shared_body = network.get_layer("shared_body_0")
+    shared = [variable.value for variable in shared_body.trainable_variables]
     with tf.GradientTape() as tape:
         loss = task.make_loss()(y, network(x)[task.name])
-    return loss, np.concatenate([np.ravel(each) for each in tape.gradient(loss, shared)])
+    return loss, np.concatenate([np.ravel(gradient) for gradient in tape.gradient(loss, shared)])
 
 
 @pytest.mark.parametrize("sampling", ["proportional", "uniform"])
 def test_balancers_see_the_losses_and_gradients_of_each_task_s_own_examples(sampling):
-    sets = {name: tf.data.Dataset.from_tensor_slices(each) for name, each in ARRAYS.items()}
+    sets = {name: tf.data.Dataset.from_tensor_slices(pair) for name, pair in ARRAYS.items()}
     mixed = mixture(sets, TASKS, sampling=sampling, batch_size=20, until=1)
     ((x, y, w),) = mixed
     network = make_network()
     expected = []
     for task in TASKS:
         there = w[task.name] > 0
-        own = (tf.boolean_mask(each, there) for each in (x, y[task.name]))
-        expected.append(own_loss_and_gradient(network, task, *own))
+        labeled = (tf.boolean_mask(values, there) for values in (x, y[task.name]))
+        expected.append(loss_and_gradient(network, task, *labeled))
     model = BalancedModel(network, TASKS, Witness())
     model.compile(keras.optimizers.SGD(0.1))
     model.fit(mixed, verbose=0)
-    losses, gradients = (np.array(each) for each in zip(*expected, strict=True))
+    losses, gradients = map(np.array, zip(*expected, strict=True))
     np.testing.assert_allclose(model.balancer.seen.variable, losses, rtol=1e-6)
     gramian = gradients @ gradients.T
     np.testing.assert_allclose(model.balancer.gramian.variable, gramian, rtol=1e-5, atol=1e-7)
@@ -131,11 +133,11 @@ sets = {n: tf.data.Dataset.from_tensor_slices((i, {n: i % 2})) for n, i in ids.i
 tasks = [Task.binary("b"), Task.binary("a")]
 seen = []
 for x, y, w in strategy.experimental_distribute_dataset(mixture(sets, tasks, batch_size=4)):
-    parts = (strategy.experimental_local_results(each) for each in (x, w["b"], w["a"]))
-    for values, own, other in zip(*parts):
+    by_replica = map(strategy.experimental_local_results, (x, w["b"], w["a"]))
+    for values, b_weights, a_weights in zip(*by_replica):
         seen += values.numpy().tolist()
-        assert own.numpy().tolist() == (values.numpy() < 100).tolist()
-        assert other.numpy().tolist() == (values.numpy() >= 100).tolist()
+        assert b_weights.numpy().tolist() == (values.numpy() < 100).tolist()
+        assert a_weights.numpy().tolist() == (values.numpy() >= 100).tolist()
 assert sorted(seen) == [*range(11), *range(100, 106)], seen
 print("all there")
 """

@@ -33,7 +33,9 @@ def rows(**changes):
 
 
 def test_numbers_are_standardized_over_all_batches_and_strings_numbered(train):
-    encoded = tabular_encoder(train)({name: tf.constant(each) for name, each in COLUMNS.items()})
+    encoded = tabular_encoder(train)(
+        {name: tf.constant(column) for name, column in COLUMNS.items()}
+    )
     numbers = np.stack([COLUMNS[name].astype("float64") for name in ("gain", "age")], axis=1)
     expected = (numbers - numbers.mean(0)) / numbers.std(0)
     np.testing.assert_allclose(encoded[:, :2], expected, atol=2e-4)
@@ -50,7 +52,7 @@ def test_strings_not_seen_before_take_the_first_place_of_their_column(train):
 
 def test_long_tails_are_compressed_before_they_are_standardized(train):
     encoded = tabular_encoder(train, log=["age"])(
-        {name: tf.constant(each) for name, each in COLUMNS.items()}
+        {name: tf.constant(column) for name, column in COLUMNS.items()}
     )
     logs = np.log1p(COLUMNS["age"])
     np.testing.assert_allclose(encoded[:, 1], (logs - logs.mean()) / logs.std(), atol=1e-4)
@@ -70,7 +72,7 @@ def test_embeddings_are_learnt_and_statistics_are_not(train):
     assert encoder.trainable_variables == []
     network = architectures.hard_sharing(embed_columns(encoder, encoder.output), TASKS)
     network.compile("adam", **compile_args(TASKS))
-    (embedding,) = [each for each in network.trainable_variables if "embedding" in each.path]
+    (embedding,) = (v for v in network.trainable_variables if "embedding" in v.path)
     before = embedding.numpy()
     network.fit(train, verbose=0)
     assert not np.allclose(before, embedding.numpy())
@@ -123,9 +125,10 @@ def test_a_saved_file_holds_the_vocabularies(train, tmp_path):
 SERVE = """
 import json, sys
 import tensorflow as tf
-columns = {name: tf.constant(each) for name, each in json.loads(sys.argv[2]).items()}
+columns = {name: tf.constant(column) for name, column in json.loads(sys.argv[2]).items()}
 loaded = tf.saved_model.load(sys.argv[1])
-print(json.dumps({name: each.numpy().tolist() for name, each in loaded.serve(columns).items()}))
+outputs = loaded.serve(columns)
+print(json.dumps({name: output.numpy().tolist() for name, output in outputs.items()}))
 """
 
 
@@ -133,7 +136,7 @@ def test_a_saved_model_takes_strings_where_only_tensorflow_is_there(train, tmp_p
     encoder = tabular_encoder(train)
     served = with_preprocessing(encoder, architectures.hard_sharing(embed_columns(encoder), TASKS))
     served.export(tmp_path / "served", verbose=False)
-    columns = {name: each[:2].tolist() for name, each in COLUMNS.items()}
+    columns = {name: column[:2].tolist() for name, column in COLUMNS.items()}
     columns["age"] = [float(age) for age in columns["age"]]
     command = [sys.executable, "-c", SERVE, str(tmp_path / "served"), json.dumps(columns)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -194,15 +197,15 @@ def test_a_feature_space_with_crosses_hashes_and_buckets_is_served(tmp_path):
     network.compile("sgd", **compile_args(TASKS))
     batches = tf.data.Dataset.from_tensor_slices((columns, LABELS)).batch(3)
     network.fit(batches.map(lambda x, y: (encoder(x), y)), verbose=0)
-    given = {name: tf.constant(column[:2, None]) for name, column in columns.items()}
+    raw = {name: tf.constant(column[:2, None]) for name, column in columns.items()}
     as_it_comes = keras.Model(space.get_inputs(), space.get_encoded_features())
-    served = with_preprocessing(as_it_comes, network)(given)
-    expected = network(space({name: column[:, 0] for name, column in given.items()}))
+    served = with_preprocessing(as_it_comes, network)(raw)
+    expected = network(space({name: column[:, 0] for name, column in raw.items()}))
     for task in ("won", "lost"):
         assert served[task].shape == (2, 1)
         np.testing.assert_allclose(served[task], expected[task], atol=1e-6)
     path = saved_model(with_preprocessing(encoder, network), TASKS, tmp_path / "1")
-    answers = tf.saved_model.load(path).signatures["serving_default"](**given)
+    answers = tf.saved_model.load(path).signatures["serving_default"](**raw)
     np.testing.assert_allclose(answers["won"], expected["won"], atol=1e-6)
 
 

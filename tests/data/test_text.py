@@ -40,13 +40,13 @@ def test_labels_stand_where_the_encoder_puts_their_words(length):
     aligned = align_tokens(sentences(), TASKS, length=length)
     assert aligned.cardinality() == 2
     encoder = text_encoder(aligned.batch(2), length=length, standardize=None)
-    (lookup,) = [each for each in encoder.layers if each.name == "words"]
+    lookup = encoder.get_layer("words")
     vocabulary = lookup.get_vocabulary()
     texts, y, w = only(aligned)
     codes = np.asarray(encoder(tf.constant(texts)))
     for row, (words, slots, intent) in enumerate(SENTENCES):
-        found = [vocabulary[code] for code in codes[row] if code]
-        assert found == [word.replace(" ", "_") or "_" for word in words][:length]
+        encoded = [vocabulary[code] for code in codes[row] if code]
+        assert encoded == [word.replace(" ", "_") or "_" for word in words][:length]
         assert y["slots"][row].tolist() == (slots + [0] * length)[:length]
         assert w["slots"][row].tolist() == ([1] * len(words) + [0] * length)[:length]
         assert (y["intent"][row], w["intent"][row]) == (intent, 1)
@@ -54,7 +54,7 @@ def test_labels_stand_where_the_encoder_puts_their_words(length):
 
 
 def letters(words):
-    """A tokenizer that breaks words into letters."""
+    """Breaks words into letters; a tokenizer."""
     return tf.strings.unicode_split(words, "UTF-8")
 
 
