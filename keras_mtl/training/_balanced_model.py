@@ -10,7 +10,6 @@ from keras_mtl._keras_internals import compiled_metrics
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer
-from keras_mtl.training._balanced_steps import BalancedSteps
 from keras_mtl.training._checks import (
     check_balancing,
     check_distribution,
@@ -23,9 +22,10 @@ from keras_mtl.training._checks import (
     with_balance_data,
 )
 from keras_mtl.training._epochs import with_epoch_end
-from keras_mtl.training._frontier import find_frontier, named_outputs, split_forward
-from keras_mtl.training._task_losses import TaskLosses
-from keras_mtl.training._updates import spare_from_decay, synchronize_statistics
+from keras_mtl.training._frontier._frontier import find_frontier, named_outputs, split_forward
+from keras_mtl.training._logs._task_losses import TaskLosses
+from keras_mtl.training._optimizer import spare_from_decay, synchronize_statistics
+from keras_mtl.training._train_step import BalancedSteps
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -11,8 +11,8 @@ from keras_mtl._keras_internals import calls_of, mask_of
 from keras_mtl._replicas import num_replicas
 from keras_mtl._tasks import Task
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
-from keras_mtl.training._frontier import Frontier, named_outputs
-from keras_mtl.training._updates import CLIPPING, inner_optimizers, normalizations
+from keras_mtl.training._frontier._frontier import Frontier, named_outputs
+from keras_mtl.training._optimizer import CLIPPING, inner_optimizers, normalizations
 
 
 def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...]:

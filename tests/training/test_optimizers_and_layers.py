@@ -12,7 +12,8 @@ import small_problem as problem
 from keras import layers
 
 import keras_mtl as mtl
-from keras_mtl.training import _checks, _updates
+from keras_mtl.training import _checks
+from keras_mtl.training import _optimizer as _updates
 
 SCRIPT = pathlib.Path(__file__).with_name("optimizer_runs.py")
 EVERYDAY = ("ema overwrites", "clipped accumulation", "clipped towers", "normalized and dropped")

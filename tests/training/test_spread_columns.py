@@ -9,8 +9,8 @@ from keras import layers
 
 import keras_mtl as mtl
 from keras_mtl import balancers
-from keras_mtl.training._spread import find_spread
-from keras_mtl.training._statistics import gramian, squared_lengths
+from keras_mtl.training._frontier._column_layers import find_spread
+from keras_mtl.training._gradients._gramian import gramian, squared_lengths
 
 K, UNITS, WIDTH, BATCH = 5, 3, 8, 16
 

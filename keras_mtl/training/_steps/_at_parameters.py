@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._backward import Backward
-from keras_mtl.training._statistics import (
+from keras_mtl.training._gradients._backward import Backward
+from keras_mtl.training._gradients._gramian import (
     Row,
     Stack,
     branch,
@@ -18,7 +18,7 @@ from keras_mtl.training._statistics import (
     present,
     split_like,
 )
-from keras_mtl.training._step import Outcome, Step, finite_part, unreached
+from keras_mtl.training._steps._base import Outcome, Step, finite_part, unreached
 
 Found = tuple[Tensor, Row, list[Row], Tensor]
 """Weights `[K]`, gradients of the shared variables, of the towers, and whose are finite."""

@@ -13,29 +13,29 @@ from keras_mtl._replicas import num_replicas, several_workers
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, LossBalancer
-from keras_mtl.training import _rules
-from keras_mtl.training._backward import Backward
-from keras_mtl.training._batches import deal_out
+from keras_mtl.training._dropout_seeds import own_draws
 from keras_mtl.training._extra_forward import (
     State,
     forward_with,
     state_before,
     with_preference,
 )
-from keras_mtl.training._frontier import Frontier, named_outputs
-from keras_mtl.training._metric_groups import MetricGroup, group_metrics
-from keras_mtl.training._own_draws import own_draws
-from keras_mtl.training._statistics import add
-from keras_mtl.training._step import Outcome, Step
-from keras_mtl.training._step_at_parameters import ParameterStep
-from keras_mtl.training._step_at_representation import RepresentationStep
-from keras_mtl.training._step_by_inner_steps import InnerStepsStep
-from keras_mtl.training._step_by_look_ahead import LookAheadStep
-from keras_mtl.training._step_by_losses import LossStep
-from keras_mtl.training._step_by_samples import SampledStep
-from keras_mtl.training._task_losses import Losses, TaskLosses
-from keras_mtl.training._task_means import TaskMeans
-from keras_mtl.training._updates import as_on_one_device
+from keras_mtl.training._frontier._frontier import Frontier, named_outputs
+from keras_mtl.training._gradients._backward import Backward
+from keras_mtl.training._gradients._gramian import add
+from keras_mtl.training._logs._metric_groups import MetricGroup, group_metrics
+from keras_mtl.training._logs._task_losses import Losses, TaskLosses
+from keras_mtl.training._logs._task_means import TaskMeans
+from keras_mtl.training._optimizer import as_on_one_device
+from keras_mtl.training._steps import _active_tasks as _rules
+from keras_mtl.training._steps._at_parameters import ParameterStep
+from keras_mtl.training._steps._at_representation import RepresentationStep
+from keras_mtl.training._steps._base import Outcome, Step
+from keras_mtl.training._steps._by_inner_steps import InnerStepsStep
+from keras_mtl.training._steps._by_look_ahead import LookAheadStep
+from keras_mtl.training._steps._by_losses import LossStep
+from keras_mtl.training._steps._by_samples import SampledStep
+from keras_mtl.training._steps._global_batch import deal_out
 
 
 class BalancedSteps(PreparedModel):

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from keras_mtl._replicas import num_replicas
 from keras_mtl.balancers import LossBalancer
-from keras_mtl.training import _rules
-from keras_mtl.training._step import Outcome, Step
+from keras_mtl.training._steps import _active_tasks as _rules
+from keras_mtl.training._steps._base import Outcome, Step
 
 
 @dataclasses.dataclass

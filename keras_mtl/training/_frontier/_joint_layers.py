@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_mtl._keras_internals import position_of, walk
 from keras_mtl._types import Tensor
-from keras_mtl.training._slices import Slice
+from keras_mtl.training._frontier._variable_slice import Slice
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
-from keras_mtl.training._slices import joined
-from keras_mtl.training._statistics import (
+from keras_mtl.training._frontier._variable_slice import joined
+from keras_mtl.training._gradients._gramian import (
     Row,
     Stack,
     combine,
@@ -19,9 +19,9 @@ from keras_mtl.training._statistics import (
     keep_finite,
     scale_rows,
 )
-from keras_mtl.training._step import Outcome, finite_part
-from keras_mtl.training._step_at_parameters import ParameterStep
-from keras_mtl.training._task_losses import Losses
+from keras_mtl.training._logs._task_losses import Losses
+from keras_mtl.training._steps._at_parameters import ParameterStep
+from keras_mtl.training._steps._base import Outcome, finite_part
 
 Values = list[list[Tensor]]
 """A value for each shared variable, then for each of a task's own."""

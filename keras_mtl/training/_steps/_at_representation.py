@@ -7,9 +7,9 @@ import tensorflow as tf
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
-from keras_mtl.training._batches import join_batches, parts_of_batch
-from keras_mtl.training._statistics import Row, Stack, combine, keep_finite, values
-from keras_mtl.training._step import Outcome, Step, finite_part
+from keras_mtl.training._gradients._gramian import Row, Stack, combine, keep_finite, values
+from keras_mtl.training._steps._base import Outcome, Step, finite_part
+from keras_mtl.training._steps._global_batch import join_batches, parts_of_batch
 
 
 @dataclasses.dataclass

@@ -18,10 +18,10 @@ from keras_mtl._keras_internals import (
     with_mask,
 )
 from keras_mtl._types import Tensor
-from keras_mtl.training._bundle import Bundle, find_bundles
-from keras_mtl.training._slices import Slice
-from keras_mtl.training._spread import Spread, find_spread
-from keras_mtl.training._statistics import Row
+from keras_mtl.training._frontier._column_layers import Spread, find_spread
+from keras_mtl.training._frontier._joint_layers import Bundle, find_bundles
+from keras_mtl.training._frontier._variable_slice import Slice
+from keras_mtl.training._gradients._gramian import Row
 
 
 class Tower(keras.Function):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_mtl._replicas import gather_over_replicas, num_replicas, replica_index, sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._statistics import split_like
+from keras_mtl.training._gradients._gramian import split_like
 
 
 def join_batches(stacked: Tensor, like: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_mtl._keras_internals import node_of
 from keras_mtl._types import Tensor
-from keras_mtl.training._bundle import Bundle
+from keras_mtl.training._frontier._joint_layers import Bundle
 
 _ACTIVATIONS = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish"),

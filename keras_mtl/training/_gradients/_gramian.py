@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._slices import Entry, change_rows
+from keras_mtl.training._frontier._variable_slice import Entry, change_rows
 
 Row: TypeAlias = list[Tensor | None]
 """One task's gradients, a tensor for each thing; `None` where the task does not reach it."""

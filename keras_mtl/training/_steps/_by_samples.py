@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._backward import Backward
-from keras_mtl.training._statistics import (
+from keras_mtl.training._gradients._backward import Backward
+from keras_mtl.training._gradients._gramian import (
     Row,
     Stack,
     branch,
@@ -16,8 +16,8 @@ from keras_mtl.training._statistics import (
     keep_finite,
     sum_of_finite,
 )
-from keras_mtl.training._step import Outcome
-from keras_mtl.training._step_at_parameters import Found, ParameterStep
+from keras_mtl.training._steps._at_parameters import Found, ParameterStep
+from keras_mtl.training._steps._base import Outcome
 
 
 @dataclasses.dataclass

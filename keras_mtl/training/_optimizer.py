@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_mtl._keras_internals import is_decayed, nested_layers
 from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._statistics import dense, times, values
+from keras_mtl.training._gradients._gramian import dense, times, values
 
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 

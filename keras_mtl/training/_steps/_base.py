@@ -10,10 +10,9 @@ import tensorflow as tf
 from keras_mtl._replicas import num_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer
-from keras_mtl.training import _rules
-from keras_mtl.training._backward import Backward
-from keras_mtl.training._slices import joined
-from keras_mtl.training._statistics import (
+from keras_mtl.training._frontier._variable_slice import joined
+from keras_mtl.training._gradients._backward import Backward
+from keras_mtl.training._gradients._gramian import (
     Row,
     Stack,
     gramian,
@@ -24,6 +23,7 @@ from keras_mtl.training._statistics import (
     stack,
     times,
 )
+from keras_mtl.training._steps import _active_tasks as _rules
 
 
 @dataclasses.dataclass

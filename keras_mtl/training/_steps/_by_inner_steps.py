@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training import _rules
-from keras_mtl.training._statistics import (
+from keras_mtl.training._gradients._gramian import (
     Row,
     Stack,
     branch,
@@ -20,9 +19,10 @@ from keras_mtl.training._statistics import (
     weighted_sum,
     zero_rows,
 )
-from keras_mtl.training._step import Outcome
-from keras_mtl.training._step_by_look_ahead import LookAheadStep, Values
-from keras_mtl.training._task_losses import Losses
+from keras_mtl.training._logs._task_losses import Losses
+from keras_mtl.training._steps import _active_tasks as _rules
+from keras_mtl.training._steps._base import Outcome
+from keras_mtl.training._steps._by_look_ahead import LookAheadStep, Values
 
 
 @dataclasses.dataclass

@@ -7,9 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._types import Tensor
-from keras_mtl.training._frontier import Forward, Frontier
-from keras_mtl.training._slices import Entry, Slice, gradients_of, wholes
-from keras_mtl.training._statistics import (
+from keras_mtl.training._frontier._frontier import Forward, Frontier
+from keras_mtl.training._frontier._variable_slice import Entry, Slice, gradients_of, wholes
+from keras_mtl.training._gradients._gramian import (
     Row,
     along_first,
     present,

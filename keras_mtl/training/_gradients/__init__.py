@@ -1,0 +1,1 @@
+"""What each loss contributes: gradients, and their inner products."""

@@ -1,0 +1,1 @@
+"""What the rule does with them: one module for each kind of step."""
