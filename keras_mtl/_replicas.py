@@ -1,4 +1,4 @@
-"""What a value is on all replicas together: the only file that knows `tf.distribute`.
+"""The replicas of a step: the only file that knows `tf.distribute`.
 
 TensorFlow is imported inside the functions, and only where it is the backend, so that the
 layers above this file go on speaking plain Keras.
@@ -11,8 +11,77 @@ import keras
 from keras_mtl._types import Tensor
 
 
+class Replicas:
+    """Holds what one replica knows of all: this one is alone, so that nothing has to be done.
+
+    The code of a step adds up and shares out over the replicas without asking how many there
+    are; `current_replicas` returns `SeveralReplicas` where there are more.
+    """
+
+    count = 1
+
+    @property
+    def index(self) -> Tensor:
+        """The position of this replica among all, an int32 scalar."""
+        return 0
+
+    def sum(self, values: Tensor | Sequence[Tensor]) -> Tensor:
+        """Returns the sum of each value over the replicas; the same on all of them."""
+        return values
+
+    def gather(self, value: Tensor, axis: int = 0) -> Tensor:
+        """Returns the values of all replicas, joined along `axis` in the order of replicas."""
+        return value
+
+    def all_true(self, flags: Tensor) -> Tensor:
+        """Returns which flags are true on all replicas."""
+        return flags
+
+    def share(self, factor: Tensor | float) -> Tensor | float:
+        """Returns one replica's share of a number: what all of them give adds up to it."""
+        return factor / self.count
+
+
+class SeveralReplicas(Replicas):
+    """Holds what one replica of several knows of all.
+
+    Args:
+        count: How many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    @property
+    def index(self) -> Tensor:
+        """The position of this replica among all, an int32 scalar."""
+        context = _context()
+        return 0 if context is None else context.replica_id_in_sync_group
+
+    def sum(self, values: Tensor | Sequence[Tensor]) -> Tensor:
+        """Returns the sum of each value over the replicas; the same on all of them."""
+        context = _context()
+        return values if context is None else context.all_reduce("SUM", values)
+
+    def gather(self, value: Tensor, axis: int = 0) -> Tensor:
+        """Returns the values of all replicas, joined along `axis` in the order of replicas."""
+        context = _context()
+        return value if context is None else context.all_gather(value, axis=axis)
+
+    def all_true(self, flags: Tensor) -> Tensor:
+        """Returns which flags are true on all replicas."""
+        false = keras.ops.cast(keras.ops.logical_not(flags), "float32")
+        return keras.ops.equal(self.sum(false), 0.0)
+
+
+def current_replicas() -> Replicas:
+    """Returns the replicas that take part in a step of the current strategy."""
+    count = num_replicas()
+    return Replicas() if count == 1 else SeveralReplicas(count)
+
+
 def num_replicas() -> int:
-    """How many replicas take part in a step of the current strategy."""
+    """Returns how many replicas take part in a step of the current strategy."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -20,40 +89,28 @@ def num_replicas() -> int:
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
-def _replica_context() -> Tensor | None:
-    if num_replicas() == 1:
-        return None
-    import tensorflow as tf
-
-    # None across replicas, where Keras builds losses and metrics from one symbolic batch.
-    return tf.distribute.get_replica_context()
-
-
-def replica_index() -> Tensor:
-    """The position of this replica among all, an int32 scalar; 0 without a strategy."""
-    context = _replica_context()
-    return 0 if context is None else context.replica_id_in_sync_group
-
-
 def sum_over_replicas(values: Tensor | Sequence[Tensor]) -> Tensor:
-    """The sum of each value over the replicas; the same on all of them."""
-    context = _replica_context()
-    return values if context is None else context.all_reduce("SUM", values)
-
-
-def gather_over_replicas(value: Tensor, axis: int = 0) -> Tensor:
-    """The values of all replicas, joined along `axis` in the order of the replicas."""
-    context = _replica_context()
-    return value if context is None else context.all_gather(value, axis=axis)
+    """Returns the sum of each value over the replicas of the current strategy."""
+    return current_replicas().sum(values)
 
 
 def several_workers() -> bool:
-    """Whether the replicas of the current strategy are spread over processes."""
+    """Returns whether the replicas of the current strategy are spread over processes."""
     if num_replicas() == 1:
         return False
     import tensorflow as tf
 
     return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def _context() -> Tensor | None:
+    """Returns the context of this replica.
+
+    It is `None` across replicas, where Keras builds losses and metrics from one symbolic batch.
+    """
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context()
 
 
 def strategy() -> Tensor:

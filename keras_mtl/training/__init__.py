@@ -1,4 +1,16 @@
-"""Training: balancing inside `fit`, on one device or on many."""
+"""Training: balancing inside `fit`, on one device or on many.
+
+The way of a batch, from `BalancedModel.fit` to a rule and back:
+
+    _balanced_model   the Keras face: compile, fit, evaluate; holds one TrainStep
+    _train_step       forward -> losses -> gradients -> rule -> update -> logs
+    _frontier/        where the tasks part: one trunk, one copy of its output per tower
+    _logs/            the losses of the batch, and what is counted of them
+    _gradients/       what each loss contributes: rows of gradients, their Gramian
+    _steps/           what the rule does with them: one function for each kind of step, chosen
+                      by _choose_step from what the rule needs; _active_tasks calls the rule
+    _optimizer        the update, as on one device; _state: what is kept until the next step
+"""
 
 from keras_mtl._replicas import strategy
 from keras_mtl.training._balanced_model import BalancedModel

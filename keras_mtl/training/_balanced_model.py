@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._keras_internals import compiled_metrics
+from keras_mtl._keras_internals import PreparedModel
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl._types import Tensor
+from keras_mtl._types import Optimizer, Tensor
 from keras_mtl.balancers import Balancer
 from keras_mtl.training._checks import (
     check_balancing,
@@ -16,38 +16,35 @@ from keras_mtl.training._checks import (
     check_fit_data,
     check_needs,
     check_normalization,
-    check_optimizer,
     check_outputs,
-    check_second_batch,
     with_balance_data,
 )
 from keras_mtl.training._epochs import with_epoch_end
-from keras_mtl.training._frontier._frontier import find_frontier, named_outputs, split_forward
-from keras_mtl.training._logs._task_losses import TaskLosses
+from keras_mtl.training._frontier import find_frontier, split_forward
 from keras_mtl.training._optimizer import spare_from_decay, synchronize_statistics
-from keras_mtl.training._train_step import BalancedSteps
+from keras_mtl.training._train_step import TrainStep
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class BalancedModel(BalancedSteps):
+class BalancedModel(PreparedModel):
     """Trains a network whose task weights a balancer finds at each step, inside `fit`.
 
     Wraps any functional model with named outputs, also one that was built without this
     package. Which variables the tasks share is read off the graph: nobody declares it. (The
-    columns of one task share what lies below the layer that spreads them, a `Dense` or
-    `EinsumDense` layer, or else below the last layer with variables.) One
+    columns of one task share all layers below the one at which they part, a `Dense` or
+    `EinsumDense` layer, or else all below the last layer with variables.) One
     forward pass and one backward pass through the towers give every task's gradient at the
-    shared representation; what comes below depends on the balancer:
+    shared representation; the passes through the trunk below depend on the balancer:
 
-    - a `LossBalancer` costs what plain training costs;
-    - others with `at="parameters"` (the papers' definition) take one backward pass a task
+    - a `LossBalancer` takes one pass, as plain training does;
+    - others with `at="parameters"` (the papers' definition) take one backward pass per task
       through the trunk alone;
     - with `at="representation"` they see gradients with respect to the shared representation,
       and the trunk is passed once: about the cost of plain training, for an upper bound of the
       papers' quantity. Choose it when the trunk is deep and `at="parameters"` is too slow.
 
     `compile`, `fit`, `evaluate`, `predict`, callbacks, `.keras` files and `tf.distribute` work
-    as with any Keras model. What is exported is the network, never the balancer. On several
+    as with any Keras model. An export holds the network, never the balancer. On several
     replicas a step is that of one device on the global batch: gradients are clipped after they
     are added up, `compile` sets `synchronized` on layers of batch normalization, and dropout
     draws other masks on each replica.
@@ -61,8 +58,8 @@ class BalancedModel(BalancedSteps):
     gradient is not finite; those are counted, and `fit` warns of them by name.
 
     Args:
-        network: A functional `keras.Model` with one named output a task.
-        tasks: What the outputs are; the names must be exactly those of the outputs.
+        network: A functional `keras.Model` with one named output per task.
+        tasks: The tasks; their names must be exactly those of the outputs.
         balancer: From `keras_mtl.balancers`.
         at: `"parameters"` or `"representation"`. Defaults to `"parameters"`.
         every: Compute the weights at each `every`-th step and use them until the next.
@@ -105,24 +102,22 @@ class BalancedModel(BalancedSteps):
         name: str | None = None,
     ) -> None:
         tasks = check_tasks(tasks)
-        named = check_outputs(network, tasks)
+        output_order = check_outputs(network, tasks)
         super().__init__(name=name, dtype=network.dtype_policy, autocast=False)
-        self._named = named
+        self._output_order = output_order
         self.network = network
         self.balancer = balancer
         self.at = at
         self.every = every
         self.rescale_weights = rescale_weights
         self.scale_towers = scale_towers
-        # Plain objects, which Keras does not track as layers.
         self._tasks = tasks
-        self._task_losses = TaskLosses(tasks)
         self.output_names = sorted(task.name for task in tasks)
         self._find_frontier()
-        check_balancing(balancer, self._parts, tasks, at, every)
-        check_needs(balancer, network, self._parts, at, every)
-        check_second_batch(balancer, tasks, every, scale_towers)
-        self._make_state()
+        check_balancing(balancer, self.frontier, tasks, at, every)
+        check_needs(self)
+        self._step = TrainStep(self)
+        self._kept_metrics = self._step.metrics  # an attribute, so that Keras resets them
         self._evaluating = False
         self.built = True
 
@@ -134,11 +129,15 @@ class BalancedModel(BalancedSteps):
     def _find_frontier(self) -> None:
         names = tuple(task.name for task in self._tasks)
         with_columns = [task.name for task in self._tasks if task.columns is not None]
-        self._parts = find_frontier(self.network, names, with_columns=with_columns)
+        self.frontier = find_frontier(self.network, names, with_columns=with_columns)
+
+    @property
+    def _loss_names(self) -> list[str]:
+        return [name for task in self._tasks for name in task.loss_names]
 
     def compile(
         self,
-        optimizer: Any = "adam",
+        optimizer: Optimizer = "adam",
         *,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
@@ -149,9 +148,7 @@ class BalancedModel(BalancedSteps):
 
         Args:
             optimizer: Any Keras optimizer, or the name of one.
-            run_eagerly: As in Keras.
-            steps_per_execution: As in Keras.
-            jit_compile: As in Keras.
+            run_eagerly, steps_per_execution, jit_compile: As in Keras.
             auto_scale_loss: As in Keras: under the `mixed_float16` policy the loss is scaled;
                 statistics are those of the unscaled loss.
 
@@ -163,7 +160,7 @@ class BalancedModel(BalancedSteps):
         check_normalization(self.network, self.balancer, self.at, self.every)
         self._find_frontier()  # layers may have been frozen or thawed since
         prefix = f"{self.output_names[0]}_" if len(self._tasks) == 1 else ""
-        grouped = {name for group in self._metric_groups for name in group.tasks}
+        grouped = {name for group in self._step.metric_groups for name in group.tasks}
         super().compile(
             optimizer,
             weighted_metrics={
@@ -176,28 +173,15 @@ class BalancedModel(BalancedSteps):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        self._make_variables()
+        self._step.make_variables()
         # Not before: a MultiOptimizer may know its optimizers only now.
-        check_optimizer(optimizer, self.balancer)
+        check_needs(self, optimizer)
         check_distribution(optimizer, jit_compile, steps_per_execution)
         spare_from_decay(optimizer, self.trainable_variables, self.balancer.trainable_variables)
         synchronize_statistics(self.network)
 
-    def _make_variables(self) -> None:
-        """Makes those of the optimizer and the metrics.
-
-        Keras makes them in the first step, and TensorFlow traces a step that makes variables
-        twice: that is half of the time until training begins.
-        """
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
-        metrics = compiled_metrics(self)
-        if metrics is not None:
-            outputs = named_outputs(self.network)
-            metrics.build(outputs, outputs)  # metrics are objects: no label is read
-
     def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`."""
+        """Returns the arguments of `compile`."""
         config = super().get_compile_config()
         names = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
         return {name: config[name] for name in names}
@@ -207,13 +191,21 @@ class BalancedModel(BalancedSteps):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def call(self, inputs: Tensor, training: bool | None = None, split: bool = False) -> Any:
-        """The predictions by task; with `split`, also the tensors where the tasks part."""
-        if not split:
-            outputs = self.network(inputs, training=training)
-            if isinstance(outputs, dict):
-                return outputs
-            return dict(zip(self._named, keras.tree.flatten(outputs), strict=True))
-        return split_forward(self._parts, inputs, training)
+        """Returns the predictions by task; with `split`, also the tensors where tasks part."""
+        if split:
+            return split_forward(self.frontier, inputs, training)
+        outputs = self.network(inputs, training=training)
+        if isinstance(outputs, dict):
+            return outputs
+        return dict(zip(self._output_order, keras.tree.flatten(outputs), strict=True))
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """Takes one balanced step; Keras calls it on each replica."""
+        return self._step.train(data)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """Evaluates one batch; Keras calls it on each replica."""
+        return self._step.evaluate(data)
 
     def fit(
         self,
@@ -223,36 +215,53 @@ class BalancedModel(BalancedSteps):
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+        *,
         balance_data: tf.data.Dataset | None = None,
-        **arguments: Any,
     ) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does, after the data has been checked.
 
         Args:
             x: A `tf.data.Dataset` of `(x, y)` or `(x, y, weights)` with `y` and `weights`
                 dictionaries by task, or arrays.
-            y: Labels by task, if `x` is no dataset.
-            batch_size: As in Keras.
-            epochs: As in Keras.
-            verbose: As in Keras.
-            callbacks: As in Keras.
+            y, sample_weight: Labels and weights by task, if `x` is no dataset.
+            validation_data: A dataset like `x`, or a tuple of arrays.
+            shuffle: As in Keras; a dataset keeps its own order.
+            class_weight: Not taken; see `keras_mtl.data.class_weights`.
+            steps_per_epoch: As in Keras; with it, a dataset of unknown length is repeated.
             balance_data: A dataset like `x`, of other examples, for balancers that look at a
                 second batch in each step (`needs.second_batch`); it is repeated as needed. Not
                 the data on which the result is judged.
-            **arguments: What else `keras.Model.fit` takes: `validation_data`,
-                `steps_per_epoch`, `initial_epoch`, ...
+            batch_size, epochs, verbose, callbacks, validation_split, initial_epoch,
+                validation_steps, validation_batch_size, validation_freq: As in Keras.
 
         Returns:
             The Keras history.
 
         Raises:
             ValueError: If the data does not fit the tasks, or if the number of batches of a
-                dataset is unknown: Keras would update the optimizer once too often an epoch.
+                dataset is unknown: Keras would update the optimizer once too often per epoch
+                (`docs/keras_notes.md`, F1).
         """
-        x = check_fit_data(x, y, self._tasks, **arguments)
+        x = check_fit_data(
+            x,
+            y,
+            self._tasks,
+            validation_data=validation_data,
+            steps_per_epoch=steps_per_epoch,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+        )
         x = with_balance_data(x, balance_data, self.balancer, self._tasks)
-        if isinstance(x, tf.data.Dataset):
-            arguments.setdefault("shuffle", False)  # Keras warns of its own default
         return super().fit(
             x,
             y,
@@ -260,19 +269,76 @@ class BalancedModel(BalancedSteps):
             epochs=epochs,
             verbose=verbose,
             callbacks=with_epoch_end(callbacks, self),
-            **arguments,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            # Keras warns of its own default where it is given a dataset.
+            shuffle=shuffle and not isinstance(x, tf.data.Dataset),
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
         )
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluates as `keras.Model.evaluate` does; ask for `return_dict=True`."""
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Evaluates as `keras.Model.evaluate` does; ask for `return_dict=True`.
+
+        A list of results is in an order of Keras's own, which is not that of the tasks.
+        """
         self._evaluating = True
         try:
-            return super().evaluate(*args, **kwargs)
+            return super().evaluate(
+                x,
+                y,
+                batch_size=batch_size,
+                verbose=verbose,
+                sample_weight=sample_weight,
+                steps=steps,
+                callbacks=callbacks,
+                return_dict=return_dict,
+                **kwargs,
+            )
         finally:
             self._evaluating = False
 
+    def get_metrics_result(self) -> dict[str, Tensor]:
+        """Returns the logs so far; task weights are logged in training only."""
+        logs = dict(super().get_metrics_result())
+        if self._evaluating:
+            for task in self._tasks:
+                del logs[f"{task.name}_weight"]
+        return logs
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """The weights that the balancer found last, by task, or by `<task>/<column>`."""
+        weights = self._step.state.task_weights.numpy()
+        return dict(zip(self._loss_names, map(float, weights), strict=True))
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """In how many steps of this epoch each task was left out as not finite."""
+        counts = self._step.state.left_out.numpy()
+        return dict(zip(self._loss_names, map(int, counts), strict=True))
+
+    def reset_left_out(self) -> None:
+        """Starts to count anew in how many steps each task was left out."""
+        self._step.state.left_out.assign(keras.ops.zeros_like(self._step.state.left_out))
+
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal model, with the network inside."""
+        """Returns the arguments that make an equal model, with the network inside."""
         serialize = keras.saving.serialize_keras_object
         return {
             "network": serialize(self.network),

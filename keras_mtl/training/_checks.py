@@ -1,4 +1,4 @@
-"""The doors of `BalancedModel`: networks, balancers, strategies and data that fit."""
+"""The checks of `BalancedModel`: networks, balancers, strategies and data that fit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,12 +11,13 @@ from keras_mtl._keras_internals import calls_of, mask_of
 from keras_mtl._replicas import num_replicas
 from keras_mtl._tasks import Task
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
-from keras_mtl.training._frontier._frontier import Frontier, named_outputs
+from keras_mtl.training._frontier import Frontier, named_outputs
 from keras_mtl.training._optimizer import CLIPPING, inner_optimizers, normalizations
+from keras_mtl.training._steps import excluded_option
 
 
 def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...]:
-    """The names of the outputs, in the network's order, if they are exactly the tasks'."""
+    """Checks that the outputs are exactly the tasks; returns their names in the network's order."""
     names = tuple(named_outputs(network))
     wanted = [task.name for task in tasks]
     missing = sorted(set(wanted) - set(names))
@@ -38,9 +39,9 @@ def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...
 
 
 def check_balancing(
-    balancer: Balancer, parts: Frontier, tasks: Sequence[Task], at: str, every: int
+    balancer: Balancer, frontier: Frontier, tasks: Sequence[Task], at: str, every: int
 ) -> None:
-    """Raises where a balancer cannot work on a network in the way that is asked."""
+    """Checks that a balancer can work on a network in the way that is asked."""
     kinds = (LossBalancer, GramianBalancer, GradientBalancer)
     if not isinstance(balancer, kinds):
         raise TypeError(
@@ -60,104 +61,43 @@ def check_balancing(
         )
     if isinstance(balancer, LossBalancer):
         return
-    if not parts.shared and not parts.tied:
+    if not frontier.shared and not frontier.tied:
         raise ValueError(
             f"{kind} balances the variables that tasks share, and the tasks {names} share none "
             "in this network. Use a LossBalancer such as keras_mtl.balancers.Equal()."
         )
-    if at == "representation" and (parts.tied or parts.walled):
-        why = "use the same layer" if parts.tied else "stop each other's gradients"
+    if at == "representation" and (frontier.tied or frontier.walled):
+        why = "use the same layer" if frontier.tied else "stop each other's gradients"
         raise ValueError(
             "at='representation' needs one frontier below which everything is shared and above "
             f"which nothing is; in this network the towers of {names} {why}. Use at='parameters'."
         )
 
 
-def check_needs(
-    balancer: Balancer, network: keras.Model, parts: Frontier, at: str, every: int
-) -> None:
-    """Raises where a balancer cannot have what it declares that it needs."""
-    kind = type(balancer).__name__
-    look_ahead = balancer.needs.second_batch
-    sampled = balancer.needs.samples > 1
-    entries = balancer.needs.per_entry_state
-    if at == "representation" and (look_ahead or sampled or entries):
-        raise ValueError(
-            f"{kind} works on gradients with respect to the shared variables; received "
-            "at='representation'. Use at='parameters'."
-        )
-    if entries and parts.entangled:
-        raise ValueError(
-            f"{kind} keeps a number for each entry of the shared variables, and this network, "
-            "where a layer is used in several places or a nested model has several outputs, "
-            "shows which these are in training only. Use another balancer."
-        )
-    if balancer.needs.preference and every > 1:
-        raise ValueError(
-            f"{kind} draws a preference in each step, which old weights do not fit; received "
-            f"every={every}. Use every=1."
-        )
-    names = [tensor.name for tensor in network.inputs]
-    if balancer.needs.preference and "preference" not in names:
-        raise ValueError(
-            f"{kind} trains a network for all preferences between tasks, so the network must take "
-            f"one: an input keras.Input((number of tasks,), name='preference'). Its inputs are "
-            f"{names}."
-        )
-
-
-def check_second_batch(
-    balancer: Balancer, tasks: Sequence[Task], every: int, scale_towers: bool
-) -> None:
-    """Raises where a balancer that looks at a second batch cannot do so."""
-    if not balancer.needs.second_batch:
-        return
-    kind = type(balancer).__name__
-    if every > 1:
-        raise ValueError(f"{kind} looks ahead in each step; received every={every}. Use every=1.")
-    columns = [task.name for task in tasks if task.columns is not None]
-    if columns:
-        raise ValueError(
-            f"{kind} looks ahead task by task, and the tasks {columns} have columns. Use a rule "
-            "that looks at no second batch, or a task for each column."
-        )
-    if balancer.needs.inner_steps and scale_towers:
-        raise ValueError(
-            f"{kind} weighs gradients of two batches, and what is a task's own takes that of one; "
-            "received scale_towers=True. Leave it out."
-        )
-
-
-def check_optimizer(optimizer: keras.optimizers.Optimizer, balancer: Balancer) -> None:
-    """Raises for an optimizer that does not fit what a balancer declares that it needs."""
-    kind = type(balancer).__name__
-    accumulating = [each.gradient_accumulation_steps for each in inner_optimizers(optimizer)]
-    if balancer.needs.losses_after and any(accumulating):
-        raise ValueError(
-            f"{kind} compares the losses before and after each step, and with "
-            f"gradient_accumulation_steps={max(filter(None, accumulating))} most steps change "
-            "nothing. Leave it out, and train on larger batches."
-        )
-    if balancer.needs.second_batch and len(accumulating) != 1:
-        raise ValueError(
-            f"{kind} looks ahead by the learning rate, and {type(optimizer).__name__} has "
-            "several. Use one optimizer for all variables."
-        )
+def check_needs(model: Any, optimizer: Any = None) -> None:
+    """Checks that a balancer can have what it needs (`_steps/_choose_step.py` has the table)."""
+    message = excluded_option(model, optimizer)
+    if message is not None:
+        raise ValueError(message)
 
 
 def check_distribution(
     optimizer: keras.optimizers.Optimizer, jit_compile: bool | str, steps_per_execution: int
 ) -> None:
-    """Raises for options that fail, or differ from one device, on several replicas."""
+    """Checks for options that fail, or differ from one device, on several replicas.
+
+    `docs/keras_notes.md`, F8 and pains 34, 35, 39 and 43 tell what each of them does there.
+    """
     replicas = num_replicas()
     if replicas == 1:
         return
     inner = inner_optimizers(optimizer)
     wrong = []
-    for each in inner:
+    for taking_steps in inner:
         names = ["gradient_accumulation_steps", *(CLIPPING if len(inner) > 1 else ())]
-        names += ["ema_overwrite_frequency"] if each.use_ema else []
-        wrong += [f"{name}={getattr(each, name)}" for name in names if getattr(each, name)]
+        names += ["ema_overwrite_frequency"] if taking_steps.use_ema else []
+        values = {name: getattr(taking_steps, name) for name in names}
+        wrong += [f"{name}={value}" for name, value in values.items() if value]
     if jit_compile is True:
         wrong.append("jit_compile=True")
     if steps_per_execution > 1:
@@ -171,10 +111,10 @@ def check_distribution(
 
 
 def check_normalization(network: keras.Model, balancer: Balancer, at: str, every: int) -> None:
-    """Raises where batch normalization cannot see the global batch of several replicas."""
+    """Checks that batch normalization can see the global batch of several replicas."""
     replicas = num_replicas()
-    found = normalizations(network)
-    if replicas == 1 or not found:
+    normalizing = normalizations(network)
+    if replicas == 1 or not normalizing:
         return
     masked = [
         operation.name
@@ -194,7 +134,7 @@ def check_normalization(network: keras.Model, balancer: Balancer, at: str, every
     if every > 1 and at == "parameters" and not isinstance(balancer, LossBalancer):
         raise ValueError(
             f"on {replicas} replicas every={every} passes over gradients in most steps, and "
-            f"those of {found[0].name!r} need all replicas in each. Use every=1, "
+            f"those of {normalizing[0].name!r} need all replicas in each. Use every=1, "
             "at='representation', or LayerNormalization."
         )
 
@@ -210,7 +150,7 @@ def check_fit_data(
     class_weight: Any = None,
     **_: Any,
 ) -> Any:
-    """The training data, if it and the validation data fit the tasks."""
+    """Checks that the training and validation data fit the tasks; returns the training data."""
     if class_weight is not None:
         raise ValueError(
             "Keras takes no class_weight for several outputs; use "
@@ -237,7 +177,7 @@ def check_fit_data(
 
 
 def with_balance_data(x: Any, balance_data: Any, balancer: Balancer, tasks: Sequence[Task]) -> Any:
-    """The training data paired with batches to balance on, for a balancer that needs them."""
+    """Returns the training data paired with second batches, for a balancer that needs them."""
     kind = type(balancer).__name__
     if not balancer.needs.second_batch:
         if balance_data is not None:
@@ -261,5 +201,5 @@ def check_arrays(x: Any, y: Any, sample_weight: Any, tasks: Sequence[Task]) -> N
                 f"{[task.name for task in tasks]}; received {type(value).__name__}. Keras would "
                 "bind a list to the tasks in alphabetical order."
             )
-    parts = (x, y) if sample_weight is None else (x, y, sample_weight)
-    data.check_dataset(tf.data.Dataset.from_tensors(parts), tasks)
+    element = (x, y) if sample_weight is None else (x, y, sample_weight)
+    data.check_dataset(tf.data.Dataset.from_tensors(element), tasks)

@@ -1,4 +1,4 @@
-"""Dropout masks of each replica's own."""
+"""Dropout masks that differ between replicas."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._keras_internals import nested_layers
-from keras_mtl._replicas import num_replicas, replica_index
+from keras_mtl._replicas import current_replicas
 
-# Layers that draw for each example. What is drawn once a batch must be the same on all replicas.
-_BY_EXAMPLE = (
+# Layers that draw for each example. What is drawn once per batch must be the same on all replicas.
+_DRAWN_BY_EXAMPLE = (
     keras.layers.AlphaDropout,
     keras.layers.Dropout,
     keras.layers.GaussianDropout,
@@ -20,26 +20,28 @@ _STRIDE = 2**32  # beyond the seeds that a user gives
 
 
 @contextlib.contextmanager
-def own_draws(model: keras.Model) -> Iterator[None]:
-    """Lets dropout draw other numbers on each replica.
+def seeds_by_replica(model: keras.Model) -> Iterator[None]:
+    """Lets dropout draw other numbers on each replica inside of the context.
 
     Keras keeps the same seeds on all replicas, so that examples at the same place of each
-    replica's batch would lose the same units. Between steps the seeds are the same again, as
-    they are saved. Recurrent layers, and those of users, are left as Keras has them.
+    replica's batch would lose the same units (`docs/keras_notes.md`, pain 42). Between steps the
+    seeds are the same again, as they are saved. Recurrent layers, and those of users, are left as
+    Keras has them.
 
     Args:
-        model: Whose layers draw inside of the context.
+        model: The model whose layers draw.
     """
-    layers = nested_layers(model) if num_replicas() > 1 else []
+    replicas = current_replicas()
+    layers = nested_layers(model) if replicas.count > 1 else []
     states = [
         layer.seed_generator.state
         for layer in layers
-        if isinstance(layer, _BY_EXAMPLE) and hasattr(layer, "seed_generator")
+        if isinstance(layer, _DRAWN_BY_EXAMPLE) and hasattr(layer, "seed_generator")
     ]
     if not states:
         yield
         return
-    offset = tf.cast(replica_index(), tf.int64) * tf.constant([_STRIDE, 0], tf.int64)
+    offset = tf.cast(replicas.index, tf.int64) * tf.constant([_STRIDE, 0], tf.int64)
     for state in states:
         state.assign(state.value + offset)
     yield

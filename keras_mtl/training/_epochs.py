@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch, outside the graph."""
+"""What is done at the end of an epoch, outside the graph."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ class EpochEnd(keras.callbacks.Callback):
     """Tells the balancer that an epoch is over and reports tasks that were left out of steps."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts counting anew."""
+        """Starts to count anew."""
         self.model.reset_left_out()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Reports by name, with the number of steps."""
+        """Warns of tasks by name, with the number of steps that they were left out of."""
         self.model.balancer.end_epoch(logs)
         left_out = {name: count for name, count in self.model.left_out.items() if count}
         if left_out:
@@ -29,7 +29,7 @@ class EpochEnd(keras.callbacks.Callback):
 
 
 def with_epoch_end(callbacks: Any, model: keras.Model) -> Any:
-    """The callbacks with `EpochEnd` before them, so that a backup holds what it changes."""
+    """Returns the callbacks with `EpochEnd` before them, so that a backup holds what it changes."""
     first = EpochEnd()
     if isinstance(callbacks, keras.callbacks.CallbackList):
         first.set_model(model)

@@ -1,272 +1,314 @@
-"""The training and evaluation steps of `BalancedModel`, and what they count."""
+"""One step of training and of evaluation.
 
-import functools
+    forward -> losses -> gradients -> rule -> update -> logs
+
+`TrainStep` belongs to one `BalancedModel`, which calls it on each replica.
+"""
+
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_mtl._keras_internals import PreparedModel, loss_tracker
-from keras_mtl._replicas import num_replicas, several_workers
-from keras_mtl._tasks import Task
+from keras_mtl._keras_internals import compiled_metrics, loss_tracker
+from keras_mtl._replicas import Replicas, current_replicas, several_workers
 from keras_mtl._types import Tensor
-from keras_mtl.balancers import Balancer, GradientBalancer, LossBalancer
-from keras_mtl.training._dropout_seeds import own_draws
-from keras_mtl.training._extra_forward import (
-    State,
-    forward_with,
-    state_before,
-    with_preference,
+from keras_mtl.balancers import GradientBalancer, LossBalancer
+from keras_mtl.training._dropout_seeds import seeds_by_replica
+from keras_mtl.training._extra_forward import State, forward_with, state_before, with_preference
+from keras_mtl.training._frontier import named_outputs
+from keras_mtl.training._gradients import (
+    Backward,
+    Gradient,
+    LossScale,
+    loss_scale_of,
+    make_backward,
 )
-from keras_mtl.training._frontier._frontier import Frontier, named_outputs
-from keras_mtl.training._gradients._backward import Backward
-from keras_mtl.training._gradients._gramian import add
-from keras_mtl.training._logs._metric_groups import MetricGroup, group_metrics
-from keras_mtl.training._logs._task_losses import Losses, TaskLosses
-from keras_mtl.training._logs._task_means import TaskMeans
+from keras_mtl.training._logs import Losses, TaskLosses, TaskMeans, group_metrics
 from keras_mtl.training._optimizer import as_on_one_device
-from keras_mtl.training._steps import _active_tasks as _rules
-from keras_mtl.training._steps._at_parameters import ParameterStep
-from keras_mtl.training._steps._at_representation import RepresentationStep
-from keras_mtl.training._steps._base import Outcome, Step
-from keras_mtl.training._steps._by_inner_steps import InnerStepsStep
-from keras_mtl.training._steps._by_look_ahead import LookAheadStep
-from keras_mtl.training._steps._by_losses import LossStep
-from keras_mtl.training._steps._by_samples import SampledStep
-from keras_mtl.training._steps._global_batch import deal_out
+from keras_mtl.training._state import StepState
+from keras_mtl.training._steps import (
+    Reuse,
+    Step,
+    StepResult,
+    after_update,
+    choose_step,
+    deal_out,
+    step_at_parameters,
+    step_at_representation,
+    step_by_inner_steps,
+    step_by_look_ahead,
+    step_by_losses,
+    step_by_samples,
+)
 
 
-class BalancedSteps(PreparedModel):
-    """One step of training and of evaluation; `BalancedModel` adds construction and `fit`."""
+class Batch:
+    """Holds one batch as Keras hands it to a step.
 
-    balancer: Balancer
-    at: str
-    every: int
-    rescale_weights: bool
-    scale_towers: bool
-    _tasks: tuple[Task, ...]
-    _task_losses: TaskLosses
-    _parts: Frontier
-    _metric_groups: list[MetricGroup]
-    _evaluating: bool
+    Args:
+        data: `x`, `(x, y)` or `(x, y, weights)`.
+    """
 
-    def _make_state(self) -> None:
-        names = [name for task in self._tasks for name in task.loss_names]
-        if not self.balancer.built:
-            self.balancer.bind(names)
-            if isinstance(self.balancer, GradientBalancer) and self.at == "parameters":
-                self.balancer.lay_out([math.prod(v.shape) for v in self._parts.shared])
-            self.balancer.build(len(names))
-        same = {"trainable": False, "aggregation": "only_first_replica"}
-        self._step = self.add_weight(
-            name="step", shape=(), dtype="int64", initializer="zeros", **same
-        )
-        self._last_weights = self.add_weight(
-            name="task_weights", shape=(len(names),), initializer="ones", **same
-        )
-        self._left_out = self.add_weight(
-            name="left_out", shape=(len(names),), dtype="int32", initializer="zeros", **same
-        )
-        self._means = TaskMeans({t.name: len(t.loss_names) for t in self._tasks})
-        self._metric_groups = group_metrics(self._tasks, named_outputs(self.network))
+    def __init__(self, data: Any) -> None:
+        self.x, self.y, self.sample_weight = keras.utils.unpack_x_y_sample_weight(data)
 
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        """One balanced step; Keras calls it on each replica."""
-        self.balancer.static_shapes = bool(self.jit_compile)
-        data, other = data if self.balancer.needs.second_batch else (data, None)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self.balancer.needs.preference:
-            x = with_preference(self.network, x, self.balancer.draw_preference())
+    @property
+    def size(self) -> Tensor:
+        """The number of examples on this replica."""
+        return tf.shape(keras.tree.flatten(self.x)[0])[0]
+
+
+class TrainStep:
+    """Trains a model on a batch, or evaluates it, and keeps the logs.
+
+    Args:
+        model: The `BalancedModel`; its network, tasks, balancer and options are read anew for
+            each trace.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._build_balancer()
+        self.task_losses = TaskLosses(model.tasks)
+        num_losses = sum(self.task_losses.sizes)
+        self.state = StepState(model, num_losses)
+        self.means = TaskMeans({task.name: len(task.loss_names) for task in model.tasks})
+        self.metric_groups = group_metrics(model.tasks, named_outputs(model.network))
+
+    def _build_balancer(self) -> None:
+        balancer, frontier = self.model.balancer, self.model.frontier
+        if balancer.built:
+            return
+        names = [name for task in self.model.tasks for name in task.loss_names]
+        balancer.bind(names)
+        if isinstance(balancer, GradientBalancer) and self.model.at == "parameters":
+            balancer.lay_out([math.prod(variable.shape) for variable in frontier.shared])
+        balancer.build(len(names))
+
+    def make_variables(self) -> None:
+        """Makes the variables of the optimizer and of the metrics that `compile` was given.
+
+        Keras makes them in the first step, and TensorFlow traces a step that makes variables
+        twice: that is half of the time until training begins.
+        """
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        metrics = compiled_metrics(self.model)
+        if metrics is not None:
+            outputs = named_outputs(self.model.network)
+            metrics.build(outputs, outputs)  # metrics are objects: no label is read
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The metrics that are kept beside those of `compile`."""
+        return [self.means, *self.metric_groups]
+
+    def train(self, data: Any) -> dict[str, Tensor]:
+        """Takes one balanced step; returns the logs."""
+        model, balancer, replicas = self.model, self.model.balancer, current_replicas()
+        balancer.static_shapes = bool(model.jit_compile)
+        data, second = data if balancer.needs.second_batch else (data, None)
+        batch = Batch(data)
+        if balancer.needs.preference:
+            batch.x = with_preference(model.network, batch.x, balancer.draw_preference())
+
         with tf.GradientTape(persistent=True) as tape:
-            with own_draws(self.network):
-                again = self.balancer.needs.losses_after or self.balancer.needs.inner_steps
-                before = state_before(self) if again else []
-                predictions, forward = self(x, training=True, split=True)
+            with seeds_by_replica(model.network):
+                is_repeated = balancer.needs.losses_after or balancer.needs.inner_steps
+                before = state_before(model) if is_repeated else []
+                predictions, forward = model(batch.x, training=True, split=True)
             # First: summing losses over replicas lets the next replica call the same layers.
-            penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
-            losses = self._task_losses(y, predictions, sample_weight)
-            sampled = self._losses_of_samples(x, y, predictions, sample_weight)
-            scale = self._loss_scale()
-            goal = None if penalty is None else penalty * (1.0 if scale is None else scale)
+            penalty = self._penalty(replicas)
+            losses = self.task_losses(batch.y, predictions, batch.sample_weight)
+            samples = self._losses_of_samples(batch, predictions, replicas)
+            loss_scale = loss_scale_of(model.optimizer, replicas)
+            scaled_penalty = None if penalty is None else loss_scale.scaled(penalty)
 
-        def backward(parts: list[Tensor]) -> Backward:
-            return Backward(tape, self._parts, forward, parts, scale)
+        def backward(of_replica: list[Tensor]) -> Backward:
+            return make_backward(tape, model.frontier, forward, of_replica, loss_scale, replicas)
 
-        due = None if self.every == 1 else tf.equal(self._step.value % self.every, 0)
-        parts, raw, counts = losses
-        step = self._kind_of_step(sampled, backward, data, other, before)(
-            balancer=self.balancer,
-            backward=backward(parts),
-            losses=raw * self._task_losses.weights,
-            # A task of no weight is measured, not balanced: its gradient is zero.
-            labeled=(counts > 0.0) & (self._task_losses.weights > 0.0),
-            stored=tf.convert_to_tensor(self._last_weights),
-            due=due,
-            rescale_weights=self.rescale_weights,
-            scale_towers=self.scale_towers,
-        )
-        outcome = step.run()
-        self._apply(outcome, tape, goal)
-        if self.balancer.needs.losses_after:
-            self._look_back(forward_with(self, x, before), y, sample_weight, step.asked())
-        self._count(outcome, raw, counts, due)
-        self._track_loss(x, raw, outcome.scalar, penalty)
-        return self._logs(x, y, predictions, sample_weight)
+        step = self._make_step(backward, losses, loss_scale, replicas)
+        result = self._run(step, backward, samples, data, second, before)
+        self._update(result, tape, scaled_penalty, loss_scale)
+        if balancer.needs.losses_after:
+            self._look_back(forward_with(model, batch.x, before), batch, step.asked)
+        self._count(result, losses, step.reuse.due)
+        self._track_loss(batch, losses, result.scalar, penalty, replicas)
+        return self._logs(batch, predictions)
 
-    def _kind_of_step(
-        self,
-        sampled: list[Losses],
-        backward: Callable[[list[Tensor]], Backward],
-        data: Any,
-        other: Any,
-        before: State,
-    ) -> Callable[..., Step]:
-        if isinstance(self.balancer, LossBalancer):
-            return LossStep
-        if self.at == "representation":
-            return RepresentationStep
-        if sampled:
-            in_all = tf.reduce_all([counts > 0.0 for _, _, counts in sampled], axis=0)
-            parts = [backward(parts) for parts, _, _ in sampled]
-            return functools.partial(SampledStep, parts=parts, in_all=in_all)
-        if other is None:
-            return ParameterStep
-        rate = tf.cast(self.optimizer.learning_rate, tf.float32)
-        ahead = {"losses_at": self._losses_with(other), "learning_rate": rate}
-        if not self.balancer.needs.inner_steps:
-            return functools.partial(LookAheadStep, **ahead)
-        again = self._losses_with(data, before)  # with the masks of this step
-        of_tasks = self._task_losses.weights
-        return functools.partial(InnerStepsStep, losses_again=again, loss_weights=of_tasks, **ahead)
-
-    def _losses_with(self, data: Any, state: State = ()) -> Callable[[State], Losses]:
-        """The losses on a batch, as a function of values for some variables."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-
-        def losses(values: State) -> Losses:
-            predictions = forward_with(self, x, [*state, *values])
-            return self._task_losses(y, predictions, sample_weight)
-
-        return losses
-
-    def _losses_of_samples(
-        self, x: Any, y: Any, predictions: dict[str, Tensor], sample_weight: Any
-    ) -> list[Losses]:
-        parts = self.balancer.needs.samples
-        if parts == 1:
-            return []
-        names = [task.name for task in self._tasks]
-        batch_size = tf.shape(keras.tree.flatten(x)[0])[0]
-        dealt = deal_out(sample_weight, names, batch_size, parts)
-        return [self._task_losses(y, predictions, weights) for weights in dealt]
-
-    def _look_back(
-        self, predictions: dict[str, Tensor], y: Any, sample_weight: Any, asked: Tensor
-    ) -> None:
-        """Tells the balancer the losses after the update."""
-        _, raw, _ = self._task_losses(y, predictions, sample_weight)
-        losses = raw * self._task_losses.weights
-        _rules.after_update(self.balancer, losses, asked & tf.math.is_finite(losses))
+    def evaluate(self, data: Any) -> dict[str, Tensor]:
+        """Evaluates one batch; returns the logs, without weights."""
+        model, balancer, replicas = self.model, self.model.balancer, current_replicas()
+        batch = Batch(data)
+        if balancer.needs.preference:
+            batch.x = with_preference(model.network, batch.x, self.even_preference)
+        predictions = model(batch.x, training=False)
+        penalty = self._penalty(replicas)
+        losses = self.task_losses(batch.y, predictions, batch.sample_weight)
+        scalar = None
+        if isinstance(balancer, LossBalancer):
+            with balancer.on_tasks(None):  # evaluation leaves no trace in the state
+                scalar = balancer.scalarize(losses.unweighted * self.task_losses.weights)
+        zeros = tf.zeros_like(losses.unweighted)
+        self.means.update_state(losses.unweighted, losses.counts, zeros, tf.cast(zeros, tf.bool))
+        self._track_loss(batch, losses, scalar, penalty, replicas)
+        weights = {f"{task.name}_weight" for task in model.tasks}
+        logs = self._logs(batch, predictions)
+        return {name: value for name, value in logs.items() if name not in weights}
 
     @property
     def even_preference(self) -> Tensor:
-        """What a network that takes a preference is evaluated with."""
-        count = len(self._task_losses.weights)
-        return tf.fill((count,), 1.0 / count)
+        """The preference with which a network that takes one is evaluated."""
+        num_losses = len(self.task_losses.weights)
+        return tf.fill((num_losses,), 1.0 / num_losses)
 
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        """Evaluates one batch; Keras calls it on each replica."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self.balancer.needs.preference:
-            x = with_preference(self.network, x, self.even_preference)
-        predictions = self(x, training=False)
-        penalty = tf.add_n(self.losses) / num_replicas() if self.losses else None
-        _, raw, counts = self._task_losses(y, predictions, sample_weight)
-        scalar = None
-        if isinstance(self.balancer, LossBalancer):
-            with self.balancer.on_tasks(None):  # evaluation leaves no trace in the state
-                scalar = self.balancer.scalarize(raw * self._task_losses.weights)
-        self._means.update_state(raw, counts, tf.zeros_like(raw), tf.zeros_like(raw, tf.bool))
-        self._track_loss(x, raw, scalar, penalty)
-        logs = self._logs(x, y, predictions, sample_weight)
-        weights = {f"{task.name}_weight" for task in self._tasks}
-        return {name: value for name, value in logs.items() if name not in weights}
+    def _penalty(self, replicas: Replicas) -> Tensor | None:
+        """Returns this replica's share of regularizers and of `add_loss`; `None` without any."""
+        losses = self.model.losses
+        return replicas.share(tf.add_n(losses)) if losses else None
 
-    def _logs(self, *batch: Any) -> dict[str, Tensor]:
-        for group in self._metric_groups:
-            group.update_state(*batch[1:])
-        logs: dict[str, Tensor] = self.compute_metrics(*batch)
-        # Keras averages the logs of workers along an axis that scalars do not have.
-        return {k: v[None] for k, v in logs.items()} if several_workers() else logs
+    def _losses_of_samples(
+        self, batch: Batch, predictions: dict[str, Tensor], replicas: Replicas
+    ) -> list[Losses]:
+        """Returns the losses of independent samples of the batch, for rules that need some."""
+        num_samples = self.model.balancer.needs.samples
+        if num_samples == 1:
+            return []
+        names = [task.name for task in self.model.tasks]
+        dealt = deal_out(batch.sample_weight, names, batch.size, num_samples, replicas)
+        return [self.task_losses(batch.y, predictions, weights) for weights in dealt]
 
-    def _loss_scale(self) -> Tensor | None:
-        one = tf.ones(())
-        scale = self.optimizer.scale_loss(one)
-        return None if scale is one else tf.cast(scale, tf.float32)
+    def _make_step(
+        self,
+        backward: Callable[[list[Tensor]], Backward],
+        losses: Losses,
+        loss_scale: LossScale,
+        replicas: Replicas,
+    ) -> Step:
+        model, task_weights = self.model, self.task_losses.weights
+        weighted = losses.unweighted * task_weights
+        # A task of no weight is measured, not balanced: its gradient is zero.
+        labeled = (losses.counts > 0.0) & (task_weights > 0.0)
+        active = labeled & tf.math.is_finite(weighted)
+        return Step(
+            balancer=model.balancer,
+            backward=backward(losses.of_replica),
+            losses=tf.where(active, weighted, tf.zeros_like(weighted)),
+            labeled=labeled,
+            active=active,
+            reuse=Reuse(self.state.stored_weights, self.state.due(model.every), replicas),
+            loss_scale=loss_scale,
+            replicas=replicas,
+            rescale_weights=model.rescale_weights,
+            scale_towers=model.scale_towers,
+        )
 
-    def _apply(self, outcome: Outcome, tape: tf.GradientTape, goal: Tensor | None) -> None:
-        variables = self.trainable_variables
-        unreached = [v.path for v in variables if id(v) not in outcome.gradients]
+    def _run(
+        self,
+        step: Step,
+        backward: Callable[[list[Tensor]], Backward],
+        samples: Sequence[Losses],
+        data: Any,
+        second: Any,
+        before: State,
+    ) -> StepResult:
+        """Runs the kind of step that the rule needs."""
+        match choose_step(step.balancer, self.model.at):
+            case "losses":
+                return step_by_losses(step, step.balancer)
+            case "representation":
+                return step_at_representation(step)
+            case "parameters":
+                return step_at_parameters(step)
+            case "samples":
+                in_all = tf.reduce_all([sample.counts > 0.0 for sample in samples], axis=0)
+                return step_by_samples(step, [backward(s.of_replica) for s in samples], in_all)
+            case "look_ahead":
+                rate = tf.cast(self.model.optimizer.learning_rate, tf.float32)
+                return step_by_look_ahead(step, self._losses_at(second), rate)
+            case "inner_steps":
+                again = self._losses_at(data, before)  # with the dropout masks of this step
+                weights = self.task_losses.weights
+                return step_by_inner_steps(step, self._losses_at(second), again, weights)
+
+    def _losses_at(self, data: Any, state: State = ()) -> Callable[[State], Losses]:
+        """Returns the losses on a batch, as a function of values for some variables."""
+        batch = Batch(data)
+
+        def losses(values: State) -> Losses:
+            predictions = forward_with(self.model, batch.x, [*state, *values])
+            return self.task_losses(batch.y, predictions, batch.sample_weight)
+
+        return losses
+
+    def _update(
+        self,
+        result: StepResult,
+        tape: tf.GradientTape,
+        penalty: Tensor | None,
+        loss_scale: LossScale,
+    ) -> None:
+        """Hands the optimizer a gradient for every trainable variable."""
+        variables = self.model.trainable_variables
+        unreached = [v.path for v in variables if id(v) not in result.gradients]
         if unreached:
             raise ValueError(
                 f"no loss reaches the variables {unreached}. Connect them to a task's output, or "
                 "set trainable=False on their layers and compile again."
             )
-        gradients = [outcome.gradients[id(variable)] for variable in variables]
-        if goal is not None:
-            extra = tape.gradient(goal, [variable.value for variable in variables])
-            gradients = [add(g, more) for g, more in zip(gradients, extra, strict=True)]
-        gradients = as_on_one_device(self.optimizer, gradients, self._loss_scale())
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        gradients = [result.gradients[id(variable)] for variable in variables]
+        if penalty is not None:
+            of_penalty = tape.gradient(penalty, [variable.value for variable in variables])
+            pairs = zip(gradients, of_penalty, strict=True)
+            gradients = [_add(gradient, extra) for gradient, extra in pairs]
+        optimizer = self.model.optimizer
+        gradients = list(as_on_one_device(optimizer, gradients, loss_scale))
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
-    def _count(self, outcome: Outcome, raw: Tensor, counts: Tensor, due: Tensor | None) -> None:
-        took_part = (counts > 0.0) & ~outcome.broken
-        fresh = took_part if due is None else took_part & due
-        self._last_weights.assign(tf.where(fresh, outcome.weights, self._last_weights))
-        self._left_out.assign_add(tf.cast(outcome.left_out, tf.int32))
-        if due is not None:
-            self._step.assign_add(1)
-        self._means.update_state(raw, counts, outcome.weights, took_part)
+    def _look_back(self, predictions: dict[str, Tensor], batch: Batch, asked: Tensor) -> None:
+        """Hands the balancer the losses after the update."""
+        losses = self.task_losses(batch.y, predictions, batch.sample_weight)
+        weighted = losses.unweighted * self.task_losses.weights
+        after_update(self.model.balancer, weighted, asked & tf.math.is_finite(weighted))
+
+    def _count(self, result: StepResult, losses: Losses, due: Tensor | None) -> None:
+        took_part = (losses.counts > 0.0) & ~result.broken
+        self.state.update(result, took_part, due)
+        self.means.update_state(losses.unweighted, losses.counts, result.weights, took_part)
 
     def _track_loss(
         self,
-        x: Any,
-        raw: Tensor,
+        batch: Batch,
+        losses: Losses,
         scalar: Tensor | None,
         penalty: Tensor | None,
+        replicas: Replicas,
     ) -> None:
+        """Averages `loss`: the rule's scalar, or the sum of losses, with the penalty."""
         if scalar is None:
-            used = tf.where(tf.math.is_finite(raw), raw, tf.zeros_like(raw))
-            scalar = tf.reduce_sum(used * self._task_losses.weights)
+            finite = tf.math.is_finite(losses.unweighted)
+            used = tf.where(finite, losses.unweighted, tf.zeros_like(losses.unweighted))
+            scalar = tf.reduce_sum(used * self.task_losses.weights)
         if penalty is not None:
-            scalar += penalty * num_replicas()
-        batch_size = tf.shape(keras.tree.flatten(x)[0])[0]
-        loss_tracker(self).update_state(scalar, sample_weight=batch_size)
+            scalar += penalty * replicas.count
+        loss_tracker(self.model).update_state(scalar, sample_weight=batch.size)
 
-    def get_metrics_result(self) -> dict[str, Tensor]:
-        """The logs so far; task weights are logged in training only."""
-        logs = dict(super().get_metrics_result())
-        if self._evaluating:
-            for task in self._tasks:
-                del logs[f"{task.name}_weight"]
-        return logs
+    def _logs(self, batch: Batch, predictions: dict[str, Tensor]) -> dict[str, Tensor]:
+        for group in self.metric_groups:
+            group.update_state(batch.y, predictions, batch.sample_weight)
+        logs: dict[str, Tensor] = self.model.compute_metrics(
+            batch.x, batch.y, predictions, batch.sample_weight
+        )
+        # Keras averages the logs of workers along an axis that scalars do not have
+        # (docs/keras_notes.md, F9).
+        return {k: v[None] for k, v in logs.items()} if several_workers() else logs
 
-    @property
-    def task_weights(self) -> dict[str, float]:
-        """The weights that the balancer found last, by task, or by `<task>/<column>`."""
-        return self._by_name(self._last_weights.numpy(), float)
 
-    def _by_name(self, values: Any, kind: Any) -> dict[str, Any]:
-        names = [name for task in self._tasks for name in task.loss_names]
-        return {name: kind(value) for name, value in zip(names, values, strict=True)}
-
-    @property
-    def left_out(self) -> dict[str, int]:
-        """In how many steps of this epoch each task was left out as not finite."""
-        return self._by_name(self._left_out.numpy(), int)
-
-    def reset_left_out(self) -> None:
-        """Begins to count anew."""
-        self._left_out.assign(keras.ops.zeros_like(self._left_out))
+def _add(gradient: Tensor, extra: Tensor | None) -> Tensor:
+    """Returns the sum of two gradients, the second of which may not exist."""
+    if extra is None:
+        return gradient
+    return tf.cast(Gradient(gradient).dense(), extra.dtype) + tf.convert_to_tensor(extra)

@@ -87,7 +87,7 @@ def test_a_step_by_merged_gradients_equals_one_by_hand(at):
     start = problem.network()
     shared = problem.variables_of(start, "shared")
     # The draws go by position, and the order of the variables is the engine's.
-    order = [variable.path for variable in model._parts.shared]
+    order = [variable.path for variable in model.frontier.shared]
     shared = sorted(shared, key=lambda variable: order.index(variable.path))
     before = {**before, "shared": problem.values(shared)}
     layer = None if at == "parameters" else "shared_1"
@@ -101,7 +101,7 @@ def test_a_step_by_merged_gradients_equals_one_by_hand(at):
             features = below(batch[0])
         direction = tape.gradient(features, shared, tf.constant(direction[0], "float32"))
     problem.assert_close(
-        problem.values(model._parts.shared),
+        problem.values(model.frontier.shared),
         [v - RATE * np.array(d) for v, d in zip(before["shared"], direction, strict=True)],
     )
     check_own_variables(model, before, batch, np.ones(3))
@@ -142,7 +142,7 @@ def test_at_the_representation_of_a_mixture_the_frontier_is_what_the_experts_put
     seen = problem.gradients_by_hand(start, None, *batch, at=experts[-1].name)
     weights = weights_by_hand(mtl.balancers.MGDA(), problem.joined(seen), losses_of(start, *batch))
     problem.assert_close([list(model.task_weights.values())], [weights], 1e-5)
-    assert len(model._parts.shared) == sum(len(layer.trainable_variables) for layer in experts)
+    assert len(model.frontier.shared) == sum(len(layer.trainable_variables) for layer in experts)
 
 
 @pytest.mark.parametrize("at", ["parameters", "representation"])
@@ -214,8 +214,8 @@ def test_the_scale_of_towers_follows_stored_weights_too():
     moved = []
     for scale in (False, True):
         model = problem.balanced(mtl.balancers.PCGrad(), every=5, scale_towers=scale)
-        model._step.assign(1)
-        model._last_weights.assign([1.0, 2.0, 0.0])
+        model._step.state.iteration.assign(1)
+        model._step.state.task_weights.assign([1.0, 2.0, 0.0])
         before = {name: problem.values(problem.variables_of(model.network, name)) for name in TASKS}
         model.train_on_batch(*problem.batch())
         moved.append(

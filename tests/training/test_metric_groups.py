@@ -36,7 +36,7 @@ def balanced(tasks):
 def test_each_task_has_the_values_of_its_own_metrics():
     tasks = [*MANY, OTHER]
     model, (x, y, w) = balanced(tasks), data(tasks)
-    assert [group.tasks for group in model._metric_groups] == [tuple(t.name for t in MANY)] * 3
+    assert [group.tasks for group in model._step.metric_groups] == [tuple(t.name for t in MANY)] * 3
     w[tasks[0].name] = np.ones(24, "float32")
     for _ in range(2):  # the second time begins anew
         logs = model.evaluate(x, y, sample_weight=w, batch_size=10, return_dict=True, verbose=0)
@@ -64,7 +64,7 @@ def test_fit_logs_the_metrics_of_each_task_and_validates_by_them():
 def test_what_cannot_be_counted_for_many_at_once_is_counted_apart(metrics):
     tasks = [mtl.Task.regression(f"task_{i}", metrics=metrics) for i in range(8)]
     model, (x, y, _) = balanced(tasks), data(tasks)
-    assert not model._metric_groups
+    assert not model._step.metric_groups
     logs = model.evaluate(x, y, return_dict=True, verbose=0)
     assert all(f"{t.name}_{name}" in logs for t in tasks for name in t.metric_names)
 
@@ -77,7 +77,7 @@ def test_a_name_that_means_another_metric_for_another_loss_is_told_apart():
         for i in range(8)
     ]
     model, (x, y, _) = balanced(tasks), data(tasks)
-    assert [group.tasks[0] for group in model._metric_groups] == ["b0", "m0"]
+    assert [group.tasks[0] for group in model._step.metric_groups] == ["b0", "m0"]
     logs = model.evaluate(x, y, return_dict=True, verbose=0)
     predictions = model.predict(x, verbose=0)
     for task in tasks:

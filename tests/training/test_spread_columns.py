@@ -9,8 +9,8 @@ from keras import layers
 
 import keras_mtl as mtl
 from keras_mtl import balancers
-from keras_mtl.training._frontier._column_layers import find_spread
-from keras_mtl.training._gradients._gramian import gramian, squared_lengths
+from keras_mtl.training._frontier import find_column_layer
+from keras_mtl.training._gradients import gramian, squared_lengths
 
 K, UNITS, WIDTH, BATCH = 5, 3, 8, 16
 
@@ -111,7 +111,7 @@ def test_the_gramian_of_columns_is_that_of_each_by_itself(head, run_eagerly):
     expected = by_hand(network(tasks))
     model = mtl.BalancedModel(network(tasks), tasks, Remembers(), at="representation")
     model.compile("sgd", run_eagerly=run_eagerly)
-    assert len(model._parts.bundles) == (head is not mixed)
+    assert len(model.frontier.joint_layers) == (head is not mixed)
     model.train_on_batch(*batch())
     found = np.asarray(model.balancer.matrix.variable)
     expected[1] = expected[:, 1] = 0  # no label: the rule is not asked about it
@@ -134,10 +134,10 @@ def test_a_rule_that_reads_lengths_gets_no_more(at):
 def test_a_lone_tasks_columns_share_what_lies_below_the_layer_that_spreads_them():
     lone = [task(above_a_tower)]
     model = mtl.BalancedModel(network(lone), lone, balancers.MGDA(), at="representation")
-    assert {v.path.split("/")[0] for v in model._parts.shared} == {"body", "tower"}
+    assert {v.path.split("/")[0] for v in model.frontier.shared} == {"body", "tower"}
     lone = [task(mixed)]  # it could as well begin above the normalization, which has variables
     model = mtl.BalancedModel(network(lone), lone, balancers.MGDA(), at="representation")
-    assert {v.path.split("/")[0] for v in model._parts.shared} == {"body", "tower"}
+    assert {v.path.split("/")[0] for v in model.frontier.shared} == {"body", "tower"}
 
 
 def test_half_precision_gives_the_same_gramian():
@@ -228,7 +228,7 @@ def test_half_of_the_products_of_many_rows_give_the_others():
 def test_what_mixes_columns_spreads_none():
     def spread(head):
         x = keras.Input((4,))
-        return find_spread(head(x), "t")
+        return find_column_layer(head(x), "t")
 
     assert spread(dense) is not None and spread(mixed) is None
     assert spread(lambda x: layers.Dense(K)(layers.Dense(K)(x))).inputs == "...i"

@@ -138,7 +138,8 @@ def test_they_are_balanced_as_separate_towers(case, wall):
     check_equal(*(model.network for model in models))
     weights = [list(model.task_weights.values()) for model in models]
     np.testing.assert_allclose(*weights, rtol=1e-4)
-    assert {v.path for v in models[0]._parts.shared} == {v.path for v in models[1]._parts.shared}
+    shared = [{variable.path for variable in model.frontier.shared} for model in models]
+    assert shared[0] == shared[1]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +173,8 @@ def test_what_leads_to_several_tasks_is_no_tower():
     heads = {n: keras.layers.Identity(name=n)(each) for n, each in outputs.items()}
     tasks = [mtl.Task.regression(name) for name in outputs]
     model = mtl.BalancedModel(keras.Model(x, heads), tasks, balancers.MGDA())
-    assert not model._parts.bundles
-    assert "towers/kernel_0" in {variable.path for variable in model._parts.shared}
+    assert not model.frontier.joint_layers
+    assert "towers/kernel_0" in {variable.path for variable in model.frontier.shared}
 
 
 MANY = [mtl.Task.binary(f"task_{7 * i % 10}") for i in range(10)]
@@ -185,8 +186,8 @@ def test_many_towers_alike_are_computed_together(builder):
     kernels = [kernel.shape[0] for kernel in network.get_layer("towers_0").kernels]
     assert kernels == [10, 10]
     model = mtl.BalancedModel(network, MANY, balancers.MGDA())
-    assert [bundle.tasks for bundle in model._parts.bundles] == [tuple(t.name for t in MANY)]
-    assert not any("towers" in variable.path for variable in model._parts.shared)
+    assert [layer.tasks for layer in model.frontier.joint_layers] == [tuple(t.name for t in MANY)]
+    assert not any("towers" in variable.path for variable in model.frontier.shared)
 
 
 def test_each_output_comes_from_its_own_tower():

@@ -1,4 +1,4 @@
-"""Towers of several tasks that one layer of the network computes together."""
+"""Layers that compute the towers of several tasks together."""
 
 import dataclasses
 from collections import Counter
@@ -7,81 +7,84 @@ from typing import Any
 
 from keras_mtl._keras_internals import position_of, walk
 from keras_mtl._types import Tensor
-from keras_mtl.training._frontier._variable_slice import Slice
+from keras_mtl.training._frontier._variable_slice import VariableSlice
 
 
 @dataclasses.dataclass(frozen=True)
-class Bundle:
-    """A layer whose output i depends on input i and entry i of its variables, one for each task.
+class JointLayer:
+    """A call of a layer whose output i depends on input i and entry i of its variables alone.
+
+    There is one input, one output and one entry for each of several tasks (`layers.Towers`).
 
     Attributes:
-        node: The layer's place in the graph.
+        node: The call of the layer in the graph.
         tasks: The task of each input and output.
     """
 
     node: Any
     tasks: tuple[str, ...]
 
-    def begin(self, name: str) -> Tensor:
-        """The symbolic tensor that the layer reads for a task."""
-        begin: Tensor = self.node.input_tensors[self.tasks.index(name)]
-        return begin
+    def input_of(self, name: str) -> Tensor:
+        """Returns the symbolic tensor that the layer reads for a task."""
+        tensor: Tensor = self.node.input_tensors[self.tasks.index(name)]
+        return tensor
 
-    def end(self, name: str) -> Tensor:
-        """The symbolic tensor that the layer makes for a task."""
-        end: Tensor = self.node.output_tensors[self.tasks.index(name)]
-        return end
+    def output_of(self, name: str) -> Tensor:
+        """Returns the symbolic tensor that the layer makes for a task."""
+        tensor: Tensor = self.node.output_tensors[self.tasks.index(name)]
+        return tensor
 
     def run(self, inputs: Sequence[Tensor], training: bool | None) -> list[Tensor]:
-        """What the layer makes of an input for each task."""
+        """Calls the layer on one input per task, and returns one output per task."""
         mode = {} if training is None else {"training": training}
         return list(self.node.operation(list(inputs), **mode))
 
-    def slices(self, name: str) -> list[Slice]:
-        """A task's entry of each trainable variable."""
-        place = self.tasks.index(name)
-        return [Slice(variable, place) for variable in self.node.operation.trainable_variables]
+    def slices(self, name: str) -> list[VariableSlice]:
+        """Returns a task's entry of each trainable variable."""
+        index = self.tasks.index(name)
+        variables = self.node.operation.trainable_variables
+        return [VariableSlice(variable, index) for variable in variables]
 
 
-def find_bundles(
+def find_joint_layers(
     outputs: Mapping[str, Tensor], users: Mapping[int, tuple[Any, set[str]]]
-) -> dict[int, Bundle]:
-    """The layers that compute the towers of several tasks together, by identity of the node.
+) -> dict[int, JointLayer]:
+    """Finds the layers that compute the towers of several tasks together, by identity of the node.
 
-    From such a layer on, what it makes for a task leads to that task's output alone, and
-    nothing else does; and all that it makes is used.
+    From such a layer on, its output for a task leads to that task's prediction alone, and nothing
+    else does; and all of its outputs are used.
 
     Args:
         outputs: The outputs that are tasks.
         users: Every node of the graph, by identity, with the tasks that depend on it.
     """
     calls = Counter(id(node.operation) for node, _ in users.values())
-    variables = Counter(
+    uses = Counter(
         id(variable)
         for node, _ in users.values()
         for variable in getattr(node.operation, "weights", [])
     )
-    bundles = {}
+    joint_layers = {}
     for key, (node, tasks) in users.items():
         layer = node.operation
         if not getattr(layer, "branchwise", False) or calls[id(layer)] > 1:
             continue
-        if len(tasks) < 2 or any(variables[id(each)] > 1 for each in layer.weights):
+        if len(tasks) < 2 or any(uses[id(variable)] > 1 for variable in layer.weights):
             continue
-        places = {name: _places(outputs[name], node) for name in tasks}
-        by_place = {place: name for name, found in places.items() for place in found}
-        alone = all(len(found) == 1 for found in places.values())
-        if alone and len(tasks) == len(by_place) == len(node.output_tensors):
-            bundles[key] = Bundle(node, tuple(by_place[place] for place in sorted(by_place)))
-    return bundles
+        positions = {name: _positions(outputs[name], node) for name in tasks}
+        task_at = {place: name for name, places in positions.items() for place in places}
+        one_each = all(len(places) == 1 for places in positions.values())
+        if one_each and len(tasks) == len(task_at) == len(node.output_tensors):
+            joint_layers[key] = JointLayer(node, tuple(task_at[i] for i in sorted(task_at)))
+    return joint_layers
 
 
-def _places(output: Tensor, node: Any) -> set[int]:
-    """Which tensors of a node an output is made of; none if of something else too."""
-    places: set[int] = set()
+def _positions(output: Tensor, node: Any) -> set[int]:
+    """Returns which outputs of a node a prediction is made of; none if of something else too."""
+    positions: set[int] = set()
     for tensor, above in walk([output], enter=lambda above: above is not node):
         if above is node:
-            places.add(position_of(tensor))
+            positions.add(position_of(tensor))
         elif above.is_input:
             return set()
-    return places
+    return positions

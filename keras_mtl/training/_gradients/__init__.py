@@ -1,1 +1,52 @@
-"""What each loss contributes: gradients, and their inner products."""
+"""What each loss contributes: its gradients, and their inner products.
+
+_tape                one step's tape: gradients of losses with respect to any source
+_backward            the protocol of the backward passes; _trunk_backward and
+                     _entangled_backward: its two classes
+_gradient            one gradient in each of its forms; _rows: one row of them per loss
+_gramian             all losses' gradients in one array per source, and their products
+_finite, _branch     gradients without those of tasks that are not finite
+_loss_scale          the factor that gradients carry under mixed_float16
+"""
+
+from keras_mtl.training._gradients._backward import Backward, make_backward
+from keras_mtl.training._gradients._branch import branch
+from keras_mtl.training._gradients._finite import finite_part, keep_finite, sum_of_finite
+from keras_mtl.training._gradients._gradient import Gradient, Row, existing, join_slices, row_of
+from keras_mtl.training._gradients._gramian import (
+    StackedGradients,
+    combine,
+    gramian,
+    nearest_weights,
+    split_direction,
+    squared_lengths,
+    stack,
+)
+from keras_mtl.training._gradients._loss_scale import LossScale, loss_scale_of
+from keras_mtl.training._gradients._rows import scale_rows, weighted_sum, zero_rows
+
+__all__ = [
+    "Backward",
+    "Gradient",
+    "LossScale",
+    "Row",
+    "StackedGradients",
+    "branch",
+    "combine",
+    "existing",
+    "finite_part",
+    "gramian",
+    "join_slices",
+    "keep_finite",
+    "loss_scale_of",
+    "make_backward",
+    "nearest_weights",
+    "row_of",
+    "scale_rows",
+    "split_direction",
+    "squared_lengths",
+    "stack",
+    "sum_of_finite",
+    "weighted_sum",
+    "zero_rows",
+]

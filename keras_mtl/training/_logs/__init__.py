@@ -1,1 +1,12 @@
-"""What is counted and logged."""
+"""What is counted and logged.
+
+_task_losses    the losses of a batch, of this replica and of all
+_task_means     their means over an epoch, with the mean weights
+_metric_groups  metrics that many tasks have alike, counted for all at once
+"""
+
+from keras_mtl.training._logs._metric_groups import MetricGroup, group_metrics
+from keras_mtl.training._logs._task_losses import Losses, TaskLosses
+from keras_mtl.training._logs._task_means import TaskMeans
+
+__all__ = ["Losses", "MetricGroup", "TaskLosses", "TaskMeans", "group_metrics"]

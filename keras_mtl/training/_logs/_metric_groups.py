@@ -10,8 +10,8 @@ from keras_mtl._keras_internals import is_built
 from keras_mtl._tasks import ColumnMetric, Task, TaskMetric
 from keras_mtl._types import Tensor
 
-LEAST = 8
-"""From so many tasks on: each metric of its own takes a tenth of a second to trace."""
+MIN_TASKS = 8
+"""Fewer tasks keep metrics of their own; each takes a tenth of a second to trace."""
 
 
 class MetricGroup(keras.metrics.Metric):
@@ -30,35 +30,35 @@ class MetricGroup(keras.metrics.Metric):
     def update_state(
         self, labels: Mapping[str, Tensor], predictions: Mapping[str, Tensor], weights: Any = None
     ) -> None:
-        """Counts the valid labels of a batch, by task; further tasks are passed over."""
+        """Counts the valid labels of a batch, by task; passes over further tasks."""
 
         def together(of_tasks: Sequence[Tensor]) -> Tensor:
-            columns = [ops.reshape(ops.cast(each, "float32"), (-1, 1)) for each in of_tasks]
-            return ops.concatenate(columns, axis=1)
+            columns = [ops.reshape(ops.cast(v, "float32"), (-1, 1)) for v in of_tasks]
+            return ops.concatenate(columns, axis=1)  # [batch, tasks]
 
         y_pred = together([predictions[name] for name in self.tasks])
         y_true = together([labels[name] for name in self.tasks])
-        given = [(weights or {}).get(name) for name in self.tasks]
-        if any(each is not None for each in given):
-            ones = ops.ones_like(y_pred[:, 0])
-            weights = together([ones if each is None else each for each in given])
-        else:
-            weights = None
-        self.columns.update_state(y_true, y_pred, weights)
+        by_task = [(weights or {}).get(name) for name in self.tasks]
+        if all(of_task is None for of_task in by_task):
+            self.columns.update_state(y_true, y_pred, None)
+            return
+        ones = ops.ones_like(y_pred[:, 0])
+        filled = [ones if of_task is None else of_task for of_task in by_task]
+        self.columns.update_state(y_true, y_pred, together(filled))
 
     def result(self) -> dict[str, Tensor]:
-        """The value of each task."""
+        """Returns the value of each task by log key."""
         values = ops.unstack(self.columns.by_column(), len(self.tasks))
         name = self.columns.name
         return {f"{task}_{name}": value for task, value in zip(self.tasks, values, strict=True)}
 
     def reset_state(self) -> None:
-        """Forgets all batches."""
+        """Resets the metric."""
         self.columns.reset_state()
 
 
 def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[MetricGroup]:
-    """The metrics of those tasks of which at least `LEAST` have all metrics alike.
+    """Returns the metrics of those tasks of which at least `MIN_TASKS` have all metrics alike.
 
     Args:
         tasks: The tasks.
@@ -67,18 +67,18 @@ def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[
     alike: dict[str, list[Task]] = {}
     for task in tasks:
         if task.columns is None and task.metrics and outputs[task.name].shape[1:] == (1,):
-            kinds = [each if isinstance(each, str) else _describe(each) for each in task.metrics]
+            kinds = [m if isinstance(m, str) else _describe(m) for m in task.metrics]
             loss = task.make_loss().loss  # what "accuracy" is depends on it
             alike.setdefault(f"{kinds} {type(loss)} {task.elementwise}", []).append(task)
     groups = []
-    for many in alike.values():
-        if len(many) < LEAST:
+    for group in alike.values():
+        if len(group) < MIN_TASKS:
             continue
-        metrics = [made.metric for made in many[0].make_metrics() if isinstance(made, TaskMetric)]
+        metrics = [m.metric for m in group[0].make_metrics() if isinstance(m, TaskMetric)]
         # Those of users may do what cannot be done for many tasks at once; others make variables
         # when they see a batch.
-        if all(_is_of_keras(each) and is_built(each) for each in metrics):
-            groups += [MetricGroup(metric, [task.name for task in many]) for metric in metrics]
+        if all(_is_of_keras(metric) and is_built(metric) for metric in metrics):
+            groups += [MetricGroup(metric, [task.name for task in group]) for metric in metrics]
     return groups
 
 

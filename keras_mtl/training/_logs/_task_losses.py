@@ -1,7 +1,7 @@
 """The losses of all tasks on a batch, of this replica and of all."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -9,8 +9,20 @@ from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 
-Losses: TypeAlias = tuple[list[Tensor], Tensor, Tensor]
-"""This replica's parts of the losses, the losses `[K]`, and their numbers of labels `[K]`."""
+
+class Losses(NamedTuple):
+    """Holds the losses of a batch.
+
+    Attributes:
+        of_replica: This replica's part of each task's loss times `Task.weight`, a vector where
+            the task has columns; the parts of all replicas add up to it.
+        unweighted: The losses `[K]` of the global batch.
+        counts: Their numbers of valid labels `[K]`.
+    """
+
+    of_replica: list[Tensor]
+    unweighted: Tensor
+    counts: Tensor
 
 
 class TaskLosses:
@@ -26,31 +38,32 @@ class TaskLosses:
 
     @property
     def weights(self) -> Tensor:
-        """`Task.weight` of each loss, `[K]`; the columns of a task count as a loss each."""
+        """`Task.weight` of each loss, `[K]`; the columns of a task count as one loss each."""
         pairs = zip(self._named, self.sizes, strict=True)
         return tf.constant([weight for (_, weight, _), n in pairs for _ in range(n)], tf.float32)
 
     def __call__(self, y: Any, predictions: dict[str, Tensor], sample_weight: Any) -> Losses:
-        """Losses of a batch.
+        """Returns the losses of a batch.
 
-        Returns:
-            This replica's part of each task's loss times `Task.weight`, a vector where it has
-            columns (the parts of all replicas add up to it); the losses `[K]` of the global
-            batch, unweighted; and its numbers of valid labels `[K]`.
+        Args:
+            y: Labels by task.
+            predictions: Predictions by task.
+            sample_weight: Weights by task, or `None`.
         """
-        given = sample_weight or {}
+        weights = sample_weight or {}
         sums = [
-            loss.total_and_count(y[name], predictions[name], given.get(name))
+            loss.total_and_count(y[name], predictions[name], weights.get(name))
             for name, _, loss in self._named
         ]
+        # One all-reduce for all of them: totals and counts, [2, K].
         flat = [
-            tf.concat([tf.reshape(v, (-1,)) for v in each], 0) for each in zip(*sums, strict=True)
+            tf.concat([tf.reshape(s, (-1,)) for s in kind], 0) for kind in zip(*sums, strict=True)
         ]
         totals, counts = tf.unstack(sum_over_replicas(tf.stop_gradient(tf.stack(flat))))
-        parts = [
+        of_replica = [
             weight * tf.math.divide_no_nan(total, tf.reshape(count, total.shape))
             for (_, weight, _), (total, _), count in zip(
                 self._named, sums, tf.split(counts, self.sizes), strict=True
             )
         ]
-        return parts, tf.math.divide_no_nan(totals, counts), counts
+        return Losses(of_replica, tf.math.divide_no_nan(totals, counts), counts)

@@ -1,4 +1,4 @@
-"""Means for each task, in one metric."""
+"""The means of each task, in one metric."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ from keras_mtl._types import Tensor
 class TaskMeans(keras.metrics.Metric):
     """Keeps the mean loss and the mean weight of each task, under the tasks' own names.
 
-    One variable for all of them: a `keras.metrics.Mean` each would cost two assignments a task
-    in every step.
+    One variable holds all of them: a `keras.metrics.Mean` for each would cost two assignments
+    per task in every step.
 
     Of a task with columns it shows the mean over those with labels, and the worst and best loss.
 
@@ -44,23 +44,23 @@ class TaskMeans(keras.metrics.Metric):
         self.sums.assign_add(ops.stack([losses, labels, weights * steps, steps]))
 
     def result(self) -> dict[str, Tensor]:
-        """The means; 0 where nothing was added."""
-        sums, counts = self.sums[0::2], self.sums[1::2]
+        """Returns the means by log key; 0 where nothing was added."""
+        sums, counts = self.sums[0::2], self.sums[1::2]  # [2, K]: of losses, of weights
         losses, weights = ops.unstack(ops.divide_no_nan(sums, counts), axis=0)
         means: dict[str, Tensor] = {}
-        each_loss, each_weight = (ops.unstack(values) for values in (losses, weights))
+        loss_list, weight_list = (ops.unstack(values) for values in (losses, weights))
         first = 0
         for name, size in self.sizes.items():
-            mine = slice(first, first + size)
+            columns = slice(first, first + size)
             first += size
             if size == 1:  # a slice for each of many tasks takes long to trace
-                loss, weight = each_loss[mine.start], each_weight[mine.start]
+                loss, weight = loss_list[columns.start], weight_list[columns.start]
             else:
-                known = counts[0, mine] > 0
-                loss = _mean(losses[mine], known)
-                weight = _mean(weights[mine], counts[1, mine] > 0)
-                means[f"{name}_worst_loss"] = ops.max(ops.where(known, losses[mine], 0.0))
-                least = ops.min(ops.where(known, losses[mine], float("inf")))
+                known = counts[0, columns] > 0
+                loss = _mean(losses[columns], known)
+                weight = _mean(weights[columns], counts[1, columns] > 0)
+                means[f"{name}_worst_loss"] = ops.max(ops.where(known, losses[columns], 0.0))
+                least = ops.min(ops.where(known, losses[columns], float("inf")))
                 means[f"{name}_best_loss"] = ops.where(ops.any(known), least, 0.0)
             # Under plain Keras the mean over labels has the second name.
             means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss, f"{name}_weight": weight}
@@ -68,6 +68,6 @@ class TaskMeans(keras.metrics.Metric):
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:
-    """The mean of the known values; 0 where none is."""
+    """Returns the mean of the known values; 0 where none is."""
     known = ops.cast(known, "float32")
     return ops.divide_no_nan(ops.sum(values * known), ops.sum(known))

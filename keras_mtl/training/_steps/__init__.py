@@ -1,1 +1,38 @@
-"""What the rule does with them: one module for each kind of step."""
+"""What the rule does with the gradients: one module for each kind of step.
+
+_step               what every kind works on and results in; how the rule is asked
+_choose_step        the table from a rule's needs to its step, and to what they exclude
+_by_losses, _at_parameters, _at_representation, _by_samples, _by_look_ahead, _by_inner_steps
+_reuse              `every=n`: when weights are computed, and when reused
+_active_tasks       runs a rule on the tasks that take part
+_global_batch       batches that lie on several replicas
+_moved_variables    gradients and losses after steps that are taken back
+"""
+
+from keras_mtl.training._steps._active_tasks import after_update
+from keras_mtl.training._steps._at_parameters import step_at_parameters
+from keras_mtl.training._steps._at_representation import step_at_representation
+from keras_mtl.training._steps._by_inner_steps import step_by_inner_steps
+from keras_mtl.training._steps._by_look_ahead import step_by_look_ahead
+from keras_mtl.training._steps._by_losses import step_by_losses
+from keras_mtl.training._steps._by_samples import step_by_samples
+from keras_mtl.training._steps._choose_step import choose_step, excluded_option
+from keras_mtl.training._steps._global_batch import deal_out
+from keras_mtl.training._steps._reuse import Reuse
+from keras_mtl.training._steps._step import Step, StepResult
+
+__all__ = [
+    "Reuse",
+    "Step",
+    "StepResult",
+    "after_update",
+    "choose_step",
+    "deal_out",
+    "excluded_option",
+    "step_at_parameters",
+    "step_at_representation",
+    "step_by_inner_steps",
+    "step_by_look_ahead",
+    "step_by_losses",
+    "step_by_samples",
+]

@@ -1,4 +1,7 @@
-"""Applies a balancer's rule to the tasks that take part in a step."""
+"""Applies a balancer's rule to the tasks that take part in a step.
+
+No balancer knows of absent tasks, and no step selects tasks by itself: it is done here, once.
+"""
 
 import functools
 from collections.abc import Callable
@@ -9,133 +12,138 @@ import tensorflow as tf
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
 
-Outcome: TypeAlias = tuple[Tensor, ...]
+Results: TypeAlias = tuple[Tensor, ...]
+"""What a rule gave, in arrays of full size."""
 
-_MANY = 8  # a branch takes up to half a second to trace
-_MANY_LOSSES = 32  # one of a rule on losses, milliseconds
+# More tasks than this get one branch for any number of them, since a branch takes up to half a
+# second to trace; one of a rule on losses takes milliseconds.
+_MAX_BRANCHES = 8
+_MAX_BRANCHES_OF_LOSSES = 32
 
 
-def on_present(
-    balancer: Balancer, present: Tensor, rule: Callable[[Tensor | None], Outcome]
-) -> Outcome:
-    """Runs `rule` on the present tasks alone and assigns the state that it changed.
+def on_active_tasks(
+    balancer: Balancer, active: Tensor, rule: Callable[[Tensor | None], Results]
+) -> Results:
+    """Runs `rule` on the active tasks alone and assigns the state that it changed.
 
-    One branch for each possible number of present tasks, so that every shape is static; the
-    branch for all of them gathers nothing. Only where there are many tasks, and XLA does
-    not ask for static shapes, one branch takes any number. `rule` takes the indices of the tasks
-    that take part (`None` for all) and returns arrays of full size. No balancer knows of absent
-    tasks: state reads and writes go through the indices too.
+    There is one branch for each possible number of active tasks, so that every shape is static;
+    the branch for all of them gathers nothing. Only where there are many tasks, and XLA does
+    not ask for static shapes, one branch takes any number. State is read and written through
+    the same indices.
 
     Args:
         balancer: The balancer whose state the rule may change.
-        present: Which tasks take part, bool `[K]`.
-        rule: Indices to arrays whose shapes do not depend on them.
+        active: Which tasks take part, bool `[K]`.
+        rule: Takes the indices of the active tasks (`None` for all), and returns arrays whose
+            shapes do not depend on them.
 
     Returns:
-        What `rule` returned.
+        The results of `rule`.
     """
-    num_tasks = int(present.shape[0])
-    many = _MANY_LOSSES if isinstance(balancer, LossBalancer) else _MANY
-    dynamic = num_tasks > many and not balancer.static_shapes
+    num_tasks = int(active.shape[0])
+    few = _MAX_BRANCHES_OF_LOSSES if isinstance(balancer, LossBalancer) else _MAX_BRANCHES
     # Gradients with respect to learned state are the rule's own business; assigning is not.
-    kept = [state.variable for state in balancer.states if not state.variable.trainable]
+    states = [state.variable for state in balancer.states if not state.variable.trainable]
 
-    def run(indices: Tensor | None) -> Outcome:
+    def run(indices: Tensor | None) -> Results:
         with balancer.on_tasks(indices) as updates:
-            outcome = rule(indices)
-        return *outcome, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in kept]
+            results = rule(indices)
+        return *results, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in states]
 
-    def any_number() -> Outcome:
-        which = tf.cast(tf.where(present)[:, 0], tf.int32)
-        none = tf.zeros((0,), tf.int32)  # a slice of `which` would not say that it is empty
-        return tuple(tf.cond(tf.size(which) > 0, lambda: run(which), lambda: run(none)))
+    def run_on_some() -> Results:
+        if num_tasks > few and not balancer.static_shapes:
+            return _on_any_number(active, run)
+        # Active tasks first, in their order.
+        order = tf.argsort(tf.cast(active, tf.int32), direction="DESCENDING", stable=True)
+        branches = [functools.partial(run, order[:n]) for n in range(num_tasks)]
+        return tuple(tf.switch_case(tf.reduce_sum(tf.cast(active, tf.int32)), branches))
 
-    def some() -> Outcome:
-        if dynamic:
-            return any_number()
-        first = tf.argsort(tf.cast(present, tf.int32), direction="DESCENDING", stable=True)
-        branches = [functools.partial(run, first[:n]) for n in range(num_tasks)]
-        return tuple(tf.switch_case(tf.reduce_sum(tf.cast(present, tf.int32)), branches))
-
-    results = tuple(tf.cond(tf.reduce_all(present), lambda: run(None), some))
-    outcome = results[: len(results) - len(kept)]
-    for variable, value in zip(kept, results[len(outcome) :], strict=True):
+    outputs = tuple(tf.cond(tf.reduce_all(active), lambda: run(None), run_on_some))
+    results = outputs[: len(outputs) - len(states)]
+    for variable, value in zip(states, outputs[len(results) :], strict=True):
         variable.assign(value)
-    return outcome
+    return results
 
 
-def scalarize(balancer: LossBalancer, losses: Tensor, present: Tensor) -> Outcome:
-    """The scalar of a loss balancer, its derivatives, and those of what it learns.
+def _on_any_number(active: Tensor, run: Callable[[Tensor], Results]) -> Results:
+    indices = tf.cast(tf.where(active)[:, 0], tf.int32)
+    none = tf.zeros((0,), tf.int32)  # a slice of the indices would not say that it is empty
+    return tuple(tf.cond(tf.size(indices) > 0, lambda: run(indices), lambda: run(none)))
+
+
+def scalarize(balancer: LossBalancer, losses: Tensor, active: Tensor) -> Results:
+    """Returns the scalar of a loss balancer, its derivatives, and those of what it learns.
 
     Returns:
-        The scalar, weights `[K]` (0 for absent tasks), then a gradient for each of the
+        The scalar, weights `[K]` (0 for inactive tasks), then one gradient for each of the
         balancer's trainable variables.
     """
     learned = [variable.value for variable in balancer.trainable_variables]
 
-    def rule(indices: Tensor | None) -> Outcome:
+    def rule(indices: Tensor | None) -> Results:
         with tf.GradientTape() as tape:
             tape.watch(losses)
-            taking_part = _take(losses, indices)
-            scalar = balancer.scalarize(taking_part) if _any(indices) else tf.zeros(())
-        weights, *gradients = tape.gradient(
+            selected = _select(losses, indices)
+            scalar = balancer.scalarize(selected) if _any_of(indices) else tf.zeros(())
+        gradients = tape.gradient(
             scalar, [losses, *learned], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        dense = [tf.convert_to_tensor(value) for value in (weights, *gradients)]
-        return tf.convert_to_tensor(scalar), *dense
+        return tf.convert_to_tensor(scalar), *[tf.convert_to_tensor(g) for g in gradients]
 
-    return on_present(balancer, present, rule)
+    return on_active_tasks(balancer, active, rule)
 
 
-def weigh(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-    """The weights of a Gramian balancer, one for each of the losses; 0 for absent tasks.
+def weigh(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, active: Tensor) -> Tensor:
+    """Returns the weights of a Gramian balancer, one per loss; 0 for inactive tasks.
 
     There are K losses, or `[2K]` of two batches, as the rule wants them.
     """
-    starts = range(0, int(losses.shape[0]), int(present.shape[0]))
+    starts = range(0, int(losses.shape[0]), int(active.shape[0]))
 
-    def rule(indices: Tensor | None) -> Outcome:
-        if not _any(indices):
+    def rule(indices: Tensor | None) -> Results:
+        if not _any_of(indices):
             return (tf.zeros_like(losses),)
-        which = None if indices is None else tf.concat([indices + n for n in starts], axis=0)
-        part = _take(_take(gramian, which), which, axis=1)
-        weights = balancer.weigh(part, _take(losses, which))
-        return (_put(tf.cast(weights, losses.dtype), which, losses),)
+        # The active tasks of both batches, where there are two.
+        of_losses = None if indices is None else tf.concat([indices + n for n in starts], axis=0)
+        selected = _select(_select(gramian, of_losses), of_losses, axis=1)
+        weights = balancer.weigh(selected, _select(losses, of_losses))
+        return (_put_back(tf.cast(weights, losses.dtype), of_losses, losses),)
 
-    return on_present(balancer, present, rule)[0]
+    return on_active_tasks(balancer, active, rule)[0]
 
 
-def merge(balancer: GradientBalancer, gradients: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-    """The direction `[n]` of a gradient balancer for gradients `[K, n]`."""
+def merge(balancer: GradientBalancer, gradients: Tensor, losses: Tensor, active: Tensor) -> Tensor:
+    """Returns the direction `[n]` of a gradient balancer for gradients `[K, n]`."""
 
-    def rule(indices: Tensor | None) -> Outcome:
-        if not _any(indices):
+    def rule(indices: Tensor | None) -> Results:
+        if not _any_of(indices):
             return (tf.zeros_like(gradients[0]),)
-        return (balancer.merge(_take(gradients, indices), _take(losses, indices)),)
+        return (balancer.merge(_select(gradients, indices), _select(losses, indices)),)
 
-    return on_present(balancer, present, rule)[0]
+    return on_active_tasks(balancer, active, rule)[0]
 
 
-def after_update(balancer: Balancer, losses: Tensor, present: Tensor) -> None:
-    """Tells a balancer the losses `[K]` after the update, of the tasks that took part."""
+def after_update(balancer: Balancer, losses: Tensor, active: Tensor) -> None:
+    """Hands a balancer the losses `[K]` after the update, of the active tasks."""
 
-    def rule(indices: Tensor | None) -> Outcome:
-        if _any(indices):
-            balancer.after_update(_take(losses, indices))
+    def rule(indices: Tensor | None) -> Results:
+        if _any_of(indices):
+            balancer.after_update(_select(losses, indices))
         return ()
 
-    on_present(balancer, present, rule)
+    on_active_tasks(balancer, active, rule)
 
 
-def _any(indices: Tensor | None) -> bool:
+def _any_of(indices: Tensor | None) -> bool:
     return indices is None or indices.shape[0] != 0
 
 
-def _take(value: Tensor, indices: Tensor | None, axis: int = 0) -> Tensor:
+def _select(value: Tensor, indices: Tensor | None, axis: int = 0) -> Tensor:
     return value if indices is None else tf.gather(value, indices, axis=axis)
 
 
-def _put(weights: Tensor, indices: Tensor | None, like: Tensor) -> Tensor:
+def _put_back(weights: Tensor, indices: Tensor | None, losses: Tensor) -> Tensor:
+    """Returns weights of full size, 0 for the losses that were not selected."""
     if indices is None:
         return weights
-    return tf.tensor_scatter_nd_update(tf.zeros_like(like), indices[:, None], weights)
+    return tf.tensor_scatter_nd_update(tf.zeros_like(losses), indices[:, None], weights)

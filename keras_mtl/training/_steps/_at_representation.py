@@ -1,75 +1,76 @@
-"""The step with statistics of gradients with respect to the shared representation."""
-
-import dataclasses
+"""The step with gradients with respect to the shared representation, `at="representation"`."""
 
 import tensorflow as tf
 
-from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
-from keras_mtl.training._gradients._gramian import Row, Stack, combine, keep_finite, values
-from keras_mtl.training._steps._base import Outcome, Step, finite_part
-from keras_mtl.training._steps._global_batch import join_batches, parts_of_batch
+from keras_mtl.training._gradients import (
+    Row,
+    StackedGradients,
+    combine,
+    finite_part,
+    keep_finite,
+    row_of,
+)
+from keras_mtl.training._steps._global_batch import join_batches, part_of_batch
+from keras_mtl.training._steps._reuse import Weighted
+from keras_mtl.training._steps._step import Step, StepResult
 
 
-@dataclasses.dataclass
-class RepresentationStep(Step):
-    """One pass through the towers and one through the trunk, whatever the number of tasks."""
-
-    def run(self) -> Outcome:
-        """Takes the passes and applies the rule."""
-        cotangents, towers = self.backward.towers_by_loss(tf.cast(self.present, tf.float32))
-        if isinstance(self.balancer, GramianBalancer):
-            weights, usable = self._weights(cotangents)
-            shared, towers, finite = self.backward.weighted(weights, cotangents, towers)
-            return self.outcome(weights, shared, towers, usable & finite)
-        return self._merged(cotangents, towers)
-
-    def _weights(self, cotangents: list[Row]) -> tuple[Tensor, Tensor]:
-        """The weights, and whose gradients the Gramian can be had of, bool `[K]`."""
-
-        def weigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-            matrix, finite = finite_part(matrix, self.backward.sizes)
-            return self.rule([], matrix, self.asked() & finite)[0], finite
-
-        ones = tf.ones_like(self.present)
-        if self.due is None or tf.executing_eagerly():
-            weights, finite = weigh(sum_over_replicas(self.gramian(self.stack(cotangents))))
-            return self.or_reused(weights), finite
-        if num_replicas() == 1:
-            return tuple(
-                tf.cond(
-                    self.due,
-                    lambda: weigh(self.gramian(self.stack(cotangents))),
-                    lambda: (self.reused(), ones),
-                )
-            )
-        # Collectives cannot stand in a branch.
-        local = tf.cond(
-            self.due,
-            lambda: self.gramian(self.stack(cotangents)),
-            lambda: tf.zeros((len(cotangents), len(cotangents))),
-        )
-        weights, finite = weigh(sum_over_replicas(local))
-        return self.or_reused(weights), finite
-
-    def _merged(self, cotangents: list[Row], towers: list[Row]) -> Outcome:
-        """A merged direction is no function of a small statistic: joins the batches themselves."""
-        things = _first(cotangents)
-        stacked = self.stack(cotangents)
-        joined = [join_batches(each, thing) for each, thing in zip(stacked, things, strict=True)]
-        matrix, finite = finite_part(self.gramian(joined), self.backward.sizes)
-        joined, towers = keep_finite(finite, joined, towers)
-        weights, direction = self.rule(joined, matrix, self.asked() & finite)
-        weights = self.or_reused(weights)
-        own = parts_of_batch(direction, joined, things)
-        if self.due is not None:
-            reused = combine(weights, keep_finite(finite, stacked, [])[0], things)
-            own = [tf.where(self.due, d, r) for d, r in zip(own, reused, strict=True)]
-        if self.backward.scale is not None:
-            own = [d * self.backward.scale for d in own]
-        return self.outcome(weights, self.backward.trunk(own), towers, finite)
+def step_at_representation(step: Step) -> StepResult:
+    """Takes one pass through the towers and one through the trunk, whatever the number of tasks."""
+    cotangents, towers = step.towers_by_loss()
+    if not isinstance(step.balancer, GramianBalancer):
+        return _step_along_direction(step, cotangents, towers)
+    weights, usable = _weigh(step, cotangents)
+    shared, towers, finite = step.backward.weighted(weights, cotangents, towers)
+    return step.result(weights, shared, towers, usable & finite)
 
 
-def _first(rows: list[Row]) -> Stack:
-    return [next(values(g) for g in column if g is not None) for column in zip(*rows, strict=True)]
+def _weigh(step: Step, cotangents: list[Row]) -> tuple[Tensor, Tensor]:
+    """Returns the weights, and which tasks' gradients have a finite Gramian, bool `[K]`."""
+
+    def fresh(local: list[Tensor], towers: list[Row]) -> Weighted:
+        matrix, finite = finite_part(step.replicas.sum(local[0]), step.backward.sizes)
+        weights, _ = step.rule([], matrix, step.asked & finite)
+        return weights, [], towers, finite
+
+    def reused(towers: list[Row]) -> Weighted:
+        return step.reuse.weights(step.active), [], towers, tf.ones_like(step.active)
+
+    weights, _, _, finite = step.reuse.run(
+        passes=lambda: [step.gramian(step.stack(cotangents))],
+        fresh=fresh,
+        reused=reused,
+        towers=[],
+    )
+    return weights, finite
+
+
+def _step_along_direction(step: Step, cotangents: list[Row], towers: list[Row]) -> StepResult:
+    """Applies a rule that merges gradients.
+
+    A merged direction is no function of a small statistic: the batches of all replicas are
+    joined, and each replica takes its own part of the direction back through the trunk.
+    """
+    representation = _first_of_each(cotangents)
+    stacked = step.stack(cotangents)
+    joined = [
+        join_batches(array, tensor, step.replicas)
+        for array, tensor in zip(stacked, representation, strict=True)
+    ]
+    matrix, finite = finite_part(step.gramian(joined), step.backward.sizes)
+    joined, towers = keep_finite(finite, joined, towers)
+    weights, direction = step.rule(joined, matrix, step.asked & finite)
+    weights = step.reuse.choose(weights, step.reuse.weights(step.active))
+    parts = part_of_batch(direction, joined, representation, step.replicas)
+    if step.reuse.due is not None:
+        sums = combine(weights, keep_finite(finite, stacked, [])[0], representation)
+        parts = [step.reuse.choose(new, old) for new, old in zip(parts, sums, strict=True)]
+    cotangent = row_of(step.loss_scale.scaled(part) for part in parts)
+    return step.result(weights, step.backward.trunk(cotangent), towers, finite)
+
+
+def _first_of_each(rows: list[Row]) -> StackedGradients:
+    """Returns one gradient with respect to each tensor of the frontier, for its shape."""
+    return [next(g.values for g in column if g.exists) for column in zip(*rows, strict=True)]

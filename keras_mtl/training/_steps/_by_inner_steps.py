@@ -1,17 +1,13 @@
 """The step of rules that combine two batches, after plain steps that are taken back."""
 
-import dataclasses
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
-from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._gradients._gramian import (
+from keras_mtl.training._gradients import (
     Row,
-    Stack,
+    StackedGradients,
     branch,
     combine,
     gramian,
@@ -19,74 +15,116 @@ from keras_mtl.training._gradients._gramian import (
     weighted_sum,
     zero_rows,
 )
-from keras_mtl.training._logs._task_losses import Losses
-from keras_mtl.training._steps import _active_tasks as _rules
-from keras_mtl.training._steps._base import Outcome
-from keras_mtl.training._steps._by_look_ahead import LookAheadStep, Values
+from keras_mtl.training._steps import _active_tasks
+from keras_mtl.training._steps._moved_variables import (
+    LossesAt,
+    Values,
+    current_values,
+    differentiate,
+    gradients_at,
+    gradients_here,
+    look_ahead_weights,
+    moved,
+    tower_gradients,
+    with_variables,
+)
+from keras_mtl.training._steps._step import Step, StepResult
 
 
-@dataclasses.dataclass
-class InnerStepsStep(LookAheadStep):
-    """Passes of both batches from here, and losses of the first after `inner_steps` plain steps.
+def step_by_inner_steps(
+    step: Step, losses_at: LossesAt, losses_again: LossesAt, task_weights: Tensor
+) -> StepResult:
+    """Applies the rule to the gradients of two batches, and to how far inner steps lower losses.
 
-    Attributes:
-        losses_again: Losses on the batch itself, with other values for some variables.
-        loss_weights: `Task.weight` of each loss, `[K]`.
+    Takes the passes of both batches from here, and `needs.inner_steps` plain steps on the first.
+
+    Args:
+        step: The step.
+        losses_at: Losses on the second batch.
+        losses_again: Losses on the batch itself, with the dropout masks of this step.
+        task_weights: `Task.weight` of each loss, `[K]`.
+    """
+    stacked, towers, finite = gradients_here(step)
+    second, _, usable = gradients_at(step, losses_at, current_values(step))
+    usable &= tf.math.is_finite(tf.linalg.diag_part(gramian(second)))
+    second, _ = keep_finite(usable, second, [])
+    of_towers = tower_gradients(step, towers)
+    descent = _InnerDescent(step, losses_again, task_weights, step.active & finite)
+    after = descent.losses_after(stacked, of_towers)
+    usable &= tf.math.is_finite(after)
+    after = tf.where(usable, after, step.losses)
+
+    both = [tf.concat(pair, axis=0) for pair in zip(stacked, second, strict=True)]  # [2K, n]
+    losses = tf.concat([step.losses, after], axis=0)  # [2K]
+    asked = step.asked & finite & usable
+    found = _active_tasks.weigh(step.balancer, gramian(both), losses, asked)
+    weights = step.rescaled(found)
+    shared = step.loss_scale.for_optimizer(combine(weights, both, step.shared_values))
+    return step.result(weights[: step.losses.shape[0]], shared, towers, finite)
+
+
+class _InnerDescent:
+    """Takes plain steps on the weighted sum of the losses of some tasks, and takes them back.
+
+    Args:
+        step: The step.
+        losses_again: Losses on the batch, as a function of the variables' values.
+        task_weights: `Task.weight` of each loss, `[K]`.
+        taking_part: The tasks whose losses are lowered, bool `[K]`.
     """
 
-    losses_again: Callable[[list[tuple[Any, Tensor]]], Losses]
-    loss_weights: Tensor
+    def __init__(
+        self, step: Step, losses_again: LossesAt, task_weights: Tensor, taking_part: Tensor
+    ) -> None:
+        self.step, self.losses_again, self.task_weights = step, losses_again, task_weights
+        self.taking_part = taking_part
+        weights = look_ahead_weights(step)
+        self.weights = tf.where(taking_part, weights, tf.zeros_like(weights))
 
-    def run(self) -> Outcome:
-        """Takes the passes and the inner steps, and applies the rule to both batches."""
-        stacked, towers, finite = self.here()
-        other, _, usable = self.elsewhere(self.values())
-        usable &= tf.math.is_finite(tf.linalg.diag_part(gramian(other)))
-        other, _ = keep_finite(usable, other, [])
-        after = self._losses_after(stacked, self.own(towers), self.present & finite)
-        usable &= tf.math.is_finite(after)
-        after = tf.where(usable, after, self.losses)
-        both = [tf.concat(pair, axis=0) for pair in zip(stacked, other, strict=True)]
-        losses = tf.concat([self.losses, after], axis=0)
-        asked = self.asked() & finite & usable
-        weights = self.rescaled(_rules.weigh(self.balancer, gramian(both), losses, asked))
-        things = [variable.value for variable in self.backward.shared]
-        shared = self.scaled(combine(weights, both, things))
-        return self.outcome(weights[: self.losses.shape[0]], shared, towers, finite)
+    def losses_after(self, stacked: StackedGradients, of_towers: Values) -> Tensor:
+        """Returns the losses `[K]` of the batch where the inner steps lead.
 
-    def _losses_after(self, stacked: Stack, own: list[Stack], taking: Tensor) -> Tensor:
-        """The losses `[K]` of the batch where the inner steps of some tasks, bool `[K]`, lead."""
-        weights, rate = self.planned(), self.balancer.needs.inner_learning_rate
-        weights = tf.where(taking, weights, tf.zeros_like(weights))
-        things = [variable.value for variable in self.backward.shared]
-        values = self.moved(rate, [combine(weights, stacked, things), *own])
-        for _ in range(self.balancer.needs.inner_steps - 1):
-            values = self.moved(rate, self._directions(weights, taking, values), values)
-        _, raw, _ = self.losses_again(self.pairs(values))
-        return raw * self.loss_weights
+        Args:
+            stacked: The gradients of the shared variables before the first step.
+            of_towers: Those of the towers.
+        """
+        needs = self.step.balancer.needs
+        shared = combine(self.weights, stacked, self.step.shared_values)
+        rate = needs.inner_learning_rate
+        values = moved(current_values(self.step), rate, [shared, *of_towers])
+        for _ in range(needs.inner_steps - 1):
+            values = moved(values, rate, self._directions(values))
+        _, losses, _ = self.losses_again(with_variables(self.step, values))
+        return losses * self.task_weights
 
-    def _directions(self, weights: Tensor, taking: Tensor, values: Values) -> Values:
-        """The gradients of the weighted sum; a task's own variables get those of its loss."""
+    def _directions(self, values: Values) -> Values:
+        """Returns the gradients of the weighted sum; a tower gets those of its task's loss."""
+        step = self.step
         flat = [value for group in values for value in group]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(flat)
-            parts, _, _ = self.losses_again(self.pairs(values))
-            total = tf.add_n([w * p for w, p in zip(tf.unstack(weights), parts, strict=True)])
+            replica_losses, _, _ = self.losses_again(with_variables(step, values))
+            pairs = zip(tf.unstack(self.weights), replica_losses, strict=True)
+            total = tf.add_n([weight * loss for weight, loss in pairs])
 
         def at_once() -> Row:
-            return self.gradient(tape, total, flat)
+            return differentiate(step, tape, total, flat)
 
         def one_by_one() -> Row:
-            # What is not finite stays so times zero.
-            rows = [self.gradient(tape, part, flat) for part in parts]
-            return weighted_sum(weights, zero_rows(~taking, rows))
+            # A gradient that is not finite stays so when it is multiplied by zero.
+            rows = [differentiate(step, tape, loss, flat) for loss in replica_losses]
+            return weighted_sum(self.weights, zero_rows(~self.taking_part, rows))
 
-        healthy = tf.reduce_all(taking | ~self.labeled)
-        found = sum_over_replicas(self.stack([branch(healthy, at_once, one_by_one)]))
-        pairs = iter(zip(found, flat, strict=True))
-        shared, *own = [
-            [tf.reshape(g, tf.shape(value)) for g, value in itertools.islice(pairs, len(group))]
+        healthy = tf.reduce_all(self.taking_part | ~step.labeled)
+        stacked = step.replicas.sum(step.stack([branch(healthy, at_once, one_by_one)]))
+        gradients = iter(zip(stacked, flat, strict=True))
+        shared, *towers = [
+            [tf.reshape(g, tf.shape(v)) for g, v in itertools.islice(gradients, len(group))]
             for group in values
         ]
-        rows = zip(tf.unstack(weights), own, strict=True)
-        return [shared, *[[tf.math.divide_no_nan(g, w) for g in row] for w, row in rows]]
+        # The sum has weighted the towers, too.
+        unweighted = [
+            [tf.math.divide_no_nan(gradient, weight) for gradient in row]
+            for weight, row in zip(tf.unstack(self.weights), towers, strict=True)
+        ]
+        return [shared, *unweighted]

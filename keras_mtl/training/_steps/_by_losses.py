@@ -1,31 +1,30 @@
-"""The step of a `LossBalancer`: one backward pass of its scalar."""
-
-import dataclasses
+"""The step of rules on losses: one backward pass of their scalar."""
 
 import tensorflow as tf
 
-from keras_mtl._replicas import num_replicas
+from keras_mtl._types import Tensor
 from keras_mtl.balancers import LossBalancer
-from keras_mtl.training._steps import _active_tasks as _rules
-from keras_mtl.training._steps._base import Outcome, Step
+from keras_mtl.training._steps import _active_tasks
+from keras_mtl.training._steps._step import Step, StepResult
 
 
-@dataclasses.dataclass
-class LossStep(Step):
-    """Differentiates the rule's scalar as it stands, towers included."""
+def step_by_losses(step: Step, balancer: LossBalancer) -> StepResult:
+    """Differentiates the rule's scalar as it stands, towers included.
 
-    balancer: LossBalancer
+    Takes one pass through the towers and one through the trunk, of the weighted losses.
+    """
+    scalar, weights, *learned = _active_tasks.scalarize(balancer, step.losses, step.asked)
+    weights = step.reuse.choose(step.rescaled(weights), step.reuse.weights(step.active))
+    # A step that reuses weights differentiates their weighted sum.
+    scalar = step.reuse.choose(scalar, _weighted_sum(step, weights))
+    cotangents, towers = step.backward.towers(weights)
+    shared, towers, finite = step.backward.summed(weights, cotangents, towers)
+    result = step.result(weights, shared, towers, finite, scalar)
+    share = step.loss_scale.share
+    for variable, gradient in zip(balancer.trainable_variables, learned, strict=True):
+        result.gradients[id(variable)] = gradient * share
+    return result
 
-    def run(self) -> Outcome:
-        """One pass through the towers and one through the trunk, of the weighted losses."""
-        scalar, weights, *learned = _rules.scalarize(self.balancer, self.losses, self.asked())
-        weights = self.or_reused(self.rescaled(weights))
-        if self.due is not None:  # what is differentiated where weights are reused
-            scalar = tf.where(self.due, scalar, tf.reduce_sum(weights * self.losses))
-        cotangents, towers = self.backward.towers(weights)
-        shared, towers, finite = self.backward.summed(weights, cotangents, towers)
-        outcome = self.outcome(weights, shared, towers, finite, scalar)
-        share = (1.0 if self.backward.scale is None else self.backward.scale) / num_replicas()
-        for variable, gradient in zip(self.balancer.trainable_variables, learned, strict=True):
-            outcome.gradients[id(variable)] = gradient * share
-        return outcome
+
+def _weighted_sum(step: Step, weights: Tensor) -> Tensor:
+    return tf.reduce_sum(weights * step.losses)

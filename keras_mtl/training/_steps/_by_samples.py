@@ -1,69 +1,81 @@
-"""The step of rules that need gradients of independent samples."""
+"""The step of rules that need gradients of independent samples of a batch."""
 
 import dataclasses
 
 import tensorflow as tf
 
-from keras_mtl._replicas import num_replicas, sum_over_replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._gradients._backward import Backward
-from keras_mtl.training._gradients._gramian import (
+from keras_mtl.training._gradients import (
+    Backward,
     Row,
-    Stack,
-    branch,
-    dense,
+    StackedGradients,
     gramian,
     keep_finite,
+    row_of,
     sum_of_finite,
 )
-from keras_mtl.training._steps._at_parameters import Found, ParameterStep
-from keras_mtl.training._steps._base import Outcome
+from keras_mtl.training._steps._at_parameters import weighted_by_stored
+from keras_mtl.training._steps._reuse import Weighted
+from keras_mtl.training._steps._step import Step, StepResult
 
 
-@dataclasses.dataclass
-class SampledStep(ParameterStep):
-    """Two passes through the trunk for each task, one for the sum of all on the last part.
+def step_by_samples(step: Step, samples: list[Backward], in_all: Tensor) -> StepResult:
+    """Applies the rule to the product of the gradients of the first two samples.
 
-    Attributes:
-        parts: Gradients of each part's losses.
-        in_all: Which tasks have a valid label in every part, bool `[K]`.
+    Takes two passes through the trunk per task, and one for the sum of all on the last sample.
+
+    Args:
+        step: The step on the whole batch.
+        samples: Gradients of each sample's losses.
+        in_all: Which tasks have a valid label in every sample, bool `[K]`.
     """
+    step = dataclasses.replace(step, active=step.active & in_all)
+    cotangents, towers = step.towers_by_loss()
 
-    parts: list[Backward]
-    in_all: Tensor
+    def passes() -> StackedGradients:
+        first, second = (
+            step.pass_trunk(step.towers_by_loss(sample)[0], sample) for sample in samples[:2]
+        )
+        return [*first, *second]
 
-    def run(self) -> Outcome:
-        """Takes the passes and applies the rule to the product of the first two parts."""
-        self.present &= self.in_all
-        cotangents, towers = self.backward.towers_by_loss(tf.cast(self.present, tf.float32))
-        if self.due is None:
-            return self.outcome(*self._sampled(towers))
-        if num_replicas() == 1:
-            found: Found = branch(
-                self.due, lambda: self._sampled(towers), lambda: self.reuse(cotangents, towers)
-            )
-            return self.outcome(*found)
-        weights, shared, towers, finite = self._sampled(towers)
-        stored, reused, towers, finite_too = self.reuse(cotangents, towers)
-        shared = [tf.where(self.due, s, r) for s, r in zip(shared, reused, strict=True)]
-        weights = tf.where(self.due, weights, stored)
-        return self.outcome(weights, shared, towers, finite & finite_too)
+    def fresh(local: StackedGradients, towers: list[Row]) -> Weighted:
+        both = step.replicas.sum(local)
+        half = len(both) // 2
+        return _weigh_last(step, [both[:half], both[half:]], samples[-1], towers)
 
-    def _sampled(self, towers: list[Row]) -> Found:
-        ones = tf.cast(self.present, tf.float32)
-        stacks: list[Stack] = [
-            sum_over_replicas(self.passes(part, part.towers_by_loss(ones)[0]))
-            for part in self.parts[:2]
-        ]
-        squares = [tf.linalg.diag_part(gramian(stacked)) for stacked in stacks]
-        finite = tf.math.is_finite(tf.add_n(squares))
-        # Of the last part only the weighted sum is wanted: one pass, once the weights are known.
-        last = self.parts[-1]
-        cotangents, own = last.towers_by_loss(ones)
-        finite &= sum_of_finite(None, cotangents, own, self.backward.sizes)[2]
-        stacks = [keep_finite(finite, stacked, [])[0] for stacked in stacks]
-        weights, _ = self.rule([], gramian(*stacks), self.asked() & finite)
-        shared, _, finite_too = last.weighted(weights, cotangents, own)
-        finite &= finite_too
-        _, towers = keep_finite(finite, [], towers)
-        return weights, [None if g is None else dense(g) for g in shared], towers, finite
+    return step.result(
+        *step.reuse.run(
+            passes=passes,
+            fresh=fresh,
+            reused=lambda towers: weighted_by_stored(step, cotangents, towers),
+            towers=towers,
+        )
+    )
+
+
+def _weigh_last(
+    step: Step, stacks: list[StackedGradients], last: Backward, towers: list[Row]
+) -> Weighted:
+    """Returns the weighted gradients of the last sample.
+
+    Of the last sample the weighted sum alone is wanted: one pass, once the weights are known.
+
+    Args:
+        step: The step.
+        stacks: Gradients of the first two samples, of all replicas.
+        last: Gradients of the last sample.
+        towers: The towers' gradients of the whole batch.
+    """
+    squares = [tf.linalg.diag_part(gramian(stacked)) for stacked in stacks]
+    finite = tf.math.is_finite(tf.add_n(squares))
+    cotangents, last_towers = step.towers_by_loss(last)
+    _, _, last_finite = sum_of_finite(
+        None, cotangents, last_towers, step.backward.sizes, step.replicas
+    )
+    finite &= last_finite
+    stacks = [keep_finite(finite, stacked, [])[0] for stacked in stacks]
+    weights, _ = step.rule([], gramian(*stacks), step.asked & finite)
+    shared, _, sum_finite = last.weighted(weights, cotangents, last_towers)
+    finite &= sum_finite
+    _, towers = keep_finite(finite, [], towers)
+    return weights, row_of(g.dense() if g.exists else None for g in shared), towers, finite

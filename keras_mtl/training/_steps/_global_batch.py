@@ -1,72 +1,75 @@
-"""Batches that lie on several replicas: joined, or dealt out to several parts."""
+"""Batches that lie on several replicas: joined, or dealt out to several samples."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from keras_mtl._replicas import gather_over_replicas, num_replicas, replica_index, sum_over_replicas
+from keras_mtl._replicas import Replicas
 from keras_mtl._types import Tensor
-from keras_mtl.training._gradients._gramian import split_like
+from keras_mtl.training._gradients import split_direction
 
 
-def join_batches(stacked: Tensor, like: Tensor) -> Tensor:
-    """The gradients `[K, n]` of every replica's examples, side by side, the same on all.
+def join_batches(stacked: Tensor, shaped_as: Tensor, replicas: Replicas) -> Tensor:
+    """Returns the gradients `[K, n]` of all replicas' examples, side by side, the same on all.
 
     Args:
-        stacked: This replica's; the first axis of what was flattened to `n` is the batch.
-        like: What was flattened.
+        stacked: This replica's gradients; the first axis of what was flattened to `n` is the batch.
+        shaped_as: A tensor of the shape that was flattened.
+        replicas: The replicas of the step.
     """
-    if num_replicas() == 1:
+    if replicas.count == 1:
         return stacked
     num_tasks = stacked.shape[0]
-    by_example = tf.reshape(stacked, (num_tasks, tf.shape(like)[0], -1))
-    joined = gather_over_replicas(tf.transpose(by_example, (1, 0, 2)))
+    by_example = tf.reshape(stacked, (num_tasks, tf.shape(shaped_as)[0], -1))  # [K, batch, ...]
+    joined = replicas.gather(tf.transpose(by_example, (1, 0, 2)))  # [global batch, K, ...]
     return tf.reshape(tf.transpose(joined, (1, 0, 2)), (num_tasks, -1))
 
 
-def parts_of_batch(
-    direction: Tensor, joined: Sequence[Tensor], like: Sequence[Tensor]
+def part_of_batch(
+    direction: Tensor, joined: Sequence[Tensor], shaped_as: Sequence[Tensor], replicas: Replicas
 ) -> list[Tensor]:
-    """This replica's part of a direction over the joined batches of all things."""
-    if num_replicas() == 1:
-        return split_like(direction, like)
-    parts = tf.split(direction, [tf.shape(each)[1] for each in joined], num=len(joined))
-    batch = tf.shape(like[0])[0]
-    start = batch_start(batch)
+    """Returns this replica's part of a direction over the joined batches of all sources."""
+    if replicas.count == 1:
+        return split_direction(direction, shaped_as)
+    parts = tf.split(direction, [tf.shape(array)[1] for array in joined], num=len(joined))
+    batch_size = tf.shape(shaped_as[0])[0]
+    start = _batch_start(batch_size, replicas)
     return [
-        tf.reshape(part, tf.concat([[-1], tf.shape(thing)[1:]], 0))[start : start + batch]
-        for part, thing in zip(parts, like, strict=True)
+        tf.reshape(part, tf.concat([[-1], tf.shape(tensor)[1:]], 0))[start : start + batch_size]
+        for part, tensor in zip(parts, shaped_as, strict=True)
     ]
 
 
-def batch_start(batch_size: Tensor) -> Tensor:
-    """How many examples of the global batch lie on the replicas before this one."""
-    if num_replicas() == 1:
+def _batch_start(batch_size: Tensor, replicas: Replicas) -> Tensor:
+    """Returns how many examples of the global batch lie on the replicas before this one."""
+    if replicas.count == 1:
         return tf.zeros((), tf.int32)
-    index = replica_index()
-    here = tf.one_hot(index, num_replicas()) * tf.cast(batch_size, tf.float32)
-    return tf.reduce_sum(tf.cast(sum_over_replicas(here), tf.int32)[:index])
+    here = tf.one_hot(replicas.index, replicas.count) * tf.cast(batch_size, tf.float32)
+    return tf.reduce_sum(tf.cast(replicas.sum(here), tf.int32)[: replicas.index])
 
 
-def deal_out(weights: Any, names: Sequence[str], batch_size: Tensor, parts: int) -> list[Any]:
-    """Sample weights for each of several parts of a batch: zero for examples of the others.
+def deal_out(
+    weights: Any, names: Sequence[str], batch_size: Tensor, num_samples: int, replicas: Replicas
+) -> list[dict[str, Tensor]]:
+    """Returns the sample weights of each sample of a batch: zero for examples of the others.
 
-    The example at position i of the global batch goes to part `i mod parts`, wherever the
+    The example at position i of the global batch goes to sample `i mod num_samples`, wherever the
     replicas' batches begin.
 
     Args:
         weights: Sample weights by task, or `None`.
         names: Names of the tasks.
         batch_size: Number of examples on this replica.
-        parts: How many parts.
+        num_samples: How many samples.
+        replicas: The replicas of the step.
     """
-    given = weights or {}
-    position = batch_start(batch_size) + tf.range(batch_size)
+    weights = weights or {}
+    position = _batch_start(batch_size, replicas) + tf.range(batch_size)
     dealt = []
-    for part in range(parts):
-        mask = tf.cast(tf.equal(position % parts, part), tf.float32)
-        dealt.append({name: _masked(given.get(name), mask) for name in names})
+    for sample in range(num_samples):
+        mask = tf.cast(tf.equal(position % num_samples, sample), tf.float32)
+        dealt.append({name: _masked(weights.get(name), mask) for name in names})
     return dealt
 
 

@@ -1,0 +1,79 @@
+"""The forward pass in two parts: once through the trunk, then through each tower."""
+
+import dataclasses
+from typing import TypeAlias
+
+import keras
+import tensorflow as tf
+
+from keras_mtl._keras_internals import mask_of, with_mask
+from keras_mtl._types import Tensor
+from keras_mtl.training._frontier._column_layers import ColumnLayer
+from keras_mtl.training._frontier._frontier import Frontier
+
+Copies: TypeAlias = list[Tensor | None]
+"""One task's copies of the tensors of the frontier; `None` for those that it does not read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnPass:
+    """Holds what a forward pass leaves at the layer where a task's columns part.
+
+    Attributes:
+        layer: The layer.
+        features: Its input.
+        before_activation: Its output before the activation.
+    """
+
+    layer: ColumnLayer
+    features: Tensor
+    before_activation: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """Holds what a forward pass leaves for the backward passes.
+
+    Attributes:
+        frontier: The differentiable tensors that the trunk made.
+        copies: For each task, its own copies of them.
+        column_passes: For tasks whose columns part at one layer.
+    """
+
+    frontier: list[Tensor]
+    copies: list[Copies]
+    column_passes: dict[str, ColumnPass]
+
+
+def split_forward(
+    frontier: Frontier, inputs: Tensor, training: bool | None
+) -> tuple[dict[str, Tensor], Forward]:
+    """Returns predictions by task, each made from the task's own copy of the frontier.
+
+    The copies are what makes one backward pass of the plain sum of losses give every task's
+    gradient at the frontier: the gradient with respect to a copy is its task's alone.
+    """
+    tensors = keras.tree.flatten(frontier.trunk(inputs, training=training))
+    differentiable = [i for i, carries in enumerate(frontier.differentiable) if carries]
+    predictions, copies = {}, []
+    for name, reads in frontier.reads.items():
+        of_task = {i: _copy(tensors[i]) if i in differentiable else tensors[i] for i in reads}
+        predictions[name] = frontier.towers[name].run([of_task[i] for i in reads], training)
+        copies.append([of_task.get(i) for i in differentiable])
+    column_passes = {}
+    for layer in frontier.joint_layers:
+        features = [predictions[name] for name in layer.tasks]
+        if isinstance(layer, ColumnLayer):
+            before, after = layer.run_in_two_steps(features[0], training)
+            column_passes[layer.tasks[0]] = ColumnPass(layer, features[0], before)
+            outputs = [after]
+        else:
+            outputs = layer.run(features, training)
+        for name, output in zip(layer.tasks, outputs, strict=True):
+            predictions[name] = frontier.exits[name].run([output], training)
+    return predictions, Forward([tensors[i] for i in differentiable], copies, column_passes)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """Returns the tensor again, with its mask, so that its gradient is one task's alone."""
+    return with_mask(tf.identity(tensor), mask_of(tensor))

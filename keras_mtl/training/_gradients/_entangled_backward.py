@@ -1,0 +1,105 @@
+"""The backward passes of a network where only gradients tell which variables are shared."""
+
+import tensorflow as tf
+
+from keras_mtl._replicas import Replicas
+from keras_mtl._types import Tensor
+from keras_mtl.training._frontier import Frontier, VariableSlice
+from keras_mtl.training._gradients._finite import sum_of_finite
+from keras_mtl.training._gradients._gradient import Gradient, Row
+from keras_mtl.training._gradients._tape import Sources, StepTape
+
+
+class EntangledBackward:
+    """Passes through the whole network once per loss.
+
+    It serves networks in which two towers call one layer, a nested model has several outputs, or
+    an operation lets no gradient through: there the graph's nodes do not tell whose a variable
+    is, but the gradients of each loss do, while the step is traced.
+
+    Args:
+        tape: The step's tape and losses.
+        frontier: The network, cut into a trunk and towers.
+        replicas: The replicas that have to agree on which gradients are finite.
+    """
+
+    def __init__(self, tape: StepTape, frontier: Frontier, replicas: Replicas) -> None:
+        self._tape, self._frontier, self._replicas = tape, frontier, replicas
+        self.sizes = tape.sizes
+        self.shared, self._sources = self._choose_variables()
+        self.task_variables = tape.by_loss(self._sources, [])
+
+    def _choose_variables(self) -> tuple[Sources, list[Sources]]:
+        """Returns the shared variables, and for each task those that it alone reaches."""
+        task_variables = self._frontier.task_variables
+        groups = [self._frontier.shared, *task_variables.values()]
+        whole = [v for group in groups for v in group if not isinstance(v, VariableSlice)]
+        variables = list({id(variable): variable for variable in whole}.values())
+        reached = [self._tape.gradient([loss], variables) for loss in self._tape.losses]
+        # A joint layer is one operation, through which each loss reaches all that lies below it:
+        # the graph says which tasks it serves there.
+        tasks_of = [
+            [
+                k
+                for k, (name, row) in enumerate(zip(task_variables, reached, strict=True))
+                if row[i].exists and name in self._frontier.users[id(variable)]
+            ]
+            for i, variable in enumerate(variables)
+        ]
+        pairs = list(zip(variables, tasks_of, strict=True))
+        shared = [variable for variable, tasks in pairs if len(tasks) > 1]
+        of_tasks = [
+            [variable for variable, tasks in pairs if tasks == [k]]
+            # Whose a slice is, is known.
+            + [source for source in sources if isinstance(source, VariableSlice)]
+            for k, sources in enumerate(task_variables.values())
+        ]
+        return shared, of_tasks
+
+    def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
+        """Takes one pass per loss through its tower."""
+        rows = []
+        for loss, copies, variables, seed in zip(
+            self._tape.losses,
+            self._tape.forward.copies,
+            self._sources,
+            self._tape.seeds(weights),
+            strict=True,
+        ):
+            sources = [*(copy for copy in copies if copy is not None), *variables]
+            row = self._tape.gradient([loss], sources, [seed])
+            # Each loss has its own gradient of a variable that holds the entries of all tasks.
+            rows.append([Gradient(g.values) if g.is_entry else g for g in row])
+        return self._tape.arrange(rows, self._sources)
+
+    def towers_by_loss(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
+        """Takes the passes of `towers`, and returns the cotangents of each column apart."""
+        cotangents, towers = self.towers(weights)
+        names = self._frontier.task_variables
+        # No shortcut past the layer at which columns part: it may be used in other places too.
+        return self._tape.part_columns(cotangents, weights, {}, names), towers
+
+    def trunk(self, cotangents: Row) -> Row:
+        """Takes one pass from the frontier to the shared variables."""
+        return self._tape.trunk(cotangents, self.shared)
+
+    def rows(self, cotangents: list[Row]) -> list[Row]:
+        """Returns each loss's gradients of the shared variables: one pass for each."""
+        seeds = self._tape.seeds(tf.ones(len(self._tape.losses)))
+        return [
+            self._tape.gradient([loss], self.shared, [seed])
+            for loss, seed in zip(self._tape.losses, seeds, strict=True)
+        ]
+
+    def weighted(
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Row, list[Row], Tensor]:
+        """Returns the gradients of the shared variables for the weighted sum of losses."""
+        rows = self.rows(cotangents)
+        return sum_of_finite(weights, rows, towers, self.sizes, self._replicas)
+
+    def summed(
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Row, list[Row], Tensor]:
+        """Returns the result of `weighted`: the passes to shared variables begin at the losses."""
+        return self.weighted(weights, cotangents, towers)

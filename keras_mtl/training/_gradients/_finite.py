@@ -1,0 +1,117 @@
+"""Gradients without those of tasks that are not finite; no work in a healthy step."""
+
+import itertools
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from keras_mtl._replicas import Replicas
+from keras_mtl._types import Tensor
+from keras_mtl.training._gradients._branch import branch
+from keras_mtl.training._gradients._gradient import Gradient, Row, existing
+from keras_mtl.training._gradients._gramian import StackedGradients
+from keras_mtl.training._gradients._rows import runs, weighted_sum, zero_rows
+
+
+def keep_finite(
+    finite: Tensor, stacked: StackedGradients, rows: list[Row]
+) -> tuple[StackedGradients, list[Row]]:
+    """Returns gradients with zeros for the losses that are not finite.
+
+    Args:
+        finite: Whose gradients are finite, bool `[K]`.
+        stacked: Gradients in arrays `[K, n]`; may be none.
+        rows: More gradients, one row per loss; may hold none.
+    """
+    if not stacked and not any(existing(row) for row in rows):
+        return stacked, rows
+
+    def without() -> tuple[StackedGradients, list[Row]]:
+        kept = [tf.where(finite[:, None], array, tf.zeros_like(array)) for array in stacked]
+        return kept, zero_rows(~finite, rows)
+
+    return tuple(branch(tf.reduce_all(finite), lambda: (stacked, rows), without))
+
+
+def sum_of_finite(
+    weights: Tensor | None,
+    rows: list[Row],
+    towers: list[Row],
+    sizes: Sequence[int],
+    replicas: Replicas,
+) -> tuple[Row, list[Row], Tensor]:
+    """Sums gradients as `weighted_sum` does, without those of tasks that are not finite.
+
+    A gradient that is not finite makes the sum so: in a healthy step this costs one look at it.
+
+    Args:
+        weights: Weights `[K]`; `None` for ones.
+        rows: The gradients, one row per loss.
+        towers: Gradients of the tasks' own variables, looked at where `rows` holds none.
+        sizes: How many losses each task has.
+        replicas: The replicas that have to agree.
+
+    Returns:
+        The sum; the towers' gradients, zero for tasks that are not finite; and whose gradients
+        are finite on all replicas, bool `[K]`.
+    """
+    total = weighted_sum(weights, rows)
+    looked_at = rows if existing(total) else towers
+    all_finite = tf.ones(len(rows), tf.bool)
+
+    def by_loss() -> Tensor:
+        return all_columns(_finite_rows(looked_at), sizes)
+
+    healthy = _is_finite(existing(total) or [g for row in towers for g in existing(row)])
+    finite = None
+    if replicas.count > 1:  # a collective cannot stand in the branch below
+        finite = replicas.all_true(tf.cond(healthy, lambda: all_finite, by_loss))
+        healthy = tf.reduce_all(finite)
+
+    def careful() -> tuple[Row, list[Row], Tensor]:
+        which = by_loss() if finite is None else finite
+        kept = weighted_sum(weights, zero_rows(~which, rows))
+        return kept, zero_rows(~which, towers), which
+
+    return tuple(branch(healthy, lambda: (total, towers, all_finite), careful))
+
+
+def finite_part(matrix: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Returns a Gramian with zeros for tasks that are not finite, and whose are, bool `[K]`."""
+    finite = all_columns(tf.math.is_finite(tf.linalg.diag_part(matrix)), sizes)
+    both = finite[:, None] & finite[None, :]
+    return tf.where(both, matrix, tf.zeros_like(matrix)), finite
+
+
+def all_columns(finite: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Returns for each loss, bool `[K]`, whether all losses of its task are finite.
+
+    Columns of a task share a tower, so that one of them breaks the others.
+    """
+    if max(sizes) == 1:
+        return finite
+    of_tasks = tf.split(finite, sizes)
+    return tf.concat([tf.repeat(tf.reduce_all(flags), tf.size(flags)) for flags in of_tasks], 0)
+
+
+def _finite_rows(rows: Sequence[Row]) -> Tensor:
+    """Returns whose gradients are finite, bool `[K]`; entries of one array are seen together."""
+    finite = tf.stack([_is_finite([g for g in row if g.stands_alone]) for row in rows])
+    if not any(gradient.is_entry for row in rows for gradient in row):
+        return finite
+    for column in itertools.zip_longest(*rows, fillvalue=Gradient()):
+        entries = [gradient if gradient.is_entry else Gradient() for gradient in column]
+        flags = [
+            tf.ones(len(losses), tf.bool)
+            if array is None
+            else tf.math.is_finite(tf.reduce_sum(array, axis=1))
+            for losses, array in runs(entries)
+        ]
+        finite &= tf.concat(flags, axis=0)
+    return finite
+
+
+def _is_finite(gradients: Row) -> Tensor:
+    """Returns whether all of them are finite: a sum is not, if one of its terms is not."""
+    sums = [tf.reduce_sum(tf.cast(gradient.values, tf.float32)) for gradient in gradients]
+    return tf.math.is_finite(tf.add_n(sums)) if sums else tf.constant(True)

@@ -1,0 +1,183 @@
+"""The tape of one step: its losses, and the gradients that are asked of it."""
+
+import itertools
+import math
+from typing import Any, TypeAlias, TypeVar
+
+import keras
+import tensorflow as tf
+
+from keras_mtl._types import Tensor
+from keras_mtl.training._frontier import (
+    ColumnPass,
+    Forward,
+    VariableSlice,
+    distinct_sources,
+    source_of,
+)
+from keras_mtl.training._gradients._gradient import Gradient, Row
+from keras_mtl.training._gradients._loss_scale import LossScale
+from keras_mtl.training._gradients._rows import along_first
+
+Sources: TypeAlias = list[keras.Variable | VariableSlice]
+"""Variables that a gradient is taken with respect to."""
+
+T = TypeVar("T")
+
+
+class StepTape:
+    """Takes gradients of this replica's losses.
+
+    There are K losses: one per task, or one per column where a task has columns. A list by task
+    becomes one by loss by standing with the first of the task's losses.
+
+    Args:
+        tape: A persistent tape that has watched the forward pass.
+        forward: The tensors at the frontier.
+        losses: This replica's part of each task's loss; a vector where the task has columns.
+        loss_scale: The loss scale of the optimizer.
+    """
+
+    def __init__(
+        self,
+        tape: tf.GradientTape,
+        forward: Forward,
+        losses: list[Tensor],
+        loss_scale: LossScale,
+    ) -> None:
+        self._tape = tape
+        self.forward = forward
+        self.losses = losses
+        self.loss_scale = loss_scale
+        self.sizes = [math.prod(loss.shape) for loss in losses]
+
+    def gradient(self, targets: list[Tensor], sources: list[Any], seeds: Any = None) -> Row:
+        """Returns the gradients of the sum of the targets, one for each source.
+
+        Args:
+            targets: Losses, or tensors on the way to them.
+            sources: Variables, slices of variables, and tensors.
+            seeds: The gradients at the targets; ones by default.
+        """
+        if not targets or not sources:
+            return [Gradient()] * len(sources)
+        distinct = distinct_sources(sources)
+        tensors = [getattr(source, "value", source) for source in distinct]
+        arrays = self._tape.gradient(targets, tensors, output_gradients=seeds)
+        by_source = {id(s): array for s, array in zip(distinct, arrays, strict=True)}
+        return [_gradient_of(source, by_source[id(source_of(source))]) for source in sources]
+
+    def seeds(self, weights: Tensor) -> list[Tensor]:
+        """Returns the gradients at the losses of their sum times weights `[K]`."""
+        weights = self.loss_scale.scaled(weights)
+        if max(self.sizes) == 1 and all(loss.shape.rank == 0 for loss in self.losses):
+            return list(tf.unstack(weights))
+        of_tasks = zip(tf.split(weights, self.sizes), self.losses, strict=True)
+        return [tf.reshape(part, loss.shape) for part, loss in of_tasks]
+
+    def trunk(self, cotangents: Row, shared: Sources) -> Row:
+        """Takes one pass from the frontier to the shared variables.
+
+        Args:
+            cotangents: Gradients with respect to the tensors of the frontier.
+            shared: The variables.
+        """
+        pairs = [
+            (tensor, tf.cast(gradient.values, tensor.dtype))
+            for tensor, gradient in zip(self.forward.frontier, cotangents, strict=True)
+            if gradient.exists
+        ]
+        return self.gradient([tensor for tensor, _ in pairs], shared, [seed for _, seed in pairs])
+
+    def by_loss(self, of_tasks: list[T], nothing: T) -> list[T]:
+        """Returns a list by loss of one by task: nothing for all columns but the first."""
+        pairs = zip(of_tasks, self.sizes, strict=True)
+        return [entry for value, size in pairs for entry in (value, *[nothing] * (size - 1))]
+
+    def by_task(self, of_losses: list[T]) -> list[T]:
+        """Returns a list by task of one by loss: the entries of the first columns."""
+        starts = itertools.accumulate([0, *self.sizes[:-1]])
+        return [of_losses[start] for start in starts]
+
+    def arrange(self, rows: list[Row], sources: list[Sources]) -> tuple[list[Row], list[Row]]:
+        """Cuts each task's gradients in two, and returns both parts by loss.
+
+        Args:
+            rows: For each task, its gradients with respect to its copies of the frontier, then
+                with respect to its own variables.
+            sources: Each task's own variables.
+
+        Returns:
+            The cotangents, with a place for each tensor of the frontier, and the towers' rows.
+        """
+        cotangents, towers = [], []
+        for row, copies, variables in zip(rows, self.forward.copies, sources, strict=True):
+            num_copies = len(row) - len(variables)
+            of_copies = iter(row[:num_copies])
+            cotangents.append([Gradient() if c is None else next(of_copies) for c in copies])
+            towers.append(row[num_copies:])
+        no_cotangents = [Gradient()] * len(self.forward.frontier)
+        return self.by_loss(cotangents, no_cotangents), self.by_loss(towers, [])
+
+    def part_columns(
+        self, cotangents: list[Row], weights: Tensor, passes: dict[str, ColumnPass], names: Any
+    ) -> list[Row]:
+        """Returns the cotangents with those of each column apart.
+
+        Columns are independent losses of one tensor: their gradients are a Jacobian. The layer at
+        which they part gives it in closed form; otherwise one vectorized pass computes it.
+
+        Args:
+            cotangents: The cotangents, summed over the columns of a task.
+            weights: The factor `[K]` of each loss.
+            passes: What the forward pass left at such layers, by task.
+            names: The tasks.
+        """
+        factors = tf.split(self.loss_scale.scaled(weights), self.sizes)
+        apart = list(cotangents)
+        first = 0
+        for name, loss, copies, of_task in zip(
+            names, self.losses, self.forward.copies, factors, strict=True
+        ):
+            if loss.shape.rank:
+                column_pass = passes.get(name)
+                arrays = [
+                    None if copy is None else self._jacobian(column_pass, loss, copy, of_task)
+                    for copy in copies
+                ]
+                num_columns = loss.shape[0]
+                apart[first : first + num_columns] = [
+                    [Gradient() if array is None else Gradient(array, c) for array in arrays]
+                    for c in range(num_columns)
+                ]
+                first += num_columns
+            else:
+                first += 1
+        return apart
+
+    def _jacobian(
+        self, column_pass: ColumnPass | None, loss: Tensor, copy: Tensor, factors: Tensor
+    ) -> Tensor | None:
+        """Returns the gradient of each column, times its factor, with respect to one tensor."""
+        if column_pass is None:
+            jacobian = self._tape.jacobian(loss, copy)
+            return None if jacobian is None else along_first(factors, jacobian) * jacobian
+        features = column_pass.features
+        gradient = self._tape.gradient(
+            loss, column_pass.before_activation, output_gradients=factors
+        )
+        rows = column_pass.layer.rows(gradient)
+        if features is copy:
+            return rows
+        if self._tape.gradient(features, copy) is None:
+            return None
+        return tf.vectorized_map(
+            lambda row: self._tape.gradient(features, copy, output_gradients=row), rows
+        )
+
+
+def _gradient_of(source: Any, array: Tensor | None) -> Gradient:
+    """Returns the gradient with respect to a source, given that of the variable it belongs to."""
+    if array is not None and isinstance(source, VariableSlice):
+        return Gradient(array, source.index)
+    return Gradient(array)

@@ -1,0 +1,73 @@
+"""The backward passes of a network whose graph tells which variables are shared."""
+
+from keras_mtl._replicas import Replicas
+from keras_mtl._types import Tensor
+from keras_mtl.training._frontier import Frontier
+from keras_mtl.training._gradients._finite import sum_of_finite
+from keras_mtl.training._gradients._gradient import Row
+from keras_mtl.training._gradients._tape import StepTape
+
+
+class TrunkBackward:
+    """Passes through each tower once, and through the trunk as often as asked.
+
+    Every tower reads its own copies of the frontier: one pass of the plain sum of losses gives
+    each task's gradients with respect to its tower and the frontier, and nothing of another's.
+
+    Args:
+        tape: The step's tape and losses.
+        frontier: The network, cut into a trunk and towers.
+        replicas: The replicas that have to agree on which gradients are finite.
+    """
+
+    def __init__(self, tape: StepTape, frontier: Frontier, replicas: Replicas) -> None:
+        self._tape, self._frontier, self._replicas = tape, frontier, replicas
+        self._sources = [list(variables) for variables in frontier.task_variables.values()]
+        self.sizes = tape.sizes
+        self.shared = list(frontier.shared)
+        self.task_variables = tape.by_loss(self._sources, [])
+
+    def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
+        """Takes one pass of the weighted sum of losses through all towers."""
+        groups = [
+            [*(copy for copy in copies if copy is not None), *variables]
+            for copies, variables in zip(self._tape.forward.copies, self._sources, strict=True)
+        ]
+        flat = iter(
+            self._tape.gradient(
+                self._tape.losses,
+                [source for group in groups for source in group],
+                self._tape.seeds(weights),
+            )
+        )
+        return self._tape.arrange([[next(flat) for _ in group] for group in groups], self._sources)
+
+    def towers_by_loss(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
+        """Takes the passes of `towers`, and returns the cotangents of each column apart."""
+        cotangents, towers = self.towers(weights)
+        passes = self._tape.forward.column_passes
+        names = self._frontier.task_variables
+        return self._tape.part_columns(cotangents, weights, passes, names), towers
+
+    def trunk(self, cotangents: Row) -> Row:
+        """Takes one pass from the frontier to the shared variables."""
+        return self._tape.trunk(cotangents, self.shared)
+
+    def rows(self, cotangents: list[Row]) -> list[Row]:
+        """Returns each loss's gradients of the shared variables: one pass for each."""
+        return [self.trunk(row) for row in cotangents]
+
+    def weighted(
+        self, weights: Tensor | None, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Row, list[Row], Tensor]:
+        """Returns the gradients of the shared variables for the weighted sum: one pass."""
+        total, towers, finite = sum_of_finite(
+            weights, cotangents, towers, self.sizes, self._replicas
+        )
+        return self.trunk(total), towers, finite
+
+    def summed(
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+    ) -> tuple[Row, list[Row], Tensor]:
+        """Returns the result of `weighted` for cotangents that `towers` has weighted already."""
+        return self.weighted(None, cotangents, towers)

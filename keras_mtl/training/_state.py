@@ -1,0 +1,53 @@
+"""What a model keeps between steps, beside its weights and the balancer's state."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mtl._types import Tensor
+from keras_mtl.training._steps import StepResult
+
+
+class StepState:
+    """Holds the count of steps, the last task weights and how often tasks were left out.
+
+    Args:
+        model: The model that saves the variables.
+        num_losses: K, the number of losses.
+    """
+
+    def __init__(self, model: keras.Model, num_losses: int) -> None:
+        options = {"trainable": False, "aggregation": "only_first_replica"}
+        self.iteration: Any = model.add_weight(
+            name="step", shape=(), dtype="int64", initializer="zeros", **options
+        )
+        self.task_weights: Any = model.add_weight(
+            name="task_weights", shape=(num_losses,), initializer="ones", **options
+        )
+        self.left_out: Any = model.add_weight(
+            name="left_out", shape=(num_losses,), dtype="int32", initializer="zeros", **options
+        )
+
+    @property
+    def stored_weights(self) -> Tensor:
+        """The weights `[K]` of the last step that computed them."""
+        return tf.convert_to_tensor(self.task_weights)
+
+    def due(self, every: int) -> Tensor | None:
+        """Returns whether this step computes weights; `None` if every step does."""
+        return None if every == 1 else tf.equal(self.iteration.value % every, 0)
+
+    def update(self, result: StepResult, took_part: Tensor, due: Tensor | None) -> None:
+        """Keeps the weights of a step that computed them, and counts tasks that it left out.
+
+        Args:
+            result: The result of the step.
+            took_part: Which tasks took part in it, bool `[K]`.
+            due: Whether it computed weights; `None` if every step does.
+        """
+        fresh = took_part if due is None else took_part & due
+        self.task_weights.assign(tf.where(fresh, result.weights, self.task_weights))
+        self.left_out.assign_add(tf.cast(result.reported, tf.int32))
+        if due is not None:
+            self.iteration.assign_add(1)

@@ -1,0 +1,199 @@
+"""What every kind of step works on, and what it results in."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from keras_mtl._replicas import Replicas
+from keras_mtl._types import Tensor
+from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer
+from keras_mtl.training._gradients import (
+    Backward,
+    LossScale,
+    Row,
+    StackedGradients,
+    existing,
+    gramian,
+    join_slices,
+    nearest_weights,
+    scale_rows,
+    squared_lengths,
+    stack,
+)
+from keras_mtl.training._steps import _active_tasks
+from keras_mtl.training._steps._reuse import Reuse
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """Holds the result of one training step.
+
+    Attributes:
+        gradients: This replica's gradients by `id` of the variable, as the optimizer takes them;
+            it adds up those of all replicas.
+        weights: The task weights `[K]`.
+        scalar: What a loss balancer minimizes; `None` for other kinds.
+        broken: Tasks whose loss or gradient is not finite, bool `[K]`.
+        reported: Those of them that the user is told of. Loss scaling makes gradients overflow
+            now and then, by design; there it is the tasks whose loss is not finite.
+    """
+
+    gradients: dict[int, Tensor]
+    weights: Tensor
+    scalar: Tensor | None
+    broken: Tensor
+    reported: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Holds what every kind of step works on; made anew for each trace.
+
+    Attributes:
+        balancer: The rule.
+        backward: Takes gradients of this replica's losses.
+        losses: Losses `[K]` of the global batch, times `Task.weight`; 0 for inactive tasks.
+        labeled: Which tasks have a valid label in the global batch, bool `[K]`.
+        active: Which of them take part: those whose loss is finite, bool `[K]`.
+        reuse: When weights are computed, and when those of an earlier step are used again.
+        loss_scale: The loss scale of the optimizer.
+        replicas: The replicas of the step.
+        rescale_weights: Whether weights are rescaled to sum to the number of active tasks.
+        scale_towers: Whether a task's own variables are weighted too.
+    """
+
+    balancer: Balancer
+    backward: Backward
+    losses: Tensor
+    labeled: Tensor
+    active: Tensor
+    reuse: Reuse
+    loss_scale: LossScale
+    replicas: Replicas
+    rescale_weights: bool
+    scale_towers: bool
+
+    @property
+    def asked(self) -> Tensor:
+        """The tasks that the rule is asked about, bool `[K]`; none where weights are reused."""
+        return self.reuse.asked(self.active)
+
+    @property
+    def shared_values(self) -> list[Tensor]:
+        """The values of the shared variables."""
+        return [variable.value for variable in self.backward.shared]
+
+    def towers_by_loss(self, backward: Backward | None = None) -> tuple[list[Row], list[Row]]:
+        """Takes the pass of the plain sum of active losses through all towers.
+
+        Returns:
+            For each loss its cotangents, and its task's gradients of the tower.
+        """
+        ones = tf.cast(self.active, tf.float32)
+        return (self.backward if backward is None else backward).towers_by_loss(ones)
+
+    def pass_trunk(
+        self, cotangents: list[Row], backward: Backward | None = None
+    ) -> StackedGradients:
+        """Takes one pass through the trunk per loss; returns this replica's gradients.
+
+        Raises:
+            ValueError: If no loss reaches a shared variable.
+        """
+        backward = self.backward if backward is None else backward
+        rows = backward.rows(cotangents)
+        for variable, *column in zip(backward.shared, *rows, strict=True):
+            if not existing(column):
+                raise ValueError(unreached_message(variable))
+        return self.stack(rows)
+
+    def stack(self, rows: list[Row]) -> StackedGradients:
+        """Returns the rows stacked, without the factor of loss scaling."""
+        return [self.loss_scale.unscaled(array) for array in stack(rows)]
+
+    def gramian(self, stacked: StackedGradients) -> Tensor:
+        """Returns the inner products `[K, K]` of gradients, as far as the rule reads them."""
+        lengths_only = self.balancer.needs.lengths_only
+        return squared_lengths(stacked) if lengths_only else gramian(stacked)
+
+    def rule(
+        self, stacked: StackedGradients, matrix: Tensor, asked: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Returns the weights `[K]`, and the direction `[n]` where the rule gives one.
+
+        Args:
+            stacked: Gradients of the global batch, finite; read by rules that merge them alone.
+            matrix: Their Gramian.
+            asked: The tasks that the rule sees, bool `[K]`.
+        """
+        if isinstance(self.balancer, GramianBalancer):
+            weights = _active_tasks.weigh(self.balancer, matrix, self.losses, asked)
+            return self.rescaled(weights), None
+        if not isinstance(self.balancer, GradientBalancer):
+            raise TypeError(f"{type(self.balancer).__name__} is no kind of balancer.")
+        jacobian = tf.concat(stacked, axis=1)  # [K, n], all shared variables side by side
+        direction = _active_tasks.merge(self.balancer, jacobian, self.losses, asked)
+        weights = nearest_weights(matrix, tf.linalg.matvec(jacobian, direction))
+        rescaled = self.rescaled(weights)
+        if self.rescale_weights:
+            direction *= tf.math.divide_no_nan(tf.reduce_sum(rescaled), tf.reduce_sum(weights))
+        return rescaled, direction
+
+    def rescaled(self, weights: Tensor) -> Tensor:
+        """Returns the weights, with the sum that `rescale_weights` asks for."""
+        if not self.rescale_weights:
+            return weights
+        total = tf.reduce_sum(weights)
+        num_active = tf.reduce_sum(tf.cast(self.active, tf.float32))
+        return weights * tf.where(total > 0.0, num_active / total, 1.0)
+
+    def result(
+        self,
+        weights: Tensor,
+        shared: Row,
+        towers: list[Row],
+        finite: Tensor,
+        scalar: Tensor | None = None,
+    ) -> StepResult:
+        """Returns the result of the step.
+
+        Args:
+            weights: The task weights `[K]`.
+            shared: Gradients of the shared variables, without those of tasks not finite.
+            towers: For each loss, gradients of its task's own variables, likewise.
+            finite: Whose gradients are finite, bool `[K]`.
+            scalar: What a loss balancer minimizes, which has weighted the towers already.
+
+        Raises:
+            ValueError: If no loss reaches a variable.
+        """
+        if self.scale_towers and scalar is None:
+            towers = scale_rows(weights, towers)
+        groups = [self.backward.shared, *self.backward.task_variables]
+        pairs = []
+        for variables, row in zip(groups, [shared, *towers], strict=True):
+            for variable, gradient in zip(variables, row, strict=True):
+                if not gradient.exists:
+                    raise ValueError(unreached_message(variable))
+                pairs.append((variable, gradient))
+        gradients = {id(variable): gradient for variable, gradient in join_slices(pairs)}
+        took_part = self.active & finite
+        broken = self.labeled & ~took_part
+        overflow = tf.reduce_any(self.active & ~finite)
+        gradients = self.loss_scale.with_overflow(gradients, overflow)
+        return StepResult(
+            gradients={key: gradient.array for key, gradient in gradients.items()},
+            weights=tf.where(took_part, weights, tf.zeros_like(weights)),
+            scalar=scalar,
+            broken=broken,
+            reported=self.loss_scale.to_report(broken, self.labeled & ~self.active),
+        )
+
+
+def unreached_message(variable: Any) -> str:
+    """Returns the error's text for a variable that no loss reaches."""
+    return (
+        f"the variable {variable.path!r} gets no gradient from the loss of any task. Connect it "
+        "to a task's output, or set trainable=False on its layer."
+    )
