@@ -4,8 +4,7 @@ import keras
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
-from keras_mtl.balancers._config_direction import config_weights
-from keras_mtl.balancers._solvers import nan_where_not_finite
+from keras_mtl.balancers._solvers import config_weights, nan_where_not_finite
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer, Needs, check_numbers
-from keras_mtl.balancers._config_direction import config_weights
+from keras_mtl.balancers._solvers import config_weights
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -113,7 +113,7 @@ class BalancedModel(PreparedModel):
         self.scale_towers = scale_towers
         self._tasks = tasks
         self.output_names = sorted(task.name for task in tasks)
-        self._find_frontier()
+        self.frontier = find_frontier(network, tasks)
         check_balancing(balancer, self.frontier, tasks, at, every)
         check_needs(self)
         self._step = TrainStep(self)
@@ -125,11 +125,6 @@ class BalancedModel(PreparedModel):
     def tasks(self) -> tuple[Task, ...]:
         """The tasks, in the order of the balancer's weights."""
         return self._tasks
-
-    def _find_frontier(self) -> None:
-        names = tuple(task.name for task in self._tasks)
-        with_columns = [task.name for task in self._tasks if task.columns is not None]
-        self.frontier = find_frontier(self.network, names, with_columns=with_columns)
 
     @property
     def _loss_names(self) -> list[str]:
@@ -158,16 +153,11 @@ class BalancedModel(PreparedModel):
         """
         optimizer = keras.optimizers.get(optimizer)
         check_normalization(self.network, self.balancer, self.at, self.every)
-        self._find_frontier()  # layers may have been frozen or thawed since
-        prefix = f"{self.output_names[0]}_" if len(self._tasks) == 1 else ""
-        grouped = {name for group in self._step.metric_groups for name in group.tasks}
+        # Layers may have been frozen or thawed since.
+        self.frontier = find_frontier(self.network, self._tasks)
         super().compile(
             optimizer,
-            weighted_metrics={
-                # The mean loss is known already; Keras would compute it again.
-                task.name: [] if task.name in grouped else task.make_metrics(prefix=prefix)[:-1]
-                for task in self._tasks
-            },
+            weighted_metrics=self._step.make_task_metrics(),
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,

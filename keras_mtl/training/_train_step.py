@@ -88,6 +88,18 @@ class TrainStep:
             balancer.lay_out([math.prod(variable.shape) for variable in frontier.shared])
         balancer.build(len(names))
 
+    def make_task_metrics(self) -> dict[str, list[keras.metrics.Metric]]:
+        """Makes the metrics that Keras compiles and counts, by task."""
+        tasks = self.model.tasks
+        # Keras prefixes metrics with the name of an output where there are several.
+        prefix = f"{tasks[0].name}_" if len(tasks) == 1 else ""
+        grouped = {name for group in self.metric_groups for name in group.tasks}
+        return {
+            # The mean loss is known already; Keras would compute it again.
+            task.name: [] if task.name in grouped else task.make_metrics(prefix=prefix)[:-1]
+            for task in tasks
+        }
+
     def make_variables(self) -> None:
         """Makes the variables of the optimizer and of the metrics that `compile` was given.
 

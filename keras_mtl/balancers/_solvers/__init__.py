@@ -11,10 +11,12 @@ traced step. What the room holds, from the general to the special:
     _linear_program  the simplex method
     _spectrum        eigenvalues of a Gramian
     _adam            Adam on one number per task
+    _config_direction  the direction with equal cosines to all gradients
     _dirichlet       random weights that compile under XLA
 """
 
 from keras_mtl.balancers._solvers._adam import Adam
+from keras_mtl.balancers._solvers._config_direction import config_weights
 from keras_mtl.balancers._solvers._dirichlet import dirichlet
 from keras_mtl.balancers._solvers._dual_cone import (
     equal_projections,
@@ -40,6 +42,7 @@ __all__ = [
     "LEAST",
     "Adam",
     "best_worst_case",
+    "config_weights",
     "cosines_and_lengths",
     "count",
     "dirichlet",

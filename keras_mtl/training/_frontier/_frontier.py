@@ -14,6 +14,7 @@ from keras_mtl._keras_internals import (
     run_graph,
     walk,
 )
+from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier._column_layers import ColumnLayer, find_column_layer
 from keras_mtl.training._frontier._joint_layers import JointLayer, find_joint_layers
@@ -114,9 +115,7 @@ def named_outputs(network: keras.Model) -> dict[str, Tensor]:
     return dict(zip(names, flat, strict=True))
 
 
-def find_frontier(
-    network: keras.Model, names: tuple[str, ...], *, with_columns: Sequence[str] = ()
-) -> Frontier:
+def find_frontier(network: keras.Model, tasks: Sequence[Task]) -> Frontier:
     """Finds the frontier between the nodes that several tasks use and those of one task.
 
     A node of the graph belongs to the trunk if two or more outputs depend on it, and to a
@@ -126,11 +125,15 @@ def find_frontier(
 
     Args:
         network: A functional model.
-        names: The outputs that are tasks.
-        with_columns: Those of them that have columns.
+        tasks: The tasks, each of which is an output.
     """
+    names = [task.name for task in tasks]
     outputs = {name: named_outputs(network)[name] for name in names}
-    column_layers = {name: find_column_layer(outputs[name], name) for name in with_columns}
+    column_layers = {
+        task.name: find_column_layer(outputs[task.name], task.name)
+        for task in tasks
+        if task.columns is not None
+    }
     ends = outputs | _ends_of_lone_trunk(outputs, column_layers)
     joint_layers = find_joint_layers(outputs, _find_users(ends, {}))
     users = _find_users(ends, joint_layers)

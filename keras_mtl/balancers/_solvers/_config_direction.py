@@ -4,7 +4,8 @@ from keras import ops
 from keras.backend import standardize_dtype
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._solvers import cosines_and_lengths, count
+from keras_mtl.balancers._solvers._linalg import cosines_and_lengths
+from keras_mtl.balancers._solvers._sizes import count
 
 
 def config_weights(gramian: Tensor) -> Tensor:
