@@ -1,14 +1,31 @@
-"""The three kinds of balancer, and how a balancer keeps state and reads its arguments."""
+"""The kinds of balancer, and the parts that every rule uses to keep state and read arguments.
 
-from keras_mtl.balancers._base._arguments import check_numbers, check_seed, plain
-from keras_mtl.balancers._base._balancer import (
-    Balancer,
-    GradientBalancer,
-    GramianBalancer,
-    LossBalancer,
+What each module holds, from the general to the special:
+
+    _needs               Needs: what a rule needs of a step
+    _arguments           checks of constructor arguments, and the main task of a rule
+    _state               state with one entry per task, and the seed of the random draws
+    _rule                the checks in front of every rule
+    _balancer            Balancer: state, task names, configuration; the base of all kinds
+    _loss_balancer       LossBalancer: combines the losses
+    _gramian_balancer    GramianBalancer: finds weights from inner products of gradients
+    _gradient_balancer   GradientBalancer: merges the gradients
+    _epoch_logs          metrics that a rule reads from the logs of an epoch
+"""
+
+from keras_mtl.balancers._base._arguments import (
+    check_main_task,
+    check_numbers,
+    check_seed,
+    mask_of,
+    plain,
+    position_of,
 )
+from keras_mtl.balancers._base._balancer import Balancer
 from keras_mtl.balancers._base._epoch_logs import check_metric, read_logs
-from keras_mtl.balancers._base._main_task import check_main_task, mask_of, position_of
+from keras_mtl.balancers._base._gradient_balancer import GradientBalancer
+from keras_mtl.balancers._base._gramian_balancer import GramianBalancer
+from keras_mtl.balancers._base._loss_balancer import LossBalancer
 from keras_mtl.balancers._base._needs import Needs
 from keras_mtl.balancers._base._state import TaskState
 

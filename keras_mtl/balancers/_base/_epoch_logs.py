@@ -1,4 +1,4 @@
-"""What a balancer reads from the logs of an epoch."""
+"""Metrics that a balancer reads from the logs of an epoch."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,11 @@ from typing import Any
 
 
 def check_metric(metric: str | Mapping[str, str]) -> None:
-    """Raises where a pattern of log keys names no task."""
+    """Checks that a pattern of log keys has a place for the name of the task.
+
+    Raises:
+        ValueError: If `metric` is a string without `{task}`.
+    """
     if isinstance(metric, str) and "{task}" not in metric:
         raise ValueError(
             f"metric must hold '{{task}}', which stands for the name of a task, as in "
@@ -17,13 +21,13 @@ def check_metric(metric: str | Mapping[str, str]) -> None:
 def read_logs(
     balancer: Any, metric: str | Mapping[str, str], logs: Mapping[str, float]
 ) -> tuple[float, ...]:
-    """The logged value of each task, NaN where it is not finite.
+    """Returns the logged value of each task, NaN where it is not finite.
 
     Args:
-        balancer: Who reads; it must know the names of the tasks.
-        metric: A log key with `{task}` in it, which a column's name follows, or a dict from task
-            to log key.
-        logs: What Keras logged of the epoch.
+        balancer: The balancer that reads; it must know the names of the tasks.
+        metric: A log key with `{task}` in it (the key of a task's column ends in the name of the
+            column), or a dict from task name to log key.
+        logs: The values that Keras logged for the epoch, by name.
 
     Returns:
         K numbers.
@@ -45,7 +49,7 @@ def read_logs(
         )
     values = []
     for name in names:
-        key = _key(metric, name) if isinstance(metric, str) else metric[name]
+        key = _log_key(metric, name) if isinstance(metric, str) else metric[name]
         if key not in logs:
             of_column = " name the column in the task's log_columns=," if "/" in name else ""
             raise ValueError(
@@ -58,8 +62,12 @@ def read_logs(
     return tuple(values)
 
 
-def _key(metric: str, name: str) -> str:
-    """The key of a task; of a column `task/column`, that under which it is logged by itself."""
+def _log_key(metric: str, name: str) -> str:
+    """Returns the log key of a task.
+
+    For a column, which a balancer knows as `task/column`, it is the key under which the task
+    logs that column separately: the task's key, followed by `_column`.
+    """
     task, _, column = name.partition("/")
     key = metric.replace("{task}", task)
     return f"{key}_{column}" if column else key

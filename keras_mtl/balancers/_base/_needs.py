@@ -1,4 +1,4 @@
-"""What a rule needs beyond the statistic of its kind."""
+"""The needs of a rule, beyond the statistic of its kind."""
 
 import dataclasses
 
@@ -8,34 +8,39 @@ class Needs:
     """Declares what a balancer needs of a training step, beyond the statistic of its kind.
 
     Every balancer has one as its attribute `needs`: of the class, or of the instance where it
-    depends on an argument. `BalancedModel` chooses the kind of step by it, and refuses options
-    that it excludes, before training. A balancer that wraps another takes over the other's.
+    depends on an argument of the constructor. `BalancedModel` chooses the kind of step by it, and
+    refuses options that it excludes, before training. A balancer that wraps another one takes
+    over the needs of that one.
 
     Args:
         losses_after: Whether `after_update` receives the losses `[K]` of the same batch after
-            the update: one more forward pass per step.
-        preference: Whether the network takes a preference `[K]`, an input named "preference",
-            which `draw_preference` gives in each step.
-        samples: Into how many independent samples a batch is cut. From 2 on, `gramian[i, j]` is
-            the product of task i's gradient on the first sample and task j's on the second: an
-            unbiased estimate, not symmetric. The gradients of the last sample are combined.
-        second_batch: Whether each step takes a batch of `fit(balance_data=...)` too, and looks
-            ahead on it. `gramian[i, j]` is then what weight i gains for the loss of task j on
-            that batch: the learning rate times the product of task i's gradient and that of task
-            j's loss there, after a plain step with `look_ahead_weights`.
-        inner_steps: With `second_batch`, how many plain steps to take from here, and to take
-            back. From 1 on, the rule combines the gradients of both batches: `gramian [2K, 2K]`
-            and the weights `[2K]` are of the tasks' gradients on the batch, then of those on the
-            second one, both at the present variables. The losses `[2K]` are those of the batch,
-            before these steps and after them.
-        inner_learning_rate: The learning rate of the inner steps.
+            the update. Costs one more forward pass per step. Defaults to `False`.
+        preference: Whether the network takes a preference `[K]` as an input named "preference".
+            The balancer's `draw_preference` returns it in each step. Defaults to `False`.
+        samples: The number of independent samples into which each batch is cut. From 2 on,
+            `gramian[i, j]` is the product of task i's gradient on the first sample and task j's
+            gradient on the second one: an unbiased estimate, which is not symmetric. The weights
+            combine the gradients of the last sample. Defaults to `1`: the whole batch.
+        second_batch: Whether each step also takes a batch of `fit(balance_data=...)` and looks
+            ahead on it. `gramian[i, j]` is then the decrease of task j's loss on that batch per
+            unit of weight i, to first order: the learning rate times the product of task i's
+            gradient on the first batch and the gradient of task j's loss on the second one, taken
+            after a plain step with `look_ahead_weights`. Defaults to `False`.
+        inner_steps: With `second_batch`, the number of plain steps that are taken from the
+            current variables and then taken back. From 1 on, the rule combines the gradients of
+            both batches: `gramian [2K, 2K]` and the weights `[2K]` belong to the tasks' gradients
+            on the first batch, followed by those on the second one, all at the current variables.
+            The losses `[2K]` are those of the first batch before these steps, followed by those
+            after them. Defaults to `0`.
+        inner_learning_rate: The learning rate of the inner steps. Defaults to `0.0`.
         per_entry_state: Whether the state has an entry for each of the n entries of a gradient.
-        lengths_only: Whether the rule reads nothing but the diagonal of the Gramian; all other
-            entries are zero then. Saves K^2 products of gradients, which of a thousand columns
-            are most of a step.
+            Defaults to `False`.
+        lengths_only: Whether the rule reads only the diagonal of the Gramian; all other entries
+            are then zero. This saves K^2 products of gradients, which are most of a step with a
+            thousand columns. Defaults to `False`.
 
     Raises:
-        ValueError: If a number is out of range, or needs exclude each other.
+        ValueError: If a number is out of range, or two needs exclude each other.
 
     Example:
         >>> import keras_mtl as mtl
