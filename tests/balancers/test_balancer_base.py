@@ -19,15 +19,15 @@ from keras_mtl.balancers import MGDA, CAGrad, Fixed, GradDrop, LossBalancer, PCG
     ],
 )
 def test_a_dict_by_task_must_have_exactly_the_tasks(names, match):
-    balancer = Fixed({"a": 1.0, "b": 2.0}, name="mine")
+    balancer = Fixed({"a": 1.0, "b": 2.0}, name="known")
     if names:
         balancer.bind(names)
     with pytest.raises(ValueError, match=match) as error:
         balancer.build(2)
-    assert "mine" in str(error.value)
+    assert "known" in str(error.value)
 
 
-def test_a_sequence_must_have_one_number_a_task():
+def test_a_sequence_must_have_one_number_per_task():
     with pytest.raises(ValueError, match="2 numbers for 3 tasks"):
         Fixed([1.0, 2.0]).build(3)
 
@@ -80,7 +80,7 @@ class PairMemory(LossBalancer):
         return tf.reduce_sum(losses)
 
 
-def test_state_of_pairs_is_written_for_the_pairs_that_take_part():
+def test_state_of_pairs_is_written_for_the_active_pairs():
     balancer = PairMemory()
     balancer.build(3)
     with balancer.on_tasks(tf.constant([2, 0])) as updates:
@@ -131,7 +131,7 @@ def test_graddrop_keeps_a_sign_as_often_as_its_purity_says():
     assert abs((direction > 0).mean() - 0.75) < 0.015
 
 
-def test_graddrop_leaks_what_it_is_told_to():
+def test_graddrop_leaks_the_part_that_is_asked_for():
     gradients = np.array([[3.0, 3.0], [-1.0, -1.0]]) * np.ones((2, 1))
     np.testing.assert_allclose(GradDrop(leak=1.0).merge(gradients, np.ones(2)), [2, 2])
     direction = GradDrop(leak=[0.0, 0.5]).merge(np.tile(gradients, 50), np.ones(2)).numpy()
@@ -140,8 +140,8 @@ def test_graddrop_leaks_what_it_is_told_to():
 
 def test_graddrop_draws_anew_at_each_step_and_by_its_seed():
     gradients = np.array([[1.0], [-1.0]]) * np.ones((1, 64))
-    first, same, other = GradDrop(seed=1), GradDrop(seed=1), GradDrop(seed=2)
-    draws = [b.merge(gradients, np.ones(2)).numpy() for b in (first, first, same, other)]
+    first, same_seed, other_seed = GradDrop(seed=1), GradDrop(seed=1), GradDrop(seed=2)
+    draws = [b.merge(gradients, np.ones(2)).numpy() for b in (first, first, same_seed, other_seed)]
     np.testing.assert_array_equal(draws[0], draws[2])
     assert (draws[0] != draws[1]).any() and (draws[0] != draws[3]).any()
 

@@ -1,3 +1,5 @@
+"""Directions in the dual cone, beside nonnegative least squares and closed forms."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,8 +8,8 @@ from scipy.optimize import nnls
 from keras_mtl.balancers._solvers import equal_projections, fair_point, project_onto_dual_cone
 
 
-def unit_vectors(count, size, seed):
-    vectors = np.random.default_rng(seed).normal(size=(count, size))
+def unit_vectors(num_vectors, size, seed):
+    vectors = np.random.default_rng(seed).normal(size=(num_vectors, size))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -15,18 +17,20 @@ def cosines_of(units):
     return tf.constant(units @ units.T)
 
 
-@pytest.mark.parametrize(("count", "size"), [(2, 3), (3, 3), (5, 8), (6, 3), (1, 2)])
-def test_projections_are_the_nearest_vectors_that_conflict_with_none(count, size):
-    units = unit_vectors(count, size, seed=count)
-    targets = np.concatenate([np.eye(count), np.random.default_rng(0).uniform(size=(3, count))])
+@pytest.mark.parametrize(("num_vectors", "size"), [(2, 3), (3, 3), (5, 8), (6, 3), (1, 2)])
+def test_projections_are_the_nearest_vectors_that_conflict_with_none(num_vectors, size):
+    units = unit_vectors(num_vectors, size, seed=num_vectors)
+    targets = np.concatenate(
+        [np.eye(num_vectors), np.random.default_rng(0).uniform(size=(3, num_vectors))]
+    )
     v = project_onto_dual_cone(cosines_of(units), tf.constant(targets), 1e-15).numpy()
     assert (v >= targets - 1e-12).all()
-    for target, found in zip(targets @ units, v @ units, strict=True):
+    for target, projection in zip(targets @ units, v @ units, strict=True):
         expected = target + units.T @ nnls(units.T, -target)[0]
-        np.testing.assert_allclose(found, expected, atol=1e-7)
+        np.testing.assert_allclose(projection, expected, atol=1e-7)
 
 
-def test_what_conflicts_with_nothing_is_its_own_projection():
+def test_a_vector_that_conflicts_with_none_is_its_own_projection():
     cosines = np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.0], [0.2, 0.0, 1.0]])
     v = project_onto_dual_cone(tf.constant(cosines), tf.eye(3, dtype="float64"), 1e-15)
     np.testing.assert_array_equal(v, np.eye(3))
@@ -38,9 +42,9 @@ def test_opposed_vectors_are_projected_to_nothing():
     np.testing.assert_array_equal(v @ units, np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_all_unit_vectors_lie_equally_far_along_the_direction(count):
-    units = unit_vectors(count, 6, seed=0)
+@pytest.mark.parametrize("num_vectors", [1, 2, 5])
+def test_all_unit_vectors_lie_equally_far_along_the_direction(num_vectors):
+    units = unit_vectors(num_vectors, 6, seed=0)
     v = equal_projections(cosines_of(units), 1e-15).numpy()
     np.testing.assert_allclose(units @ (v @ units), 1, rtol=1e-9)
 
@@ -61,10 +65,10 @@ def test_coplanar_vectors_share_the_shortest_direction():
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0, 3.0, 20.0])
-@pytest.mark.parametrize("count", [1, 2, 6])
-def test_the_fair_point_solves_its_equation(alpha, count):
-    units = unit_vectors(count, 8, seed=3)
-    logs = np.linspace(-2, 2, count) * alpha / (1 + alpha) * (count > 1)
+@pytest.mark.parametrize("num_vectors", [1, 2, 6])
+def test_the_fair_point_solves_its_equation(alpha, num_vectors):
+    units = unit_vectors(num_vectors, 8, seed=3)
+    logs = np.linspace(-2, 2, num_vectors) * alpha / (1 + alpha) * (num_vectors > 1)
     x = fair_point(cosines_of(units), tf.constant(logs), alpha, 1e-15).numpy()
     assert (x > 0).all()
     decrease = units @ (x @ units)

@@ -1,14 +1,17 @@
+"""Quadratic programs over the nonnegative numbers, beside nonnegative least squares."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.optimize import nnls
 
 from keras_mtl.balancers._solvers import _quadratic
-from keras_mtl.balancers._solvers._quadratic import _interior_minimum, nonnegative_minimum, reach
+from keras_mtl.balancers._solvers._interior_point import step_to_boundary
+from keras_mtl.balancers._solvers._quadratic import _interior_minimum, nonnegative_minimum
 
 
 def problem(seed, size=6, rank=8):
-    """M = A A^T and b = A c: the minimum over u >= 0 is that of |A^T u + c|."""
+    """Returns A and rows c: with M = A A^T and b = A c, the minimum over u >= 0 is of |A^T u + c|."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(size, rank))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -16,11 +19,11 @@ def problem(seed, size=6, rank=8):
     return vectors, shifts
 
 
-def lengths(vectors, shifts, u):
+def residual_lengths(vectors, shifts, u):
     return np.linalg.norm(np.asarray(u) @ vectors + shifts, axis=1)
 
 
-def shortest(vectors, shifts):
+def shortest_residuals(vectors, shifts):
     return [nnls(vectors.T, -shift)[1] for shift in shifts]
 
 
@@ -34,18 +37,22 @@ def test_the_minimum_is_that_of_nonnegative_least_squares(seed, rank):
     vectors, shifts = problem(seed, rank=rank)
     u = solve(vectors, shifts).numpy()
     assert (u >= 0).all()
-    np.testing.assert_allclose(lengths(vectors, shifts, u), shortest(vectors, shifts), atol=1e-7)
+    np.testing.assert_allclose(
+        residual_lengths(vectors, shifts, u), shortest_residuals(vectors, shifts), atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("rank", [3, 8])
-def test_the_interior_point_method_that_stands_in_finds_it_too(rank):
+def test_the_interior_point_method_finds_the_same_minimum(rank):
     vectors, shifts = problem(0, rank=rank)
     matrix = vectors @ vectors.T + 1e-13 * np.eye(6)
     u = _interior_minimum(tf.constant(matrix), tf.constant(shifts @ vectors.T)).numpy()
-    np.testing.assert_allclose(lengths(vectors, shifts, u), shortest(vectors, shifts), atol=1e-6)
+    np.testing.assert_allclose(
+        residual_lengths(vectors, shifts, u), shortest_residuals(vectors, shifts), atol=1e-6
+    )
 
 
-def test_it_stands_in_where_exchanges_find_no_end(monkeypatch):
+def test_the_interior_point_method_takes_over_where_exchanges_find_no_end(monkeypatch):
     vectors, shifts = problem(1)
     expected = solve(vectors, shifts)
     monkeypatch.setattr(_quadratic, "_MAX_EXCHANGES", 0)
@@ -60,7 +67,7 @@ def test_a_scale_of_b_scales_the_minimum():
     np.testing.assert_array_equal(solve(vectors, shifts * 0), 0)
 
 
-def test_variables_that_are_alike_get_equal_values():
+def test_variables_with_equal_rows_get_equal_values():
     vectors = np.array([[1.0, 0], [1, 0], [0, 1]])
     u = solve(vectors, np.array([[-1.0, -1.0]]), ridge=1e-7).numpy()
     np.testing.assert_allclose(u, [[0.5, 0.5, 1]], rtol=1e-6)
@@ -75,5 +82,7 @@ def test_a_ridge_as_large_as_rounding_is_corrected_for():
 def test_a_step_goes_a_part_of_the_way_to_the_first_sign_change():
     values = tf.constant([[1.0, 2.0], [1.0, 2.0]])
     changes = tf.constant([[-4.0, -4.0], [1.0, -0.5]])
-    np.testing.assert_allclose(reach(0.8, (values, changes)), [[0.2], [1.0]])
-    np.testing.assert_allclose(reach(0.8, (values, -changes), (values, changes)), [[0.2], [0.8]])
+    np.testing.assert_allclose(step_to_boundary(0.8, (values, changes)), [[0.2], [1.0]])
+    np.testing.assert_allclose(
+        step_to_boundary(0.8, (values, -changes), (values, changes)), [[0.2], [0.8]]
+    )

@@ -1,3 +1,5 @@
+"""Projections onto the simplex, points of least norm, and the cosines that they are found by."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,8 @@ def test_the_projection_is_the_nearest_point_of_the_simplex(point):
     projected = np.asarray(simplex_projection(point))
     assert projected.min() >= 0 and abs(projected.sum() - 1) < 1e-5
     # No corner lies on the far side: (point - projected) . (corner - projected) <= 0.
-    rest = point - projected
-    assert (rest - rest @ projected).max() < 1e-4
+    normal = point - projected
+    assert (normal - normal @ projected).max() < 1e-4
 
 
 def test_a_point_of_the_simplex_projects_to_itself():
