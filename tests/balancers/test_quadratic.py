@@ -11,7 +11,7 @@ from keras_mtl.balancers._solvers._quadratic import _interior_minimum, nonnegati
 
 
 def problem(seed, size=6, rank=8):
-    """Returns A and rows c: with M = A A^T and b = A c, the minimum over u >= 0 is of |A^T u + c|."""
+    """Returns A and rows c: with M = A A^T and b = A c, u >= 0 minimizes |A^T u + c|."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(size, rank))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
