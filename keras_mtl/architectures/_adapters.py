@@ -8,7 +8,13 @@ import keras
 from keras_mtl._keras_internals import nested_layers, run_graph
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
-from keras_mtl.architectures._building import Part, as_graph, check_count, end_towers, read_body
+from keras_mtl.architectures._building import (
+    Part,
+    as_functional,
+    check_count,
+    end_towers,
+    read_body,
+)
 from keras_mtl.layers import Adapter, Frozen
 from keras_mtl.layers._frozen import freeze
 from keras_mtl.layers._kernels import find_kernels
@@ -97,7 +103,7 @@ def adapters(
     inputs, features, layer = read_body(inputs, tasks, body, activation)
 
     freeze(layer)
-    graph = as_graph(layer, features)
+    graph = as_functional(layer, features)
     places = _find_places(graph, after)
     frozen = Frozen(_composite_layers(graph), name="shared_frozen")
     body_outputs: dict[tuple[int, ...], Any] = {}

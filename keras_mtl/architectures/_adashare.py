@@ -15,7 +15,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    repeated_stage,
+    reusable_stage,
 )
 from keras_mtl.layers import PickBranch, SelectOrSkip, StackBranches
 
@@ -125,5 +125,5 @@ def _apply_block(block: Stage, stacked: Tensor, activation: Activation, i: int) 
         return keras.layers.Dense(block, activation=activation, name=name)(stacked)
     num_tasks = stacked.shape[-2]
     branches = [PickBranch(k, name=f"{name}_column_{k}")(stacked) for k in range(num_tasks)]
-    run = repeated_stage(block, branches[0], name, activation)
+    run = reusable_stage(block, branches[0], name, activation)
     return StackBranches(name=f"{name}_outputs")([run(branch) for branch in branches])

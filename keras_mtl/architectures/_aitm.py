@@ -12,7 +12,7 @@ from keras_mtl.architectures._building import (
     Part,
     apply_part,
     check_events,
-    check_own_weights,
+    check_separate_variables,
     end_in_probabilities,
     end_towers,
     event_logits,
@@ -106,7 +106,7 @@ def aitm(
     towers = {
         task.name: apply_part(tower, features, f"{task.name}_tower", activation) for task in tasks
     }
-    check_own_weights(towers, [features])
+    check_separate_variables(towers, [features])
 
     transferred = _transfer(towers, activation)
 

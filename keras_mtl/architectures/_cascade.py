@@ -10,9 +10,9 @@ from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
-    check_own_weights,
+    check_separate_variables,
     end_towers,
-    join,
+    join_features,
     read_inputs,
 )
 from keras_mtl.layers import StopGradient
@@ -100,13 +100,13 @@ def cascade(
     outputs: dict[str, Tensor] = {}
     earlier_outputs: list[Tensor] = []  # u_1, ..., u_{k-1}
     for task in tasks:
-        reads = join([features, *earlier_outputs], f"{task.name}_reads")
+        reads = join_features([features, *earlier_outputs], f"{task.name}_reads")
         top = apply_part(tower, reads, f"{task.name}_tower", activation)
         outputs |= end_towers((), {task.name: top}, [task], activation)
         fed = top if feed == "hidden" else outputs[task.name]
         if stop_gradient:
             fed = StopGradient(name=f"{task.name}_fed")(fed)
         earlier_outputs.append(fed)
-    check_own_weights(outputs, [features])
+    check_separate_variables(outputs, [features])
 
     return keras.Model(inputs, outputs, name=name)

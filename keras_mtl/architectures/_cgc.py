@@ -9,12 +9,12 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
-    beside,
     check_count,
     end_towers,
     gate_features,
+    join_experts,
     make_experts,
-    mix,
+    mix_experts,
     read_inputs,
 )
 
@@ -97,7 +97,9 @@ def cgc(
 
     gated = gate_features(features, experts["shared"])
     mixtures = {
-        task.name: mix(gated, beside(experts[task.name], experts["shared"]), task.name)
+        task.name: mix_experts(
+            gated, join_experts(experts[task.name], experts["shared"]), task.name
+        )
         for task in tasks
     }
 

@@ -13,7 +13,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    stage_of_each,
+    stage_per_task,
 )
 from keras_mtl.layers import CrossStitch
 
@@ -88,7 +88,7 @@ def cross_stitch(
 
     task_features = {task.name: features for task in tasks}
     for i, stage in enumerate(read_stages(body)):
-        task_features = stage_of_each(
+        task_features = stage_per_task(
             stage, task_features, f"shared_{{}}_body_{i}", tasks, activation
         )
         stitch = CrossStitch(alpha, per_channel, name=f"shared_stitch_{i}")

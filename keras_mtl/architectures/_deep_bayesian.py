@@ -10,9 +10,9 @@ from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
-    check_own_weights,
+    check_separate_variables,
     end_towers,
-    join,
+    join_features,
     read_inputs,
 )
 
@@ -107,9 +107,9 @@ def deep_bayesian(
     relations: dict[str, Tensor] = {}  # u_k; those of parents are there first
     for task in towers:
         parent_relations = [relations[parent] for parent in parents_of[task]]
-        reads = join([towers[task], *parent_relations], f"{task}_reads")
+        reads = join_features([towers[task], *parent_relations], f"{task}_reads")
         relations[task] = apply_part(relation, reads, f"{task}_relation", activation)
-    check_own_weights(relations, [features])
+    check_separate_variables(relations, [features])
 
     outputs = end_towers((), relations, tasks, activation)
     return keras.Model(inputs, outputs, name=name)

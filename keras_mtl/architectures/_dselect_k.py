@@ -91,7 +91,7 @@ def dselect_k(
     tasks = check_tasks(tasks)
     inputs, features = read_inputs(inputs, tasks)
 
-    check_count(num_experts, "num_experts", least=2)
+    check_count(num_experts, "num_experts", minimum=2)
     check_count(num_selected, "num_selected")
     experts = make_experts({"shared": (features, num_experts)}, expert, activation)["shared"]
 

@@ -11,7 +11,7 @@ from keras_mtl.architectures._building import (
     Part,
     apply_part,
     check_events,
-    check_own_weights,
+    check_separate_variables,
     end_in_probabilities,
     event_logits,
     read_inputs,
@@ -129,7 +129,7 @@ def escm2(
     # A layer of the task's own name makes the output, as heads do.
     output = keras.layers.Identity(dtype="float32", name=tasks[3].name)
     outputs[tasks[3].name] = output(join(risk_inputs))
-    check_own_weights(outputs, [features])
+    check_separate_variables(outputs, [features])
     return keras.Model(inputs, outputs, name=name)
 
 

@@ -15,7 +15,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    repeated_stage,
+    reusable_stage,
 )
 from keras_mtl.layers import FiLM, TaskEmbedding
 
@@ -109,7 +109,7 @@ def _modulated_stage(
 ) -> dict[str, Tensor]:
     """Applies stage `i` to each task's features, and modulates its output for the task."""
     first = next(iter(task_features.values()))
-    apply = repeated_stage(stage, first, f"shared_body_{i}", None)
+    apply = reusable_stage(stage, first, f"shared_body_{i}", None)
     modulate = FiLM(name=f"shared_film_{i}")
     activate = keras.layers.Activation(activation, name=f"shared_activation_{i}")
     stage_outputs: dict[int, Tensor] = {}  # the first stage reads one tensor for all tasks

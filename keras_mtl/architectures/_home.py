@@ -10,7 +10,6 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
-    beside,
     check_count,
     check_expert,
     check_features,
@@ -18,8 +17,9 @@ from keras_mtl.architectures._building import (
     end_towers,
     gate_features,
     is_units,
+    join_experts,
     make_experts,
-    mix,
+    mix_experts,
     read_inputs,
 )
 from keras_mtl.layers import ExpertNormalization, Experts, FeatureGate, Mixture, ParallelDense
@@ -157,7 +157,7 @@ def _first_level(
     outputs = {}
     for owner, owner_experts in experts.items():
         mixed = experts.values() if owner == "shared" else [experts["shared"], owner_experts]
-        mixture = mix(gated, beside(*mixed), owner, "_0")
+        mixture = mix_experts(gated, join_experts(*mixed), owner, "_0")
         outputs[owner] = _add_self_gate(mixture, gated, owner_experts, owner, "_0")
     return outputs
 
@@ -170,10 +170,11 @@ def _second_level(
     experts = build_experts(reads, "_1")
     outputs = {}
     for task, group in group_of.items():
-        mixed = beside(experts["shared"], experts[group], experts[task])  # 3 num_experts of them
+        # 3 num_experts of them.
+        mixed = join_experts(experts["shared"], experts[group], experts[task])
         both = [group_features[group], group_features["shared"]]  # [z_c, z_s]
         selector = keras.layers.Concatenate(name=f"{task}_selector")(both)
-        mixture = mix(gate_features(selector, mixed, f"{task}_gate_features"), mixed, task)
+        mixture = mix_experts(gate_features(selector, mixed, f"{task}_gate_features"), mixed, task)
         gated = gate_features(group_features[group], mixed, f"{task}_self_gate_features")
         outputs[task] = _add_self_gate(mixture, gated, experts[task], task)
     return outputs

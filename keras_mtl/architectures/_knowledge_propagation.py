@@ -13,7 +13,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    stage_of_each,
+    stage_per_task,
 )
 from keras_mtl.layers import TaskRelations
 
@@ -100,7 +100,7 @@ def knowledge_propagation(
 
     task_features = {task.name: features for task in tasks}
     for i, stage in enumerate(read_stages(body)):
-        task_features = stage_of_each(
+        task_features = stage_per_task(
             stage, task_features, f"shared_{{}}_body_{i}", tasks, activation
         )
 

@@ -13,7 +13,7 @@ from keras_mtl.architectures._building import (
     Stage,
     check_count,
     check_features,
-    check_own_weights,
+    check_separate_variables,
     end_towers,
     new_stage,
     read_inputs,
@@ -92,7 +92,7 @@ def ltb(
 
     if num_branches is None:
         num_branches = max(2, len(tasks))  # with one node there would be nothing to choose
-    check_count(num_branches, "num_branches", least=2)
+    check_count(num_branches, "num_branches", minimum=2)
     stages = read_stages(body)
     nodes = _first_nodes(stages[0], features, num_branches, activation)
     for i, stage in enumerate(stages[1:], start=1):
@@ -137,5 +137,5 @@ def _separate_nodes(
         f"shared_node_{i}_{k}": new_stage(stage, features, f"shared_node_{i}_{k}", activation)
         for k, features in enumerate(node_features)
     }
-    check_own_weights(outputs, node_features)
+    check_separate_variables(outputs, node_features)
     return StackBranches(name=f"shared_nodes_{i}")(list(outputs.values()))

@@ -9,14 +9,14 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
-    beside,
     check_count,
     check_units,
     end_towers,
     gate_features,
     is_units,
+    join_experts,
     make_experts,
-    mix,
+    mix_experts,
     read_inputs,
 )
 from keras_mtl.layers import Experts, Mixture, ParallelDense
@@ -97,7 +97,7 @@ def ml_mmoe(
         climb = _climb_together if is_units(expert) else _climb
         experts = climb(gated, experts, expert, activation, level)
 
-    mixtures = {task.name: mix(gated, experts, task.name) for task in tasks}
+    mixtures = {task.name: mix_experts(gated, experts, task.name) for task in tasks}
 
     outputs = end_towers(tower, mixtures, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
@@ -128,8 +128,8 @@ def _climb(
 ) -> Tensor:
     """Builds the experts of the next level from a recipe, one after the other."""
     groups = {
-        f"shared_{i}": (mix(gated, experts, f"shared_{i}", f"_{level}"), 1)
+        f"shared_{i}": (mix_experts(gated, experts, f"shared_{i}", f"_{level}"), 1)
         for i in range(experts.shape[-2])
     }
     outputs = make_experts(groups, expert, activation, f"_{level}")
-    return beside(*outputs.values())
+    return join_experts(*outputs.values())

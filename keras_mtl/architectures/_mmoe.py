@@ -13,7 +13,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     gate_features,
     make_experts,
-    mix,
+    mix_experts,
     read_inputs,
 )
 
@@ -91,7 +91,7 @@ def mmoe(
     experts = make_experts({"shared": (features, num_experts)}, expert, activation)["shared"]
 
     gated = gate_features(features, experts)
-    mixtures = {task.name: mix(gated, experts, task.name) for task in tasks}
+    mixtures = {task.name: mix_experts(gated, experts, task.name) for task in tasks}
 
     outputs = end_towers(tower, mixtures, tasks, activation)
     return keras.Model(inputs, outputs, name=name)

@@ -13,7 +13,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     gate_features,
     make_experts,
-    mix,
+    mix_experts,
     read_inputs,
 )
 
@@ -85,7 +85,7 @@ def moe(
     check_count(num_experts, "num_experts")
     experts = make_experts({"shared": (features, num_experts)}, expert, activation)["shared"]
 
-    mixture = mix(gate_features(features, experts), experts, "shared")
+    mixture = mix_experts(gate_features(features, experts), experts, "shared")
 
     outputs = end_towers(tower, {task.name: mixture for task in tasks}, tasks, activation)
     return keras.Model(inputs, outputs, name=name)

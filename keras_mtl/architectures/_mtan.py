@@ -15,8 +15,8 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    repeated_stage,
     resize_like,
+    reusable_stage,
 )
 
 Pair = tuple[Tensor, Tensor]
@@ -126,7 +126,7 @@ def _stages(features: Tensor, body: Body, activation: Activation) -> list[Pair]:
     """Returns `u` and `p` of each stage of a body in stages, where both are its output."""
     pairs = []
     for j, stage in enumerate(read_stages(body)):
-        features = repeated_stage(stage, features, f"shared_body_{j}", activation)(features)
+        features = reusable_stage(stage, features, f"shared_body_{j}", activation)(features)
         check_features(features, f"shared_body_{j}")
         pairs.append((features, features))
     return pairs

@@ -9,16 +9,16 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    add_messages,
     check_maps,
-    check_own_weights,
+    check_separate_variables,
     check_units,
-    convolution,
+    convolution_layer,
     convolve,
-    distil,
     end_towers,
     is_units,
-    join,
-    read_initial,
+    join_features,
+    read_initial_predictions,
     read_inputs,
 )
 from keras_mtl.layers import FeaturePropagation
@@ -109,7 +109,7 @@ def mti_net(
     _check_initial(initial, tasks, len(body_maps))
 
     task_maps = _task_maps(body_maps, factors, tasks, activation)
-    distilled = [distil(maps, tasks, f"_{s}") for s, maps in enumerate(task_maps)]
+    distilled = [add_messages(maps, tasks, f"_{s}") for s, maps in enumerate(task_maps)]
 
     features = _apply_towers(tower, distilled, factors, tasks, activation)
     for key, scales in initial.items():
@@ -125,7 +125,7 @@ def _read_scales(initial: Any) -> dict[str, list[Task]]:
     """Returns the initial predictions as a list of tasks for each key."""
     return {
         key: [entry] if isinstance(entry, Task) else [*entry]
-        for key, entry in read_initial(initial).items()
+        for key, entry in read_initial_predictions(initial).items()
     }
 
 
@@ -169,7 +169,7 @@ def _convolve_scales(shared: Any, images: Tensor, activation: Activation) -> lis
     for i, channels in enumerate(check_units(shared, "shared_body")):
         check_maps(images, "mti_net")
         strides = 2 if i else 1  # the first scale keeps the size of the images
-        images = convolution(channels, activation, f"shared_body_{i}", strides)(images)
+        images = convolution_layer(channels, activation, f"shared_body_{i}", strides)(images)
         maps.append(images)
     return maps
 
@@ -216,8 +216,8 @@ def _task_maps(
             label = f"shared_{task.name}"
             reads = body_maps[s]
             if handed:
-                reads = join([reads, handed[task.name]], f"{label}_reads_{s}")
-            maps[task.name] = convolution(channels, activation, f"{label}_maps_{s}")(reads)
+                reads = join_features([reads, handed[task.name]], f"{label}_reads_{s}")
+            maps[task.name] = convolution_layer(channels, activation, f"{label}_maps_{s}")(reads)
         maps_by_scale.insert(0, maps)
         if s:
             handed = _hand_on(maps, factors[s] // factors[s - 1], activation, s)
@@ -265,9 +265,9 @@ def _apply_towers(
             _enlarge(maps[task.name], factor, f"{task.name}_enlarged_{s}")
             for s, (maps, factor) in enumerate(zip(distilled, factors, strict=True))
         ]
-        joined = join(enlarged, f"{task.name}_scales")
+        joined = join_features(enlarged, f"{task.name}_scales")
         features[task.name] = convolve(tower, joined, f"{task.name}_tower", activation)
-    check_own_weights(features, [maps[task.name] for maps in distilled for task in tasks])
+    check_separate_variables(features, [maps[task.name] for maps in distilled for task in tasks])
     return features
 
 

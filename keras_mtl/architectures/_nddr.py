@@ -14,7 +14,7 @@ from keras_mtl.architectures._building import (
     read_inputs,
     read_stages,
     resize_like,
-    stage_of_each,
+    stage_per_task,
 )
 from keras_mtl.layers import NDDR
 
@@ -99,7 +99,7 @@ def nddr(
     task_features = {task.name: features for task in tasks}
     features_by_stage = []
     for i, stage in enumerate(read_stages(body)):
-        task_features = stage_of_each(
+        task_features = stage_per_task(
             stage, task_features, f"shared_{{}}_body_{i}", tasks, activation
         )
         fuse = NDDR(alpha, weight_decay, activation=activation, name=f"shared_nddr_{i}")

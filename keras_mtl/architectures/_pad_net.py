@@ -9,12 +9,12 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
+    add_messages,
     check_maps,
-    check_own_weights,
+    check_separate_variables,
     convolve,
-    distil,
     end_towers,
-    read_initial,
+    read_initial_predictions,
     read_inputs,
 )
 
@@ -96,7 +96,7 @@ def pad_net(
         lets the sender's maps decide what passes, and whose decoders are residual blocks.
     """
     tasks = check_tasks(tasks)
-    initial = read_initial(initial)
+    initial = read_initial_predictions(initial)
     all_tasks = check_tasks([*tasks, *initial.values()])
     inputs, images = read_inputs(inputs, all_tasks)
 
@@ -107,14 +107,14 @@ def pad_net(
     names = [task.name for task in tasks]
     keys = [*names, *(key for key in initial if key not in names)]
     maps = {key: convolve(features, body, f"shared_{key}_maps", activation) for key in keys}
-    check_own_weights(maps, [body])
+    check_separate_variables(maps, [body])
 
-    distilled = distil(maps, tasks)
+    distilled = add_messages(maps, tasks)
     final_maps = {
         task.name: convolve(tower, distilled[task.name], f"{task.name}_tower", activation)
         for task in tasks
     }
-    check_own_weights(final_maps, distilled.values())
+    check_separate_variables(final_maps, distilled.values())
 
     initial_maps = {task.name: maps[key] for key, task in initial.items()}
     outputs = end_towers((), final_maps | initial_maps, all_tasks, activation)

@@ -12,7 +12,7 @@ from keras_mtl.architectures._building import (
     Body,
     Part,
     Stage,
-    check_own_weights,
+    check_separate_variables,
     end_towers,
     new_stage,
     read_inputs,
@@ -106,7 +106,7 @@ def partial_sharing(
             task_features |= _apply_to_group(stages[i], group_features, part, activation)
         # The tasks of a group share their layers by intention: one output of each is checked.
         outputs = {_prefix(group, names): task_features[group[0]] for group in groups}
-        check_own_weights(outputs, below.values())
+        check_separate_variables(outputs, below.values())
 
     outputs = end_towers(tower, task_features, tasks, activation)
     return keras.Model(inputs, outputs, name=name)

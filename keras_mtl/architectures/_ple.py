@@ -9,12 +9,12 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
-    beside,
     check_count,
     end_towers,
     gate_features,
+    join_experts,
     make_experts,
-    mix,
+    mix_experts,
     read_inputs,
 )
 
@@ -133,11 +133,11 @@ def _extract(
     mixtures = {}
     for key, prefix in prefixes.items():
         if key != "shared":
-            candidates = beside(experts[key], experts["shared"])
+            candidates = join_experts(experts[key], experts["shared"])
         elif last:
             continue
         else:
-            candidates = beside(*experts.values())
+            candidates = join_experts(*experts.values())
         gated = gate_features(features[key], candidates, f"{prefix}_gate_features{suffix}")
-        mixtures[key] = mix(gated, candidates, prefix, suffix)
+        mixtures[key] = mix_experts(gated, candidates, prefix, suffix)
     return mixtures

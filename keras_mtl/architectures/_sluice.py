@@ -14,7 +14,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    stage_of_each,
+    stage_per_task,
 )
 from keras_mtl.layers import CrossStitch, LayerStitch, SubspaceOrthogonality
 
@@ -115,7 +115,7 @@ def sluice(
     features_by_stage = []
     for i, stage in enumerate(read_stages(body)):
         below = task_features
-        task_features = stage_of_each(stage, below, f"shared_{{}}_body_{i}", tasks, activation)
+        task_features = stage_per_task(stage, below, f"shared_{{}}_body_{i}", tasks, activation)
         if penalty is not None:
             penalty.branches += [
                 [_last_kernel(task_features[key], below[key])] for key in task_features

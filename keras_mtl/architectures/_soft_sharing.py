@@ -14,7 +14,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    stage_of_each,
+    stage_per_task,
 )
 from keras_mtl.layers import WeightTies
 
@@ -101,7 +101,7 @@ def soft_sharing(
 
     task_features = {task.name: features for task in tasks}
     for i, stage in enumerate(read_stages(body)):
-        task_features = stage_of_each(stage, task_features, f"{{}}_body_{i}", tasks, activation)
+        task_features = stage_per_task(stage, task_features, f"{{}}_body_{i}", tasks, activation)
     ties.branches = [_weighted_layers(output, features) for output in task_features.values()]
 
     outputs = end_towers(tower, task_features, tasks, activation)

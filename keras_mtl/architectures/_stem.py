@@ -10,13 +10,13 @@ from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
     apply_part,
-    beside,
-    check_own_weights,
+    check_separate_variables,
     end_towers,
     gate_features,
     is_units,
+    join_experts,
     make_experts,
-    mix,
+    mix_experts,
     read_inputs,
 )
 from keras_mtl.layers import StopGradient
@@ -101,7 +101,7 @@ def stem(
     embeddings = {
         owner: apply_part(embedding, embedded, f"{owner}_embedding", "linear") for owner in owners
     }
-    check_own_weights(embeddings)
+    check_separate_variables(embeddings)
 
     experts = make_experts(
         {owner: (embeddings[owner], num_experts) for owner in owners}, expert, activation
@@ -119,9 +119,9 @@ def stem(
         gated = keras.layers.Add(name=f"{task.name}_gated")(
             [embeddings[task.name], embeddings["shared"]]
         )
-        all_experts = beside(*groups.values())
+        all_experts = join_experts(*groups.values())
         gated = gate_features(gated, all_experts, f"{task.name}_gate_features")
-        mixtures[task.name] = mix(gated, all_experts, task.name)
+        mixtures[task.name] = mix_experts(gated, all_experts, task.name)
 
     outputs = end_towers(tower, mixtures, tasks, activation)
     return keras.Model(inputs, outputs, name=name)

@@ -16,7 +16,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
     read_stages,
-    repeated_stage,
+    reusable_stage,
 )
 from keras_mtl.layers import FactorizedDense, TaskEmbedding
 
@@ -138,7 +138,7 @@ def _apply_shared(stage: Stage, task_features: dict[str, Tensor], i: int) -> dic
     outputs: dict[int, Tensor] = {}  # by the identity of the features
     for features in task_features.values():
         if not outputs:
-            apply = repeated_stage(stage, features, f"shared_body_{i}", None)
+            apply = reusable_stage(stage, features, f"shared_body_{i}", None)
         if id(features) not in outputs:
             outputs[id(features)] = apply(features)
     return {task: outputs[id(features)] for task, features in task_features.items()}

@@ -1,94 +1,95 @@
 """The parts that builders of architectures are made of.
 
-In the order in which a builder uses them:
+What each module holds, in the order in which a builder uses it:
 
     _inputs         the inputs of a network, joined to one tensor of features
-    _frozen_bodies  pretrained bodies, and layers inside of them
-    _parts          units or recipes to layers
-    _stages         bodies as lists of stages; _shared_stages: stages that tasks share
+    _parts          units or recipes to layers, and checks of their features
+    _stages         bodies as lists of stages
+    _shared_stages  stages of which one instance serves all tasks
+    _frozen_bodies  bodies that are one layer, and the layers inside of them
     _experts        experts, gates and mixtures
-    _image_maps     convolutions, and first predictions that later ones use; _resize
-    _event_chain    logits of events that follow each other
+    _image_maps     convolutions, messages between tasks, and initial predictions
+    _resize         changes of the size of features
     _towers         towers and heads of the tasks
+    _event_chain    logits and probabilities of events that follow each other
 """
 
 from keras_mtl.architectures._building._event_chain import (
     check_events,
     end_in_probabilities,
     event_logits,
-    join,
+    join_features,
 )
 from keras_mtl.architectures._building._experts import (
-    beside,
     check_count,
     check_expert,
     gate_features,
+    join_experts,
     make_experts,
-    mix,
+    mix_experts,
 )
-from keras_mtl.architectures._building._frozen_bodies import as_graph, read_body
+from keras_mtl.architectures._building._frozen_bodies import as_functional, read_body
 from keras_mtl.architectures._building._image_maps import (
+    add_messages,
     check_maps,
-    convolution,
+    convolution_layer,
     convolve,
-    distil,
-    read_initial,
+    read_initial_predictions,
 )
 from keras_mtl.architectures._building._inputs import read_inputs
 from keras_mtl.architectures._building._parts import (
     Part,
     apply_part,
     check_features,
-    check_own_weights,
-    check_rank,
+    check_separate_variables,
     check_units,
-    end_towers,
     is_units,
 )
 from keras_mtl.architectures._building._resize import resize_like
-from keras_mtl.architectures._building._shared_stages import repeated_stage
+from keras_mtl.architectures._building._shared_stages import reusable_stage
 from keras_mtl.architectures._building._stages import (
     Body,
     Stage,
     call_copy,
     new_stage,
     read_stages,
-    stage_of_each,
+    stage_per_task,
 )
+from keras_mtl.architectures._building._towers import check_rank, end_towers
 
 __all__ = [
     "Body",
     "Part",
     "Stage",
+    "add_messages",
     "apply_part",
-    "as_graph",
-    "beside",
+    "as_functional",
     "call_copy",
     "check_count",
     "check_events",
     "check_expert",
     "check_features",
     "check_maps",
-    "check_own_weights",
     "check_rank",
+    "check_separate_variables",
     "check_units",
-    "convolution",
+    "convolution_layer",
     "convolve",
-    "distil",
     "end_in_probabilities",
     "end_towers",
     "event_logits",
     "gate_features",
     "is_units",
-    "join",
+    "join_experts",
+    "join_features",
     "make_experts",
-    "mix",
+    "mix_experts",
     "new_stage",
     "read_body",
-    "read_initial",
+    "read_initial_predictions",
     "read_inputs",
     "read_stages",
-    "repeated_stage",
     "resize_like",
-    "stage_of_each",
+    "reusable_stage",
+    "stage_per_task",
 ]

@@ -6,18 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 
 from keras_mtl._tasks import Head, Task
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building._parts import (
     Part,
     apply_part,
     check_features,
-    check_own_weights,
-    end_towers,
+    check_separate_variables,
 )
+from keras_mtl.architectures._building._towers import end_towers
 
 
 def check_events(tasks: Sequence[Task], builder: str, why: str) -> None:
     """Checks that each task predicts the probability of an event.
+
+    Args:
+        tasks: The tasks.
+        builder: Name of the builder, for the message.
+        why: What the builder does with the probabilities, for the message.
 
     Raises:
         ValueError: If a task has another head.
@@ -31,26 +36,31 @@ def check_events(tasks: Sequence[Task], builder: str, why: str) -> None:
 
 
 def event_logits(
-    tower: Part, features: Mapping[str, Tensor], activation: object
+    tower: Part, features: Mapping[str, Tensor], activation: Activation
 ) -> dict[str, Tensor]:
-    """The logit of each event, from a tower of its own.
+    """Computes the logit of each event by a tower of its own.
 
     Args:
         tower: Units, or a recipe.
-        features: What each event's tower reads, by the name that leads those of its layers.
+        features: The features that each event's tower reads, by the name with which the names of
+            its layers begin.
         activation: Activation of dense layers made from units.
+
+    Returns:
+        Logits `(batch, ..., 1)` by these names.
     """
     logits = {}
-    for name, each in features.items():
-        top = apply_part(tower, each, f"{name}_tower", activation)
+    for name, event_features in features.items():
+        top = apply_part(tower, event_features, f"{name}_tower", activation)
         check_features(top, f"{name}_head")
         logits[name] = keras.layers.Dense(1, name=f"{name}_logits")(top)
-    check_own_weights(logits, features.values())
+    check_separate_variables(logits, features.values())
     return logits
 
 
 def end_in_probabilities(logits: Mapping[str, Tensor], tasks: Sequence[Task]) -> dict[str, Tensor]:
-    """The outputs of tasks whose logits are known; losses are computed from the logits."""
+    """Returns the outputs of tasks whose logits are known; losses are computed from the logits."""
+    # A sigmoid as the head, in place of a dense layer with one.
     ends = [dataclasses.replace(task, head=_sigmoid(task.name)) for task in tasks]
     return end_towers((), {task.name: logits[task.name] for task in tasks}, ends, None)
 
@@ -62,8 +72,12 @@ def _sigmoid(name: str) -> Callable[[Tensor], Tensor]:
     return head
 
 
-def join(tensors: Sequence[Tensor], name: str) -> Tensor:
-    """Joins what a task reads along the last axis.
+def join_features(tensors: Sequence[Tensor], name: str) -> Tensor:
+    """Joins the tensors that a task reads along the last axis.
+
+    Args:
+        tensors: Features `(batch, ..., units)`, equal in all axes but the last.
+        name: Name of the layer. One tensor alone is returned as it is.
 
     Raises:
         ValueError: If shapes differ before the last axis.

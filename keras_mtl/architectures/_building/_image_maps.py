@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Task
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building._parts import (
     Part,
     apply_part,
@@ -18,27 +18,33 @@ from keras_mtl.layers import AttentiveMessages
 
 
 def convolve(
-    part: Part, maps: Tensor, name: str, activation: Any, *, shared: bool = False
+    part: Part, maps: Tensor, name: str, activation: Activation, *, shared: bool = False
 ) -> Tensor:
-    """Maps images through a part whose units are the channels of 3x3 convolutions.
+    """Applies a part, whose units are the channels of 3x3 convolutions, to maps of images.
 
     Args:
-        part: Channels, a recipe, or (where `shared`) a Keras layer or model.
+        part: Channels, a recipe, or (if `shared`) a Keras layer or model.
         maps: Symbolic maps, `(batch, height, width, channels)`.
-        name: Leads the names of the layers.
+        name: First part of the layers' names.
         activation: Activation of the convolutions.
-        shared: Whether one instance is right here.
+        shared: Whether a layer or model may stand for the part, because the network has only one
+            such part. Defaults to `False`.
+
+    Returns:
+        Symbolic maps.
     """
     if not is_units(part):
         return apply_part(part, maps, name, activation, shared=shared)
     for i, channels in enumerate(check_units(part, name)):
         check_maps(maps, name)
-        maps = convolution(channels, activation, f"{name}_{i}")(maps)
+        maps = convolution_layer(channels, activation, f"{name}_{i}")(maps)
     return maps
 
 
-def convolution(channels: int, activation: Any, name: str, strides: int = 1) -> keras.layers.Conv2D:
-    """A 3x3 convolution that keeps the size of the map, or halves it."""
+def convolution_layer(
+    channels: int, activation: Activation, name: str, strides: int = 1
+) -> keras.layers.Conv2D:
+    """Makes a 3x3 convolution that keeps the size of the map, or halves it with strides of 2."""
     return keras.layers.Conv2D(
         channels, 3, strides, padding="same", activation=activation, name=name
     )
@@ -59,11 +65,14 @@ def check_maps(maps: Tensor, name: str) -> None:
     check_features(maps, name)
 
 
-def read_initial(initial: Any) -> dict[str, Any]:
-    """Initial predictions, by the name of what they are of.
+def read_initial_predictions(initial: Any) -> dict[str, Any]:
+    """Returns the tasks of initial predictions, by the name of the maps that they are made of.
+
+    Args:
+        initial: Such a dict, or `None` for no initial prediction.
 
     Raises:
-        TypeError: If they are not in a dict.
+        TypeError: If it is no dict.
     """
     if initial is not None and not isinstance(initial, Mapping):
         raise TypeError(
@@ -74,20 +83,23 @@ def read_initial(initial: Any) -> dict[str, Any]:
     return dict(initial or {})
 
 
-def distil(
+def add_messages(
     maps: Mapping[str, Tensor], tasks: Sequence[Task], suffix: str = ""
 ) -> dict[str, Tensor]:
-    """Each task's maps with the messages of all others.
+    """Adds to each task's maps the messages of all other maps.
 
     Args:
-        maps: Maps by the name of what they are of, among them those of the tasks.
-        tasks: Who receives messages.
-        suffix: Ends the names of the layers.
+        maps: Maps `(batch, height, width, channels)` by name, among them those of the tasks.
+        tasks: The tasks that receive messages.
+        suffix: Last part of the layers' names.
+
+    Returns:
+        Maps by the name of the task.
     """
-    distilled = {}
+    received = {}
     for task in tasks:
-        others = [each for key, each in maps.items() if key != task.name]
-        own = maps[task.name]
+        senders = [sender for key, sender in maps.items() if key != task.name]
+        receiver = maps[task.name]
         layer = AttentiveMessages(name=f"{task.name}_messages{suffix}")
-        distilled[task.name] = layer([own, *others]) if others else own
-    return distilled
+        received[task.name] = layer([receiver, *senders]) if senders else receiver
+    return received

@@ -1,4 +1,4 @@
-"""The parts of a network, given as units or as recipes, and the towers that end it."""
+"""The parts of a network, given as units or as recipes, and the checks of their features."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -6,31 +6,30 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_mtl._keras_internals import nodes_above
-from keras_mtl._tasks import Head, Task
-from keras_mtl._types import Recipe, Tensor
-from keras_mtl.architectures._building._towers import side_by_side
+from keras_mtl._types import Activation, Recipe, Tensor
 
 Part: TypeAlias = Sequence[int] | Recipe
 """Units, or a recipe `features -> features` that makes new layers at each call."""
 
 
 def apply_part(
-    part: Part, features: Tensor, name: str, activation: Any, *, shared: bool = False
+    part: Part, features: Tensor, name: str, activation: Activation, *, shared: bool = False
 ) -> Tensor:
-    """Maps features through a part.
+    """Applies a part to features.
 
     Args:
-        part: Units, a recipe, or (where `shared`) a Keras layer or model.
+        part: Units, a recipe, or (if `shared`) a Keras layer or model.
         features: Symbolic features, `(batch, ..., in)`.
-        name: Leads the names of the layers: `<task>_tower` makes `<task>_tower_0` and so on.
+        name: First part of the layers' names: `<task>_tower` makes `<task>_tower_0` and so on.
         activation: Activation of dense layers made from units.
-        shared: Whether one instance is right here, because there is one such part.
+        shared: Whether a layer or model may stand for the part, because the network has only one
+            such part. Defaults to `False`.
 
     Returns:
         Symbolic features, `(batch, ..., out)`.
 
     Raises:
-        TypeError: If `part` is nothing of that kind.
+        TypeError: If `part` is none of these, or a recipe returns anything but one tensor.
         ValueError: If units cannot be applied to the features.
     """
     if isinstance(part, keras.layers.Layer) and not shared:
@@ -39,6 +38,7 @@ def apply_part(
             "would share. Pass a recipe that makes new layers at each call: "
             "lambda features: keras.layers.Dense(32)(features)."
         )
+    # A class such as keras.layers.Dense is callable too, but no recipe.
     if callable(part) and not isinstance(part, type):
         output = part(features)
         if not isinstance(output, keras.KerasTensor):
@@ -53,12 +53,17 @@ def apply_part(
 
 
 def is_units(part: Part) -> bool:
-    """Whether a part is given as units."""
+    """Returns whether a part is given as units."""
     return isinstance(part, tuple | list)
 
 
 def check_units(part: Any, name: str) -> Sequence[int]:
-    """The sizes of the layers of a part that is given as units."""
+    """Checks a part that is given as units, and returns the sizes of its layers.
+
+    Raises:
+        TypeError: If `part` is no sequence of positive integers.
+    """
+    # Not isinstance: True is an int.
     if is_units(part) and all(type(size) is int and size > 0 for size in part):
         return list(part)
     raise TypeError(
@@ -68,7 +73,11 @@ def check_units(part: Any, name: str) -> Sequence[int]:
 
 
 def check_features(features: Tensor, name: str) -> None:
-    """Checks that dense layers can read the features."""
+    """Checks that dense layers can read the features.
+
+    Raises:
+        ValueError: If they are no floats, or the size of their last axis is unknown.
+    """
     if not keras.backend.is_float_dtype(features.dtype) or features.shape[-1] is None:
         raise ValueError(
             f"{name}: dense layers take floats whose last axis is known; received {features.dtype} "
@@ -77,17 +86,23 @@ def check_features(features: Tensor, name: str) -> None:
         )
 
 
-def check_own_weights(outputs: Mapping[str, Tensor], features: Iterable[Tensor] = ()) -> None:
-    """Checks that no two of these outputs were made by the same live layers.
+def check_separate_variables(
+    outputs: Mapping[str, Tensor], features: Iterable[Tensor] = ()
+) -> None:
+    """Checks that no two outputs were computed with the same trainable variables.
+
+    It catches a recipe that reuses a live layer.
 
     Args:
-        outputs: What a recipe returned at each of its calls, by the name of the call.
-        features: What the calls read; layers above that may be shared.
+        outputs: The output of each call of a recipe, by the name of the call.
+        features: The inputs of these calls; layers that computed these may be shared.
 
     Raises:
-        ValueError: If a variable was used anew in two of the calls.
+        ValueError: If two of the calls used the same variable.
     """
-    visited: set[int] = set()  # without features, what lies above is visited with the first
+    visited: set[int] = set()
+    # Marks the layers that computed the features as visited. Without features, the layers that
+    # all outputs have in common are visited with the first output and skipped from then on.
     for _ in nodes_above(features, visited):
         pass
     owners: dict[int, str] = {}
@@ -100,46 +115,3 @@ def check_own_weights(outputs: Mapping[str, Tensor], features: Iterable[Tensor] 
                         f"{owner!r} and {name!r} share the layer {node.operation.name!r}: a "
                         "recipe must make new layers at each call, not reuse a live one."
                     )
-
-
-def end_towers(
-    tower: Part, features: Mapping[str, Tensor], tasks: Sequence[Task], activation: Any
-) -> dict[str, Tensor]:
-    """Gives each task a tower and a head of its own.
-
-    Args:
-        tower: Units, or a recipe.
-        features: What each task's tower reads, by the name of the task.
-        tasks: The tasks.
-        activation: Activation of dense layers made from units.
-
-    Returns:
-        Predictions by the name of the task: the outputs of the network.
-    """
-    outputs = {}
-    if is_units(tower):  # many that are alike are computed together
-        units = check_units(tower, f"{tasks[0].name}_tower")
-        outputs = side_by_side(units, features, tasks, activation)
-    for task in tasks:
-        if task.name not in outputs:
-            top = apply_part(tower, features[task.name], f"{task.name}_tower", activation)
-            if isinstance(task.head, Head):
-                check_features(top, f"{task.name}_head")
-            outputs[task.name] = task.output(top)
-        check_rank(task, outputs[task.name])
-    outputs = {task.name: outputs[task.name] for task in tasks}
-    check_own_weights(outputs, features.values())
-    return outputs
-
-
-def check_rank(task: Task, prediction: Tensor) -> None:
-    """Checks that a prediction has the axes of the task's labels."""
-    if task.labels is None:
-        return
-    rank = 2 + len(task.labels.shape) - task.elementwise
-    if len(prediction.shape) != rank:
-        raise ValueError(
-            f"task {task.name!r}: its labels need a prediction of rank {rank}, but the network "
-            f"ends in one of shape {prediction.shape}. Give a tower, or a body, that pools (or "
-            "keeps) the middle axes, such as one with keras.layers.GlobalAveragePooling1D()."
-        )

@@ -1,39 +1,46 @@
-"""Features of one size brought to another."""
+"""Changes of the size of features, so that they can be joined."""
 
 import keras
 
 from keras_mtl._types import Tensor
 
-_POOLS = {3: keras.layers.MaxPooling1D, 4: keras.layers.MaxPooling2D}
+# By the rank of the features.
+_POOL = {3: keras.layers.MaxPooling1D, 4: keras.layers.MaxPooling2D}
 _ENLARGE = {3: keras.layers.UpSampling1D, 4: keras.layers.UpSampling2D}
 
 
-def resize_like(features: Tensor, like: Tensor, name: str) -> Tensor:
-    """Pools or enlarges features to the positions of others.
+def resize_like(features: Tensor, target: Tensor, name: str) -> Tensor:
+    """Pools or enlarges features to the positions of other features.
 
     Args:
         features: Features `(batch, ..., units)`.
-        like: Features with as many axes; the sizes of their positions may differ by a whole
+        target: Features with as many axes; the sizes of their positions may differ by a whole
             factor, the same for all axes.
         name: Name of the layer.
+
+    Returns:
+        Features with the units of `features` and the positions of `target`; the features
+        themselves if their positions are equal.
 
     Raises:
         ValueError: If the sizes do not fit, or differ and are not known.
     """
-    here, there = features.shape[1:-1], like.shape[1:-1]
-    if here == there:
+    sizes, target_sizes = features.shape[1:-1], target.shape[1:-1]
+    if sizes == target_sizes:
         return features
-    if len(here) == len(there) and len(here) + 2 in _POOLS and None not in (*here, *there):
-        if all(size >= target for size, target in zip(here, there, strict=True)):
-            factor = round(here[0] / there[0])
-            if tuple(-(-size // factor) for size in here) == there:
-                pool = _POOLS[len(features.shape)]
+    are_known = None not in (*sizes, *target_sizes)
+    if len(sizes) == len(target_sizes) and len(sizes) + 2 in _POOL and are_known:
+        if all(size >= goal for size, goal in zip(sizes, target_sizes, strict=True)):
+            factor = round(sizes[0] / target_sizes[0])
+            # Pooling with padding rounds up.
+            if tuple(-(-size // factor) for size in sizes) == target_sizes:
+                pool = _POOL[len(features.shape)]
                 return pool(factor, padding="same", name=name)(features)
-        factor = round(there[0] / here[0])
-        if tuple(size * factor for size in here) == there:
+        factor = round(target_sizes[0] / sizes[0])
+        if tuple(size * factor for size in sizes) == target_sizes:
             return _ENLARGE[len(features.shape)](factor, name=name)(features)
     raise ValueError(
-        f"{name}: features of the shape {features.shape} cannot be brought to {like.shape}: sizes "
-        "must be known, and one a whole multiple of the other. Choose other stages, or an input "
-        "of fixed size."
+        f"{name}: features of the shape {features.shape} cannot be brought to {target.shape}: "
+        "sizes must be known, and one a whole multiple of the other. Choose other stages, or an "
+        "input of fixed size."
     )

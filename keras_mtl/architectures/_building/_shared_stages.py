@@ -6,16 +6,16 @@ from typing import Any
 import keras
 
 from keras_mtl._keras_internals import replay
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building._parts import apply_part, check_features
 from keras_mtl.architectures._building._stages import Stage
 
 
-def live_stage(stage: Stage, features: Tensor, name: str, activation: Any) -> Any:
-    """One layer for a stage, which each task's features can be put through.
+def stage_as_layer(stage: Stage, features: Tensor, name: str, activation: Activation) -> Any:
+    """Returns one layer for a stage, which may be called on the features of each task.
 
     Args:
-        stage: Units, a recipe (called once, its layers then serve all), or a Keras layer or
+        stage: Units, a recipe (called once; its layers then serve all tasks), or a Keras layer or
             model, which becomes part of the network as it is.
         features: Features of the kind that the stage reads.
         name: Name of the layer that is made from units or a recipe.
@@ -33,22 +33,32 @@ def live_stage(stage: Stage, features: Tensor, name: str, activation: Any) -> An
     return keras.Model(inputs, apply_part(stage, inputs, name, activation), name=name)
 
 
-def repeated_stage(
-    stage: Stage, features: Tensor, name: str, activation: Any
+def reusable_stage(
+    stage: Stage, features: Tensor, name: str, activation: Activation
 ) -> Callable[[Tensor], Tensor]:
-    """What puts features through a stage with the same layers at each call.
+    """Returns a function that applies a stage, with the same layers at each call.
 
     The layers of a recipe stay layers of the network, where they read masks; inside a model of
     their own, Keras would warn that it drops the mask.
 
     Args:
-        stage: As in `live_stage`.
-        features: What the first call reads.
-        name: As in `live_stage`.
+        stage: The stage, as in `stage_as_layer`.
+        features: The features that the first call reads.
+        name: Name of the layer, as in `stage_as_layer`.
         activation: Activation of a layer made from units.
+
+    Returns:
+        A function from features to features.
     """
     if isinstance(stage, int | keras.layers.Layer):
-        layer: Callable[[Tensor], Tensor] = live_stage(stage, features, name, activation)
+        layer: Callable[[Tensor], Tensor] = stage_as_layer(stage, features, name, activation)
         return layer
     output = apply_part(stage, features, name, activation)
-    return lambda others: output if others is features else replay(features, output, others)
+
+    def apply(other_features: Tensor) -> Tensor:
+        if other_features is features:
+            return output
+        # Calls the layers between `features` and `output` again.
+        return replay(features, output, other_features)
+
+    return apply

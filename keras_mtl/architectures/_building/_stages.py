@@ -1,14 +1,18 @@
 """Bodies in stages, each of which can be made anew for every task."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import keras
 
 from keras_mtl._keras_internals import is_functional
 from keras_mtl._tasks import Task
-from keras_mtl._types import Recipe, Tensor
-from keras_mtl.architectures._building._parts import apply_part, check_features, check_own_weights
+from keras_mtl._types import Activation, Recipe, Tensor
+from keras_mtl.architectures._building._parts import (
+    apply_part,
+    check_features,
+    check_separate_variables,
+)
 
 Stage: TypeAlias = int | Recipe | keras.layers.Layer
 """Units, a recipe that makes new layers at each call, or a Keras layer or model to be copied."""
@@ -18,7 +22,7 @@ Body: TypeAlias = Sequence[Stage] | Recipe | keras.layers.Layer
 
 
 def read_stages(body: Body) -> list[Stage]:
-    """The stages of a body, each of which can be applied to features.
+    """Returns the stages of a body, each of which can be applied to features.
 
     Raises:
         TypeError: If a stage is neither units, a recipe nor a Keras layer.
@@ -37,8 +41,8 @@ def read_stages(body: Body) -> list[Stage]:
     return stages
 
 
-def new_stage(stage: Stage, features: Tensor, name: str, activation: Any) -> Tensor:
-    """Maps features through new layers, or through a copy of a layer with its weights."""
+def new_stage(stage: Stage, features: Tensor, name: str, activation: Activation) -> Tensor:
+    """Applies new layers to features, or a copy of a layer that begins with its weights."""
     if isinstance(stage, keras.layers.Layer):
         return call_copy(stage, features, name)
     if isinstance(stage, int):
@@ -47,28 +51,40 @@ def new_stage(stage: Stage, features: Tensor, name: str, activation: Any) -> Ten
     return apply_part(stage, features, name, activation)
 
 
-def stage_of_each(
-    stage: Stage, columns: Mapping[str, Tensor], part: str, tasks: Sequence[Task], activation: Any
+def stage_per_task(
+    stage: Stage,
+    features: Mapping[str, Tensor],
+    name_pattern: str,
+    tasks: Sequence[Task],
+    activation: Activation,
 ) -> dict[str, Tensor]:
-    """Maps each task's features through a stage of its own.
+    """Applies to each task's features a stage with layers of its own.
 
     Args:
         stage: The stage.
-        columns: Each task's features.
-        part: What follows the task in the names of layers; `{}` stands for the task.
+        features: Features by the name of the task.
+        name_pattern: The names of the layers; `{}` in it stands for the name of the task.
         tasks: The tasks.
         activation: Activation of layers made from units.
+
+    Returns:
+        Features by the name of the task.
     """
     outputs = {
-        task.name: new_stage(stage, columns[task.name], part.format(task.name), activation)
+        task.name: new_stage(stage, features[task.name], name_pattern.format(task.name), activation)
         for task in tasks
     }
-    check_own_weights(outputs, columns.values())
+    check_separate_variables(outputs, features.values())
     return outputs
 
 
 def call_copy(layer: keras.layers.Layer, features: Tensor, name: str) -> Tensor:
     """Calls a copy of a layer or model, which begins with the same weights.
+
+    Args:
+        layer: The layer or model.
+        features: The features that the copy reads.
+        name: Name of the copy; names of layers inside of it begin with it.
 
     Raises:
         TypeError: If the layer does not return one tensor.
@@ -86,12 +102,14 @@ def call_copy(layer: keras.layers.Layer, features: Tensor, name: str) -> Tensor:
 
 
 def _copy(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
+    """Returns a new layer or model of the same configuration, with new names throughout."""
+
     def renamed(inner: keras.layers.Layer) -> keras.layers.Layer:
         config = inner.get_config()
         return type(inner).from_config({**config, "name": f"{name}_{inner.name}"})
 
     if isinstance(layer, keras.Sequential):
-        layers = [_copy(each, f"{name}_{each.name}") for each in layer.layers]
+        layers = [_copy(inner, f"{name}_{inner.name}") for inner in layer.layers]
         return keras.Sequential(layers, name=name)
     if is_functional(layer):
         copy = keras.models.clone_model(layer, clone_function=renamed)

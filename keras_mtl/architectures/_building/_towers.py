@@ -1,4 +1,4 @@
-"""Towers of many tasks that are alike, computed together."""
+"""The towers and heads of the tasks, which end a network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,44 +6,110 @@ from typing import Any
 import keras
 
 from keras_mtl._tasks import Head, Task, attach_activation
-from keras_mtl._types import Tensor
+from keras_mtl._types import Activation, Tensor
+from keras_mtl.architectures._building._parts import (
+    Part,
+    apply_part,
+    check_features,
+    check_separate_variables,
+    check_units,
+    is_units,
+)
 from keras_mtl.layers import Towers
 
-LEAST = 8
-"""From so many tasks on, towers made from units are computed together.
+_MIN_TOGETHER = 8
+"""From this number of tasks on, equal towers made from units are computed together.
 
-That halves the time until training begins, or better. Fewer are soon traced, and layers of their
-own can be read, frozen and served apart.
+That halves the time until training begins, or better. Fewer towers are traced quickly, and layers
+of their own can be read, frozen and served separately.
 """
 
 
-def side_by_side(
-    units: Sequence[int], features: Mapping[str, Tensor], tasks: Sequence[Task], activation: Any
+def end_towers(
+    tower: Part, features: Mapping[str, Tensor], tasks: Sequence[Task], activation: Activation
 ) -> dict[str, Tensor]:
-    """Predictions of the tasks of which at least `LEAST` have towers and heads of one shape.
+    """Gives each task a tower and a head of its own.
+
+    Args:
+        tower: Units, or a recipe.
+        features: The features that each task's tower reads, by the name of the task.
+        tasks: The tasks.
+        activation: Activation of dense layers made from units.
+
+    Returns:
+        Predictions by the name of the task: the outputs of the network.
+
+    Raises:
+        ValueError: If a tower ends in a shape that does not fit its task, or two towers share a
+            live layer.
+        TypeError: If `tower` is neither units nor a recipe.
+    """
+    outputs = {}
+    if is_units(tower):
+        units = check_units(tower, f"{tasks[0].name}_tower")
+        outputs = _towers_together(units, features, tasks, activation)
+    for task in tasks:
+        if task.name not in outputs:
+            top = apply_part(tower, features[task.name], f"{task.name}_tower", activation)
+            if isinstance(task.head, Head):
+                check_features(top, f"{task.name}_head")
+            outputs[task.name] = task.output(top)
+        check_rank(task, outputs[task.name])
+    outputs = {task.name: outputs[task.name] for task in tasks}
+    check_separate_variables(outputs, features.values())
+    return outputs
+
+
+def _towers_together(
+    units: Sequence[int],
+    features: Mapping[str, Tensor],
+    tasks: Sequence[Task],
+    activation: Activation,
+) -> dict[str, Tensor]:
+    """Returns predictions of the tasks that have towers and heads of one shape.
 
     Args:
         units: Sizes of a tower's layers, without that of the head.
-        features: What each task's tower reads, by the name of the task.
+        features: The features that each task's tower reads, by the name of the task.
         tasks: The tasks.
         activation: Activation of the towers' layers.
 
     Returns:
-        Predictions by the name of the task, of those tasks alone.
+        Predictions by the name of the task, only of tasks of which at least `_MIN_TOGETHER` have
+        the same shape.
     """
+    # Shape and dtype of the features, and units of the head, to the tasks with these.
     groups: dict[Any, list[tuple[Task, Head]]] = {}
     for task in tasks:
-        mine = features[task.name]
-        dense = keras.backend.is_float_dtype(mine.dtype) and mine.shape[-1] is not None
-        if dense and isinstance(task.head, Head) and task.columns is None:
-            groups.setdefault((mine.shape, mine.dtype, task.head.units), []).append(
-                (task, task.head)
-            )
+        reads = features[task.name]
+        is_dense = keras.backend.is_float_dtype(reads.dtype) and reads.shape[-1] is not None
+        if is_dense and isinstance(task.head, Head) and task.columns is None:
+            key = (reads.shape, reads.dtype, task.head.units)
+            groups.setdefault(key, []).append((task, task.head))
     outputs = {}
-    many = [(key, group) for key, group in groups.items() if len(group) >= LEAST]
-    for i, ((_, _, last), group) in enumerate(many):
-        towers = Towers((*units, last), activation, name=f"towers_{i}")
-        logits = towers([features[task.name] for task, _ in group])
-        for (task, head), mine in zip(group, logits, strict=True):
-            outputs[task.name] = attach_activation(head, mine, task.name)
+    large_groups = [item for item in groups.items() if len(item[1]) >= _MIN_TOGETHER]
+    for i, ((_, _, head_units), group) in enumerate(large_groups):
+        towers = Towers((*units, head_units), activation, name=f"towers_{i}")
+        group_logits = towers([features[task.name] for task, _ in group])
+        for (task, head), logits in zip(group, group_logits, strict=True):
+            outputs[task.name] = attach_activation(head, logits, task.name)
     return outputs
+
+
+def check_rank(task: Task, prediction: Tensor) -> None:
+    """Checks that a prediction has as many axes as the task's labels need.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    if task.labels is None:
+        return
+    # The batch, the axes of the labels, and the classes or units; elementwise labels have that
+    # last axis themselves.
+    rank = 2 + len(task.labels.shape) - task.elementwise
+    if len(prediction.shape) != rank:
+        raise ValueError(
+            f"task {task.name!r}: its labels need a prediction of rank {rank}, but the network "
+            f"ends in one of shape {prediction.shape}. Give a tower, or a body, that pools (or "
+            "keeps) the middle axes, such as one with keras.layers.GlobalAveragePooling1D()."
+        )
