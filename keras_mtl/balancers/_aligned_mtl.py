@@ -83,7 +83,7 @@ class AlignedMTL(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Computes the weights `[K]` of the aligned direction for a Gramian `[K, K]`."""
-        preference = ops.cast(self.present(self.preference), "float64")
+        preference = ops.cast(self.select_active(self.preference), "float64")
         preference = preference / ops.sum(preference)
         # The rows of `eigenvectors` are the columns of V; eigenvalues not `kept` are rounding.
         eigenvalues, eigenvectors, kept = spectrum(gramian)

@@ -96,7 +96,7 @@ class AutoLambda(GramianBalancer):
         """
         usable = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float32")
         # [K]: minus the derivative of the docstring; the learning rate eta is in the Gramian.
-        gains = ops.matmul(usable, self.present(self._coefficients))
+        gains = ops.matmul(usable, self.select_active(self._coefficients))
         return nan_where_not_finite(self._descent.step(-gains), gramian)
 
     def get_config(self) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from keras_mtl.balancers._base import GramianBalancer, check_numbers
 from keras_mtl.balancers._solvers import (
     best_worst_case,
     cosines_and_lengths,
-    count,
     nan_where_not_finite,
+    size_of,
 )
 
 
@@ -62,8 +62,8 @@ class CAGrad(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Computes the weights `[K]` of the direction d for a Gramian `[K, K]`."""
-        num_tasks = count(gramian, "float64")
-        mean = ops.full((count(gramian),), 1 / num_tasks, "float64")
+        num_tasks = size_of(gramian, "float64")
+        mean = ops.full((size_of(gramian),), 1 / num_tasks, "float64")
         if self.c == 0:
             return nan_where_not_finite(mean, gramian)
         cosines, lengths = cosines_and_lengths(gramian)

@@ -109,7 +109,7 @@ class COSMOS(LossBalancer):
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the weighted sum of the losses `[K]`, minus the reward for their ratio."""
         # The seed depends on the iteration alone: this draw equals the one fed to the network.
-        preference = shares_of(self.present(self.draw_preference()))
+        preference = shares_of(self.select_active(self.draw_preference()))
         unit_preference, size = preference / length(preference), length(losses)
         cosine = ops.sum(unit_preference * losses) / ops.where(size > 1e-30, size, 1.0)
         return ops.sum(preference * losses) - self.lambda_ * cosine

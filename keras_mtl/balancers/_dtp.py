@@ -89,7 +89,7 @@ class DTP(LossBalancer):
         """Returns the weights `[K]` of the current epoch."""
         kappa = ops.clip(self.kappa.value, 1e-6, 1.0)
         # A power with base 0 and exponent 0 is 1, as it should be.
-        weights = -ops.power(1 - kappa, self.present(self._gammas)) * ops.log(kappa)
+        weights = -ops.power(1 - kappa, self.select_active(self._gammas)) * ops.log(kappa)
         return ops.where(self.known.value > 0, weights, 1.0)
 
     def scalarize(self, losses: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
 from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
-    count,
     nan_where_not_finite,
     project_onto_dual_cone,
     resolution,
+    size_of,
 )
 
 
@@ -48,7 +48,7 @@ class DualProj(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Computes the weights `[K]` of the projected mean for a Gramian `[K, K]`."""
-        num_tasks = count(gramian, "float64")
+        num_tasks = size_of(gramian, "float64")
         cosines, lengths = cosines_and_lengths(gramian)
         mean = lengths / num_tasks  # in coefficients of the unit gradients
         # One target, `[1, K]`; weights are its coefficients in gradients of their full length.

@@ -10,11 +10,11 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
 from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
-    count,
-    exchange,
     library_of,
     minimize_in_turn,
     nan_where_not_finite,
+    pivot,
+    size_of,
     values_of,
 )
 
@@ -111,7 +111,7 @@ class EPO(GramianBalancer):
         self, cosines: Tensor, lengths: Tensor, inverse_lengths: Tensor, losses: Tensor
     ) -> Tensor:
         """Computes the coefficients u `[K]` of unit gradients in the direction d."""
-        preference = ops.cast(self.present(self.preference), "float64")
+        preference = ops.cast(self.select_active(self.preference), "float64")
         weighted_losses, mu, a = _imbalance(losses, preference)
         # <d_bal, g_j> / |g_j| and <sum_i g_i, g_j> / |g_j|, both `[K]`.
         balance_slopes = ops.matmul(cosines, lengths * a)
@@ -145,7 +145,7 @@ def _imbalance(losses: Tensor, preference: Tensor) -> tuple[Tensor, Tensor, Tens
     """Computes `r_i L_i` `[K]`, mu and a `[K]`: the first equations of the docstring."""
     weighted_losses = preference * ops.maximum(losses, 0)
     total = ops.sum(weighted_losses)
-    num_tasks = count(losses, "float64")
+    num_tasks = size_of(losses, "float64")
     safe_total = ops.where(total > 0, total, 1)
     loss_shares = ops.where(total > 0, weighted_losses / safe_total, 1 / num_tasks)  # l
     logs = ops.log(ops.maximum(loss_shares, _LEAST_SHARE) * num_tasks)
@@ -161,7 +161,7 @@ def _maximize(
     They are `u >= 0`, `inverse_lengths . u = 1`, `cosines u >= floors[:K]` and
     `balance . u >= floors[K]`, which gives way where the others leave no choice.
     """
-    num_tasks = count(inverse_lengths)
+    num_tasks = size_of(inverse_lengths)
     # The first vertex is all weight on the shortest gradient. The equation of the simplex is
     # divided by that gradient's entry.
     vertex = ops.argmax(inverse_lengths)
@@ -196,7 +196,7 @@ def _tableau(
     `simplex_row . u = simplex_sum` has been put in; that equation itself; and three objectives to
     be minimized in this order: the first shortfall, the last one, and minus the program's.
     """
-    num_tasks = count(simplex_row)
+    num_tasks = size_of(simplex_row)
     at_vertex = ops.take(constraints, vertex, axis=1)
     # Which of the two shortfalls a floor has, [K + 1, 2].
     shortfalls = library_of(num_tasks).arange(num_tasks + 1) // num_tasks
@@ -228,9 +228,9 @@ def _make_feasible(
 
     It enters in the row with the lowest right-hand side, so that none of them is below 0 then.
     """
-    right_sides = tableau[: count(basis) - 1, -1][rows]
+    right_sides = tableau[: size_of(basis) - 1, -1][rows]
     row = ops.cast(ops.argmin(right_sides), "int32") + rows.start
     column = ops.full((), shortfall, "int32")
-    new_tableau, new_basis = exchange(tableau, basis, row, column)
+    new_tableau, new_basis = pivot(tableau, basis, row, column)
     infeasible = ops.min(right_sides) < 0
     return ops.where(infeasible, new_tableau, tableau), ops.where(infeasible, new_basis, basis)

@@ -9,11 +9,11 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, check_numbers
 from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
-    count,
     fair_point,
     mean_where_zero,
     nan_where_not_finite,
     resolution,
+    size_of,
 )
 
 
@@ -64,7 +64,7 @@ class FairGrad(GramianBalancer):
         """Computes the weights `[K]` of the fair direction d for a Gramian `[K, K]`."""
         alpha = self.alpha
         if alpha == 0:
-            ones = ops.ones((count(gramian),), "float64")
+            ones = ops.ones((size_of(gramian),), "float64")
             return nan_where_not_finite(ones, gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         nonzero = lengths > 0

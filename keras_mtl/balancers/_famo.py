@@ -97,7 +97,7 @@ class FAMO(LossBalancer):
 
     def _distances(self, losses: Tensor) -> Tensor:
         """Computes D `[K]` from the losses `[K]`."""
-        return ops.maximum(losses - self.present(self._least_losses), 0) + _EPSILON
+        return ops.maximum(losses - self.select_active(self._least_losses), 0) + _EPSILON
 
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the weighted sum of the log losses for losses `[K]`."""

@@ -11,10 +11,10 @@ from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers
 from keras_mtl.balancers._solvers import (
     Adam,
     cosines_and_lengths,
-    count,
     nan_where_not_finite,
     nonnegative_minimum,
     resolution,
+    size_of,
     softmax,
 )
 
@@ -122,7 +122,7 @@ class FORUM(GramianBalancer):
             gramian: Inner products of the K gradients on this batch, then the K on the other.
             losses: Losses `[2K]` of this batch, before the inner steps and after them.
         """
-        num_tasks = count(losses) // 2
+        num_tasks = size_of(losses) // 2
         usable = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float64")
         cosines, lengths = cosines_and_lengths(usable[num_tasks:, num_tasks:])
         nonzero = ops.cast(lengths > 0, "float64")
@@ -182,7 +182,7 @@ def _solve_shares(cosines: Tensor, along: Tensor, pull: Tensor, ridge: float | T
     Returns:
         l, `[K]`, float64.
     """
-    num_tasks = count(cosines)
+    num_tasks = size_of(cosines)
     one = ops.ones((1, 1), "float64")
     # Inner products [K + 1, K + 1] of the u and q, plus the penalty `(sum_j l_j - 1)^2`.
     matrix = ops.concatenate(
@@ -191,7 +191,7 @@ def _solve_shares(cosines: Tensor, along: Tensor, pull: Tensor, ridge: float | T
             ops.concatenate([along[None, :], one], axis=1),
         ]
     )
-    start = ops.full((num_tasks,), 1 / count(cosines, "float64"), "float64")
+    start = ops.full((num_tasks,), 1 / size_of(cosines, "float64"), "float64")
 
     def refine(_: Tensor, carried: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         # Augmented Lagrangian: the target of the penalty moves by what is missing from the sum.

@@ -80,7 +80,7 @@ class GradDrop(GradientBalancer):
         draw = keras.random.uniform(ops.shape(positive), seed=self.seed(self._seed))
         if not any(self._leaks):
             return ops.where(chance > draw, positive, negative)
-        leak = self.present(self._leaks)
+        leak = self.select_active(self._leaks)
         kept = ops.where(chance > draw, ops.matmul(1 - leak, above), ops.matmul(1 - leak, below))
         return kept + ops.matmul(leak, gradients)
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers, plain
-from keras_mtl.balancers._solvers import Adam, cosines_and_lengths, count, nan_where_not_finite
+from keras_mtl.balancers._solvers import Adam, cosines_and_lengths, nan_where_not_finite, size_of
 
 _LEAST_WEIGHT = 1e-4
 
@@ -93,7 +93,7 @@ class GradNorm(GramianBalancer):
         """Returns the weights `[K]` for a Gramian `[K, K]` and losses `[K]`, then moves them."""
         lengths = ops.cast(cosines_and_lengths(gramian)[1], "float32")
         share = ops.sum(self.task_weight.value)
-        weights = self.task_weight.value * count(losses, "float32") / share
+        weights = self.task_weight.value * size_of(losses, "float32") / share
         targets = self.targets(weights * lengths, self._ratios(losses))
         self.task_weight.assign(weights)
         # The derivative of L_grad with respect to w, `[K]`.

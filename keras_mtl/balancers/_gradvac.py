@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, check_numbers, check_seed
-from keras_mtl.balancers._solvers import cosines_and_lengths, count, nan_where_not_finite
+from keras_mtl.balancers._solvers import cosines_and_lengths, nan_where_not_finite, size_of
 
 _SMALL = 1e-6  # of the square of a length: anything less is rounding of a float32 Gramian
 _NEAR_ONE = 1 - 1e-6
@@ -74,7 +74,7 @@ class GradVac(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Computes the weights `[K]` of the sum of turned gradients for a Gramian `[K, K]`."""
-        num_tasks = count(gramian)
+        num_tasks = size_of(gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         eye = ops.eye(num_tasks, dtype="float64")
         draws = keras.random.uniform((num_tasks, num_tasks), seed=self.seed(self._seed))

@@ -9,9 +9,9 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
 from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
-    count,
     larger,
     nan_where_not_finite,
+    size_of,
     smaller,
 )
 
@@ -66,7 +66,7 @@ class Krum(GramianBalancer):
 
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Computes the weights `[K]` of the mean of the chosen gradients from the Gramian."""
-        num_tasks = count(gramian)
+        num_tasks = size_of(gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         longest = ops.max(lengths)
         lengths = lengths / ops.where(longest > 0, longest, 1)
@@ -78,7 +78,7 @@ class Krum(GramianBalancer):
         # Column 0 of the sorted rows is the distance of a gradient to itself.
         scores = ops.sum(ops.sort(distances, axis=1)[:, 1 : 1 + neighbors], axis=1)
         last_score = ops.sort(scores)[smaller(self.m, num_tasks) - 1]
-        num_chosen = smaller(self.m, count(gramian, "float64"))
+        num_chosen = smaller(self.m, size_of(gramian, "float64"))
         tied = ops.cast(ops.abs(scores - last_score) <= _TIE * last_score, "float64")
         ahead = ops.cast(scores < last_score, "float64") * (1 - tied)
         # The places that those ahead leave are divided among those that tie.

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer, Needs, check_numbers
-from keras_mtl.balancers._solvers import count, simplex_projection
+from keras_mtl.balancers._solvers import simplex_projection, size_of
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -102,7 +102,7 @@ class MoCo(GradientBalancer):
         weights = ops.cast(self.task_weight.value, "float64")
         # The part of the sum among all tasks that the tasks of this step have, and keep.
         share = ops.sum(weights)
-        equal = ops.full_like(weights, 1 / count(weights, "float64"))
+        equal = ops.full_like(weights, 1 / size_of(weights, "float64"))
         weights = ops.where(share > 0, weights / ops.where(share > 0, share, 1), equal)
         step = ops.cast(self.iteration.value + 1, "float64")
         slope = ops.matmul(ops.cast(gramian, "float64"), weights) + self.rho * weights

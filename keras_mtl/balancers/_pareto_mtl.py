@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
-from keras_mtl.balancers._solvers import count, larger, min_norm_point, resolution
+from keras_mtl.balancers._solvers import larger, min_norm_point, resolution, size_of
 
 _LEAST_RIDGE = 1e-9  # more vectors than dimensions: their Gramian is singular
 
@@ -102,7 +102,7 @@ class ParetoMTL(GramianBalancer):
 
     def _hull(self, losses: Tensor) -> Tensor:
         """Returns the vectors that (2) combines, in coefficients of the gradients `[K + M, K]`."""
-        vectors = ops.cast(self.present(self._vectors), "float64")  # [K, M]
+        vectors = ops.cast(self.select_active(self._vectors), "float64")  # [K, M]
         lengths = ops.sqrt(ops.sum(ops.square(vectors), axis=0))
         vectors = ops.transpose(vectors / ops.where(lengths > 0, lengths, 1))  # [M, K]
         normals = vectors - vectors[self.index]
@@ -110,7 +110,7 @@ class ParetoMTL(GramianBalancer):
         feasible = ops.logical_or(self.feasible.value > 0, ops.logical_not(ops.any(violated)))
         self.feasible.assign(feasible)
         second_phase = ops.logical_or(feasible, self.epoch.value >= self.initial_epochs)
-        gradients = ops.eye(count(losses), dtype="float64")
+        gradients = ops.eye(size_of(losses), dtype="float64")
         # The number of rows is fixed: a row that is not to be combined is replaced by the mean of
         # the rows that are, which leaves their hull unchanged.
         included = ops.cast(violated, "float64")[:, None]

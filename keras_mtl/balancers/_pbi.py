@@ -78,9 +78,9 @@ class PBI(LossBalancer):
 
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the distance along the ray plus the penalized one from it, for losses `[K]`."""
-        lambdas = self.present(self._lambdas)
+        lambdas = self.select_active(self._lambdas)
         ray = lambdas / length(lambdas)
-        shifted = losses - self.present(self._ideal)
+        shifted = losses - self.select_active(self._ideal)
         along = ops.sum(shifted * ray)  # d_1
         aside = length(shifted - along * ray)  # d_2
         # On the ray, d_2 is nothing but rounding, and its derivative has no meaning.

@@ -17,10 +17,10 @@ from keras_mtl.balancers._base import (
 )
 from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
-    count,
     nan_where_not_finite,
     nonnegative_minimum,
     resolution,
+    size_of,
 )
 
 _ROUNDING = 1e-6  # the rest of a zero in a float32 Gramian, in units of squared lengths
@@ -101,7 +101,7 @@ class PCD(GramianBalancer):
         cosines, lengths = cosines_and_lengths(gramian)
         is_primary = mask_of(self, self._position) > 0
         lengths_of_h = lengths * self._scales(lengths)
-        taus = ops.cast(self.present(self._taus), "float64")
+        taus = ops.cast(self.select_active(self._taus), "float64")
         primary_length = ops.sum(ops.where(is_primary, lengths_of_h, 0))
         with_primary = ops.sum(ops.where(is_primary, cosines, 0), axis=1)
         # The constraints of (1) divided by |h_j|: how far d must still move along h_j, when it
@@ -150,7 +150,7 @@ def _least_change(
     The ridge then keeps x finite, but the constraints are violated, and the result is 0.
     """
     both = ops.logical_and(takes_part[:, None], takes_part)
-    matrix = ops.where(both, cosines, ops.eye(count(missing), dtype="float64"))
+    matrix = ops.where(both, cosines, ops.eye(size_of(missing), dtype="float64"))
     x = nonnegative_minimum(matrix, -missing[None], ridge)[0]
     met = ops.matmul(matrix, x) - missing > -_ROUNDING * ops.max(ops.abs(missing))
     return ops.where(ops.all(met), x, 0)

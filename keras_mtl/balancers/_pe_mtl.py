@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, check_numbers, plain
-from keras_mtl.balancers._solvers import count, min_norm_point, resolution
+from keras_mtl.balancers._solvers import min_norm_point, resolution, size_of
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -73,11 +73,11 @@ class PEMTL(GramianBalancer):
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Computes the weights `[K]` of the shortest vector allowed from the Gramian `[K, K]`."""
         precision, ridge = gramian.dtype, resolution(gramian)
-        least = ops.cast(self.present(self.c), "float64")
+        least = ops.cast(self.select_active(self.c), "float64")
         rest = ops.maximum(1 - ops.sum(least), 0)
         # w = c + rest * v for v on the simplex. The vector is then that of the weights v among
         # the vectors rest * g_i + sum_j c_j g_j, whose Gramian is A G A^T for A = rest I + 1 c^T.
-        eye = ops.eye(count(gramian), dtype="float64")
+        eye = ops.eye(size_of(gramian), dtype="float64")
         mixing = rest * eye + least[None, :]  # A
         mixed = ops.matmul(ops.matmul(mixing, ops.cast(gramian, "float64")), ops.transpose(mixing))
         return ops.cast(least + rest * min_norm_point(mixed, ridge), precision)

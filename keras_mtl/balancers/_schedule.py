@@ -107,8 +107,8 @@ class Schedule(LossBalancer):
                 omega(time) if callable(omega) else omega for omega in self._in_order(omegas)
             ]
             omegas = ops.stack([ops.cast(entry, "float32") for entry in entries])
-        omega = self.present(ops.reshape(omegas, (self.num_tasks,)))
-        return omega * ops.power(self.present(self._gammas), time)
+        omega = self.select_active(ops.reshape(omegas, (self.num_tasks,)))
+        return omega * ops.power(self.select_active(self._gammas), time)
 
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the weighted sum of the losses `[K]`."""

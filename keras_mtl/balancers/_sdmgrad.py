@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer, Needs, check_numbers
-from keras_mtl.balancers._solvers import count, nan_where_not_finite, simplex_projection
+from keras_mtl.balancers._solvers import nan_where_not_finite, simplex_projection, size_of
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -103,7 +103,7 @@ class SDMGrad(GramianBalancer):
 
         weights, _ = ops.fori_loop(0, self.num_iterations, descend, (start, ops.zeros_like(start)))
         self.weights_so_far.assign(weights)
-        mean_weight = 1 / count(gramian, "float64")
+        mean_weight = 1 / size_of(gramian, "float64")
         result = (weights + self.lambda_ * mean_weight) / (1 + self.lambda_)  # (2)
         return nan_where_not_finite(result, gramian)
 

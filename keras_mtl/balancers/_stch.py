@@ -106,8 +106,8 @@ class STCH(LossBalancer):
         """Returns the smooth maximum of the losses `[K]`."""
         if self.warmup_epochs is not None:
             return self._relative_to_means(losses, self.warmup_epochs)
-        lambdas = shares_of(self.present(self._lambdas))
-        return self._smooth_max(lambdas * (losses - self.present(self._ideal)))  # (1)
+        lambdas = shares_of(self.select_active(self._lambdas))
+        return self._smooth_max(lambdas * (losses - self.select_active(self._ideal)))  # (1)
 
     def _smooth_max(self, values: Tensor) -> Tensor:
         """Returns the smooth maximum of values `[K]`."""

@@ -72,8 +72,8 @@ class Tchebycheff(LossBalancer):
 
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the largest weighted distance of the losses `[K]`."""
-        lambdas = shares_of(self.present(self._lambdas))
-        return ops.max(lambdas * ops.abs(losses - self.present(self._ideal)))
+        lambdas = shares_of(self.select_active(self._lambdas))
+        return ops.max(lambdas * ops.abs(losses - self.select_active(self._ideal)))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal balancer."""

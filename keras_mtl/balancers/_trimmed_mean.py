@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GradientBalancer
-from keras_mtl.balancers._solvers import count, smaller
+from keras_mtl.balancers._solvers import size_of, smaller
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -54,7 +54,7 @@ class TrimmedMean(GradientBalancer):
 
     def merge(self, gradients: Tensor, losses: Tensor) -> Tensor:
         """Merges gradients `[K, n]` into the direction `[n]`."""
-        num_tasks = count(gradients)
+        num_tasks = size_of(gradients)
         trim = smaller(self.trim, (num_tasks - 1) // 2)
         # A number that is known while tracing may be 0; then nothing needs to be sorted.
         if not isinstance(trim, int) or trim > 0:

@@ -91,7 +91,7 @@ class Uncertainty(LossBalancer):
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the sum of both terms over the tasks, for losses `[K]`."""
         log_variance = self.log_variance.value
-        weights = self.present(self._factors) * ops.exp(-log_variance)
+        weights = self.select_active(self._factors) * ops.exp(-log_variance)
         # softplus(s) = log(1 + exp(s)) = log(1 + sigma^2).
         bound = ops.softplus(log_variance) if self.revised else 0.5 * log_variance
         return ops.sum(weights * losses + bound)

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import LossBalancer, check_numbers
-from keras_mtl.balancers._solvers import LEAST, softmax
+from keras_mtl.balancers._solvers import SMALLEST_LOSS, softmax
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -49,7 +49,7 @@ class UncertaintySoftmax(LossBalancer):
 
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the weighted sum of the losses `[K]`."""
-        inverse = 1 / ops.maximum(ops.stop_gradient(losses), LEAST)
+        inverse = 1 / ops.maximum(ops.stop_gradient(losses), SMALLEST_LOSS)
         return ops.sum(softmax(inverse / self.temperature) * losses)
 
     def get_config(self) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers._base import GramianBalancer
 from keras_mtl.balancers._solvers import (
     cosines_and_lengths,
-    count,
     nan_where_not_finite,
     project_onto_dual_cone,
     resolution,
+    size_of,
 )
 
 
@@ -52,8 +52,8 @@ class UPGrad(GramianBalancer):
         cosines, lengths = cosines_and_lengths(gramian)
         # The projection of a multiple is the same multiple of the projection, so that the unit
         # gradients can be projected: row i holds the coefficients v_i of (2) for them.
-        units = ops.eye(count(gramian), dtype="float64")
+        units = ops.eye(size_of(gramian), dtype="float64")
         projections = project_onto_dual_cone(cosines, units, resolution(gramian))
         weights = ops.sum(lengths[:, None] * projections, axis=0)
         weights = ops.where(lengths > 0, weights / ops.where(lengths > 0, lengths, 1), 1)
-        return nan_where_not_finite(weights / count(gramian, "float64"), gramian)
+        return nan_where_not_finite(weights / size_of(gramian, "float64"), gramian)

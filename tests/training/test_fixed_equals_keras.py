@@ -64,7 +64,7 @@ def test_equal_weights_and_task_weights_equal_loss_weights_of_keras(plain):
 def test_a_gramian_rule_with_given_weights_and_scaled_towers_equals_loss_weights(plain):
     class Given(mtl.balancers.GramianBalancer):
         def weigh(self, gramian, losses):
-            return self.present([WEIGHTS[name] for name in self.task_names])
+            return self.select_active([WEIGHTS[name] for name in self.task_names])
 
     model = mtl.BalancedModel(rich_network(), tasks(False), Given(), scale_towers=True)
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)

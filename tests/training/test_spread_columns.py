@@ -76,7 +76,7 @@ class Remembers(balancers.GramianBalancer):
 
     def weigh(self, gramian, losses):
         self.matrix.assign(gramian)
-        return self.present(np.arange(1.0, self.num_tasks + 1))
+        return self.select_active(np.arange(1.0, self.num_tasks + 1))
 
 
 class RemembersLengths(Remembers):

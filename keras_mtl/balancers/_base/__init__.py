@@ -10,6 +10,7 @@ What each module holds, from the general to the special:
     _loss_balancer       LossBalancer: combines the losses
     _gramian_balancer    GramianBalancer: finds weights from inner products of gradients
     _gradient_balancer   GradientBalancer: merges the gradients
+    _wrapper             GramianWrapper: the base of rules around another Gramian balancer
     _epoch_logs          metrics that a rule reads from the logs of an epoch
 """
 
@@ -28,11 +29,13 @@ from keras_mtl.balancers._base._gramian_balancer import GramianBalancer
 from keras_mtl.balancers._base._loss_balancer import LossBalancer
 from keras_mtl.balancers._base._needs import Needs
 from keras_mtl.balancers._base._state import TaskState
+from keras_mtl.balancers._base._wrapper import GramianWrapper
 
 __all__ = [
     "Balancer",
     "GradientBalancer",
     "GramianBalancer",
+    "GramianWrapper",
     "LossBalancer",
     "Needs",
     "TaskState",

@@ -108,4 +108,4 @@ def position_of(balancer: Any, argument: str, task: int | str) -> int:
 
 def mask_of(balancer: Any, position: int) -> Tensor:
     """Returns 1 for the task at a position and 0 for the other active tasks, `[K]`."""
-    return balancer.present([float(task == position) for task in range(balancer.num_tasks)])
+    return balancer.select_active([float(task == position) for task in range(balancer.num_tasks)])

@@ -194,7 +194,7 @@ class Balancer(keras.layers.Layer, abc.ABC):
             return tuple(float(entry) for entry in value)
         return (float(value),) * self.num_tasks
 
-    def present(self, values: Tensor) -> Tensor:
+    def select_active(self, values: Tensor) -> Tensor:
         """Selects the entries of the active tasks from a constant with one entry per task.
 
         Args:

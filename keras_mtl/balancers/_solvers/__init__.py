@@ -3,19 +3,19 @@
 All of them are written in `keras.ops`, take a bounded number of iterations and run inside a
 traced step. What each module holds, from the general to the special:
 
-    _sizes           sizes that may be unknown while a graph is traced
-    _safe_math       logarithms, softmax and lengths that stay finite
-    _gramian         cosines, lengths and rounding errors of a Gramian; constants
-    _interior_point  the steps that interior-point methods have in common; their limits
-    _quadratic       quadratic programs over u >= 0
-    _simplex         projections onto the simplex, points of least norm
-    _ball            the best worst case in a ball
-    _dual_cone       projections onto the dual cone of the gradients
-    _linear_program  the simplex method
-    _spectrum        eigenvalues of a Gramian
-    _adam            Adam on one number per task
+    _sizes             sizes that may be unknown while a graph is traced
+    _safe_math         logarithms, softmax and lengths that stay finite
+    _gramian           cosines, lengths and rounding errors of a Gramian; constants
+    _interior_point    the steps that interior-point methods have in common; their limits
+    _quadratic         quadratic programs over u >= 0
+    _simplex           projections onto the simplex, points of least norm
+    _ball              the best worst case in a ball
+    _dual_cone         projections onto the dual cone of the gradients
     _config_direction  the direction with equal cosines to all gradients
-    _dirichlet       random weights that compile under XLA
+    _linear_program    the simplex method
+    _spectrum          eigenvalues of a Gramian
+    _adam              Adam on one number per task
+    _dirichlet         random weights that compile under XLA
 """
 
 from keras_mtl.balancers._solvers._adam import Adam
@@ -46,20 +46,14 @@ from keras_mtl.balancers._solvers._simplex import min_norm_point, simplex_projec
 from keras_mtl.balancers._solvers._sizes import larger, library_of, size_of, smaller
 from keras_mtl.balancers._solvers._spectrum import spectrum
 
-# Former names, until the rules use the new ones.
-LEAST, count, exchange = SMALLEST_LOSS, size_of, pivot
-
 __all__ = [
-    "LEAST",
     "SMALLEST_LOSS",
     "Adam",
     "best_worst_case",
     "config_weights",
     "cosines_and_lengths",
-    "count",
     "dirichlet",
     "equal_projections",
-    "exchange",
     "fair_point",
     "larger",
     "length",

@@ -4,8 +4,8 @@ from keras import ops
 from keras.backend import standardize_dtype
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._solvers._linalg import cosines_and_lengths
-from keras_mtl.balancers._solvers._sizes import count
+from keras_mtl.balancers._solvers._gramian import cosines_and_lengths
+from keras_mtl.balancers._solvers._sizes import size_of
 
 
 def config_weights(gramian: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def config_weights(gramian: Tensor) -> Tensor:
     # C^+ by the eigenvectors of C, which are the columns of `eigenvectors`.
     eigenvalues, eigenvectors = ops.eigh(cosines)
     rounding = 1e-13 if standardize_dtype(gramian.dtype) == "float64" else 2e-7
-    kept = eigenvalues > rounding * count(gramian, "float64") * ops.max(eigenvalues)
+    kept = eigenvalues > rounding * size_of(gramian, "float64") * ops.max(eigenvalues)
     inverse = ops.where(kept, 1 / ops.where(kept, eigenvalues, 1), 0)
     sums = ops.sum(eigenvectors, axis=0)
     coefficients = ops.matmul(eigenvectors, inverse * sums)  # C^+ 1, so that v = U^T of them
@@ -43,3 +43,6 @@ def config_weights(gramian: Tensor) -> Tensor:
     along = ops.sum(lengths * ops.matmul(cosines, coefficients))  # sum_i g_i . v
     factor = ops.where(agree, along / ops.where(agree, square, 1), 0)
     return factor * coefficients / ops.where(nonzero, lengths, 1)
+
+
+__all__ = ["config_weights"]
