@@ -57,8 +57,8 @@ def step_by_inner_steps(
     both = [tf.concat(pair, axis=0) for pair in zip(stacked, second, strict=True)]  # [2K, n]
     losses = tf.concat([step.losses, after], axis=0)  # [2K]
     asked = step.asked & finite & usable
-    found = _active_tasks.weigh(step.balancer, gramian(both), losses, asked)
-    weights = step.rescaled(found)
+    weights = _active_tasks.weigh(step.balancer, gramian(both), losses, asked)
+    weights = step.rescaled(weights)
     shared = step.loss_scale.for_optimizer(combine(weights, both, step.shared_values))
     return step.result(weights[: step.losses.shape[0]], shared, towers, finite)
 
