@@ -54,7 +54,8 @@ def test_docstrings_of_functions_open_with_a_verb_in_the_third_person():
         f"{path.relative_to(ROOT)}:{node.lineno} {docstring.splitlines()[0]}"
         for path in EVERYWHERE
         for node in functions(path)
-        if (docstring := ast.get_docstring(node)) and not is_property(node)
+        if (docstring := ast.get_docstring(node))
+        and not is_property(node)
         # A test's docstring adds to its name, which is a sentence.
         and not node.name.startswith("test_")
         and not opens_with_a_verb(docstring)

@@ -5,6 +5,7 @@
 `TrainStep` belongs to one `BalancedModel`, which calls it on each replica.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -143,7 +144,8 @@ class TrainStep:
             return make_backward(tape, model.frontier, forward, of_replica, loss_scale, replicas)
 
         step = self._make_step(backward, losses, loss_scale, replicas)
-        result = self._run(step, backward, samples, data, second, before)
+        run = self._choose(backward, samples, data, second, before)
+        result = run(step)
         self._update(result, tape, scaled_penalty, loss_scale)
         if balancer.needs.losses_after:
             self._look_back(forward_with(model, batch.x, before), batch, step.asked)
@@ -218,33 +220,39 @@ class TrainStep:
             scale_towers=model.scale_towers,
         )
 
-    def _run(
+    def _choose(
         self,
-        step: Step,
         backward: Callable[[list[Tensor]], Backward],
         samples: Sequence[Losses],
         data: Any,
         second: Any,
         before: State,
-    ) -> StepResult:
-        """Runs the kind of step that the rule needs."""
-        match choose_step(step.balancer, self.model.at):
+    ) -> Callable[[Step], StepResult]:
+        """Returns the kind of step that the rule needs, with what it takes beside a `Step`."""
+        match choose_step(self.model.balancer, self.model.at):
             case "losses":
-                return step_by_losses(step, step.balancer)
+                return step_by_losses
             case "representation":
-                return step_at_representation(step)
+                return step_at_representation
             case "parameters":
-                return step_at_parameters(step)
+                return step_at_parameters
             case "samples":
                 in_all = tf.reduce_all([sample.counts > 0.0 for sample in samples], axis=0)
-                return step_by_samples(step, [backward(s.of_replica) for s in samples], in_all)
+                of_samples = [backward(sample.of_replica) for sample in samples]
+                return functools.partial(step_by_samples, samples=of_samples, in_all=in_all)
             case "look_ahead":
-                rate = tf.cast(self.model.optimizer.learning_rate, tf.float32)
-                return step_by_look_ahead(step, self._losses_at(second), rate)
+                return functools.partial(
+                    step_by_look_ahead,
+                    losses_at=self._losses_at(second),
+                    learning_rate=tf.cast(self.model.optimizer.learning_rate, tf.float32),
+                )
             case "inner_steps":
-                again = self._losses_at(data, before)  # with the dropout masks of this step
-                weights = self.task_losses.weights
-                return step_by_inner_steps(step, self._losses_at(second), again, weights)
+                return functools.partial(
+                    step_by_inner_steps,
+                    losses_at=self._losses_at(second),
+                    losses_again=self._losses_at(data, before),  # with the masks of this step
+                    task_weights=self.task_losses.weights,
+                )
 
     def _losses_at(self, data: Any, state: State = ()) -> Callable[[State], Losses]:
         """Returns the losses on a batch, as a function of values for some variables."""

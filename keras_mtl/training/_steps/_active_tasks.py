@@ -15,15 +15,16 @@ from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, Los
 Results: TypeAlias = tuple[Tensor, ...]
 """What a rule gave, in arrays of full size."""
 
+Rule: TypeAlias = Callable[[Tensor | None], Results]
+"""A rule as a function of the indices of the active tasks; `None` for all tasks."""
+
 # More tasks than this get one branch for any number of them, since a branch takes up to half a
 # second to trace; one of a rule on losses takes milliseconds.
 _MAX_BRANCHES = 8
 _MAX_BRANCHES_OF_LOSSES = 32
 
 
-def on_active_tasks(
-    balancer: Balancer, active: Tensor, rule: Callable[[Tensor | None], Results]
-) -> Results:
+def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
     """Runs `rule` on the active tasks alone and assigns the state that it changed.
 
     There is one branch for each possible number of active tasks, so that every shape is static;
@@ -71,12 +72,11 @@ def _on_any_number(active: Tensor, run: Callable[[Tensor], Results]) -> Results:
     return tuple(tf.cond(tf.size(indices) > 0, lambda: run(indices), lambda: run(none)))
 
 
-def scalarize(balancer: LossBalancer, losses: Tensor, active: Tensor) -> Results:
-    """Returns the scalar of a loss balancer, its derivatives, and those of what it learns.
+def scalarizing(balancer: LossBalancer, losses: Tensor) -> Rule:
+    """Returns the rule of a loss balancer, which gives its scalar and derivatives.
 
-    Returns:
-        The scalar, weights `[K]` (0 for inactive tasks), then one gradient for each of the
-        balancer's trainable variables.
+    These are the scalar, weights `[K]` (0 for inactive tasks), then one gradient for each of the
+    balancer's trainable variables.
     """
     learned = [variable.value for variable in balancer.trainable_variables]
 
@@ -90,15 +90,16 @@ def scalarize(balancer: LossBalancer, losses: Tensor, active: Tensor) -> Results
         )
         return tf.convert_to_tensor(scalar), *[tf.convert_to_tensor(g) for g in gradients]
 
-    return on_active_tasks(balancer, active, rule)
+    return rule
 
 
-def weigh(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, active: Tensor) -> Tensor:
-    """Returns the weights of a Gramian balancer, one per loss; 0 for inactive tasks.
+def weighing(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, num_tasks: int) -> Rule:
+    """Returns the rule of a Gramian balancer, which gives one weight per loss.
 
-    There are K losses, or `[2K]` of two batches, as the rule wants them.
+    There are K losses, or `[2K]` of two batches, as the balancer wants them. Weights of inactive
+    tasks are 0.
     """
-    starts = range(0, int(losses.shape[0]), int(active.shape[0]))
+    starts = range(0, int(losses.shape[0]), num_tasks)
 
     def rule(indices: Tensor | None) -> Results:
         if not _any_of(indices):
@@ -109,18 +110,18 @@ def weigh(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, active: Te
         weights = balancer.weigh(selected, _select(losses, of_losses))
         return (_put_back(tf.cast(weights, losses.dtype), of_losses, losses),)
 
-    return on_active_tasks(balancer, active, rule)[0]
+    return rule
 
 
-def merge(balancer: GradientBalancer, gradients: Tensor, losses: Tensor, active: Tensor) -> Tensor:
-    """Returns the direction `[n]` of a gradient balancer for gradients `[K, n]`."""
+def merging(balancer: GradientBalancer, gradients: Tensor, losses: Tensor) -> Rule:
+    """Returns the rule of a gradient balancer: a direction `[n]` for gradients `[K, n]`."""
 
     def rule(indices: Tensor | None) -> Results:
         if not _any_of(indices):
             return (tf.zeros_like(gradients[0]),)
         return (balancer.merge(_select(gradients, indices), _select(losses, indices)),)
 
-    return on_active_tasks(balancer, active, rule)[0]
+    return rule
 
 
 def after_update(balancer: Balancer, losses: Tensor, active: Tensor) -> None:

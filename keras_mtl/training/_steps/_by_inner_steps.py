@@ -15,7 +15,7 @@ from keras_mtl.training._gradients import (
     weighted_sum,
     zero_rows,
 )
-from keras_mtl.training._steps import _active_tasks
+from keras_mtl.training._steps._active_tasks import on_active_tasks, weighing
 from keras_mtl.training._steps._moved_variables import (
     LossesAt,
     Values,
@@ -57,10 +57,11 @@ def step_by_inner_steps(
     both = [tf.concat(pair, axis=0) for pair in zip(stacked, second, strict=True)]  # [2K, n]
     losses = tf.concat([step.losses, after], axis=0)  # [2K]
     asked = step.asked & finite & usable
-    weights = _active_tasks.weigh(step.balancer, gramian(both), losses, asked)
+    rule = weighing(step.balancer, gramian(both), losses, step.num_losses)
+    (weights,) = on_active_tasks(step.balancer, asked, rule)  # [2K]
     weights = step.rescaled(weights)
     shared = step.loss_scale.for_optimizer(combine(weights, both, step.shared_values))
-    return step.result(weights[: step.losses.shape[0]], shared, towers, finite)
+    return step.result(weights[: step.num_losses], shared, towers, finite)
 
 
 class _InnerDescent:

@@ -4,16 +4,18 @@ import tensorflow as tf
 
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import LossBalancer
-from keras_mtl.training._steps import _active_tasks
+from keras_mtl.training._steps._active_tasks import on_active_tasks, scalarizing
 from keras_mtl.training._steps._step import Step, StepResult
 
 
-def step_by_losses(step: Step, balancer: LossBalancer) -> StepResult:
+def step_by_losses(step: Step) -> StepResult:
     """Differentiates the rule's scalar as it stands, towers included.
 
     Takes one pass through the towers and one through the trunk, of the weighted losses.
     """
-    scalar, weights, *learned = _active_tasks.scalarize(balancer, step.losses, step.asked)
+    balancer: LossBalancer = step.balancer
+    rule = scalarizing(balancer, step.losses)
+    scalar, weights, *learned = on_active_tasks(balancer, step.asked, rule)
     weights = step.reuse.choose(step.rescaled(weights), step.reuse.weights(step.active))
     # A step that reuses weights differentiates their weighted sum.
     scalar = step.reuse.choose(scalar, _weighted_sum(step, weights))

@@ -21,7 +21,7 @@ from keras_mtl.training._gradients import (
     squared_lengths,
     stack,
 )
-from keras_mtl.training._steps import _active_tasks
+from keras_mtl.training._steps._active_tasks import merging, on_active_tasks, weighing
 from keras_mtl.training._steps._reuse import Reuse
 
 
@@ -73,6 +73,11 @@ class Step:
     replicas: Replicas
     rescale_weights: bool
     scale_towers: bool
+
+    @property
+    def num_losses(self) -> int:
+        """K, the number of losses."""
+        return int(self.losses.shape[0])
 
     @property
     def asked(self) -> Tensor:
@@ -128,12 +133,14 @@ class Step:
             asked: The tasks that the rule sees, bool `[K]`.
         """
         if isinstance(self.balancer, GramianBalancer):
-            weights = _active_tasks.weigh(self.balancer, matrix, self.losses, asked)
+            rule = weighing(self.balancer, matrix, self.losses, self.num_losses)
+            (weights,) = on_active_tasks(self.balancer, asked, rule)
             return self.rescaled(weights), None
         if not isinstance(self.balancer, GradientBalancer):
             raise TypeError(f"{type(self.balancer).__name__} is no kind of balancer.")
         jacobian = tf.concat(stacked, axis=1)  # [K, n], all shared variables side by side
-        direction = _active_tasks.merge(self.balancer, jacobian, self.losses, asked)
+        rule = merging(self.balancer, jacobian, self.losses)
+        (direction,) = on_active_tasks(self.balancer, asked, rule)
         weights = nearest_weights(matrix, tf.linalg.matvec(jacobian, direction))
         rescaled = self.rescaled(weights)
         if self.rescale_weights:
