@@ -46,6 +46,7 @@ def adapters(
     for all tasks. No trained variable is shared, so a balancer of gradients has nothing to do.
 
     Guide:
+        Kind: frozen bodies
         Shares: a frozen body, to which each task adds small layers of its own
         Choose it when: a pretrained body is large, and labels are few
         Not when: the body may be trained, and there is much data

@@ -50,6 +50,7 @@ def adashare(
     `network.get_layer("shared_policy_<l>").selected`.
 
     Guide:
+        Kind: branching
         Shares: one body, whose blocks each task uses or skips
         Choose it when: a residual body is deep, and must stay within a budget
         Not when: the body is shallow

@@ -54,6 +54,7 @@ def aitm(
     before; `esmm` does.
 
     Guide:
+        Kind: chains of tasks
         Shares: features, handed along a chain of steps by attention
         Choose it when: the steps of a funnel follow each other
         Not when: a later step does not imply the earlier ones

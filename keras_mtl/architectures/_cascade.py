@@ -47,6 +47,7 @@ def cascade(
     a sequence.
 
     Guide:
+        Kind: chains of tasks
         Shares: one body; the output of each task feeds the later tasks
         Choose it when: one task is evidence for another
         Not when: errors of an early task would spread to the later ones

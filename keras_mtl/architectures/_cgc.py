@@ -47,6 +47,7 @@ def cgc(
     `<task>_gate`, with the task's own experts first.
 
     Guide:
+        Kind: experts
         Shares: experts of all tasks, beside experts of each task alone
         Choose it when: tasks conflict, and a part of each task is specific to it
         Not when: there are many tasks, since each adds experts

@@ -43,9 +43,10 @@ def cross_stitch(
     `network.get_layer("shared_stitch_0").alphas` shows what is shared.
 
     Guide:
+        Kind: mixed features
         Shares: features, mixed between the bodies of the tasks
         Choose it when: it is unknown what to share, and there are few tasks
-        Not when: there are many tasks, since each needs a body
+        Not when: there are many tasks, since each has its own body
         Source: Misra et al. 2016, arXiv:1604.03539
 
     Args:

@@ -50,6 +50,7 @@ def deep_bayesian(
     `mmoe`, which needs no such knowledge.
 
     Guide:
+        Kind: chains of tasks
         Shares: one body, and hidden features of the targets that a target depends on
         Choose it when: targets depend on one another in a known order
         Not when: no order of the targets is known

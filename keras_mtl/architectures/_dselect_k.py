@@ -46,6 +46,7 @@ def dselect_k(
     `entropy`. The weights that a gate gives are the output of the layer `<task>_gate`.
 
     Guide:
+        Kind: experts
         Shares: experts, of which each task selects at most `num_selected`
         Choose it when: inference should use few experts
         Not when: there are few experts

@@ -53,6 +53,7 @@ def escm2(
         keras.Model(network.input, {task.name: network.output[task.name] for task in tasks[:3]})
 
     Guide:
+        Kind: chains of tasks
         Shares: a body under click and conversion on all impressions, with a counterfactual risk
         Choose it when: the conversion rates of `esmm` are biased
         Not when: click probabilities come near zero

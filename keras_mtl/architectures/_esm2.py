@@ -49,6 +49,7 @@ def esm2(
     them is recorded and is far more frequent.
 
     Guide:
+        Kind: chains of tasks
         Shares: a body under the click and under the path of actions that follows it
         Choose it when: actions between click and purchase are logged
         Not when: no actions between click and purchase are logged

@@ -42,6 +42,7 @@ def esmm(
     matters, `aitm` transfers more than a probability.
 
     Guide:
+        Kind: chains of tasks
         Shares: a body under click and conversion, both learned from all impressions
         Choose it when: conversions are seen only on clicked impressions
         Not when: conversions without a click count

@@ -45,6 +45,7 @@ def film(
     body runs once per task, so serving costs more than with `hard_sharing`.
 
     Guide:
+        Kind: attention and conditioning
         Shares: one body, conditioned on the task by a scale and a shift of its channels
         Choose it when: there are many tasks and few weights to spare
         Not when: all tasks are predicted at once, since the body runs once per task

@@ -32,6 +32,7 @@ def hard_sharing(
     than with `single_task`.
 
     Guide:
+        Kind: nothing or one body
         Shares: one body
         Choose it when: you begin, tasks are related, or one small network must serve all tasks
         Not when: tasks pull the shared body in different directions

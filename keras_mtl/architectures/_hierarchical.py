@@ -44,6 +44,7 @@ def hierarchical(
     no task comes before another, choose `hard_sharing`.
 
     Guide:
+        Kind: nothing or one body
         Shares: one body, at whose stages tasks end at different depths
         Choose it when: some tasks are lower-level than others
         Not when: no task comes before another

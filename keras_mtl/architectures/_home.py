@@ -68,6 +68,7 @@ def home(
     `<task>_self_gate` and, at level 1, `shared_<group>_gate_0`.
 
     Guide:
+        Kind: experts
         Shares: experts in a hierarchy: for all tasks, for groups of tasks and for single tasks
         Choose it when: there are many tasks, and they fall into known groups
         Not when: the tasks do not form groups

@@ -40,6 +40,7 @@ def joint_network(
     differ only in the last linear map; choose `hard_sharing` to give them towers.
 
     Guide:
+        Kind: nothing or one body
         Shares: everything: the tasks are slices of one head
         Choose it when: there are very many small tasks
         Not when: tasks need towers of their own

@@ -50,6 +50,7 @@ def knowledge_propagation(
     every stage, without bounds.
 
     Guide:
+        Kind: mixed features
         Shares: features and gradients, along relations between tasks
         Choose it when: it is known which tasks help which, or training should find out
         Not when: tasks are unrelated

@@ -40,6 +40,7 @@ def lora(
     updates to the kernels for serving.
 
     Guide:
+        Kind: frozen bodies
         Shares: a frozen body, whose kernels each task updates by matrices of low rank
         Choose it when: a pretrained body is large, labels are few, and updates are to be merged
         Not when: the body may be trained, and there is much data

@@ -37,6 +37,7 @@ def low_rank(
     of a trained network.
 
     Guide:
+        Kind: low rank and sparsity
         Shares: one body, whose kernels differ between tasks by matrices of low rank
         Choose it when: there are many tasks that differ little
         Not when: tasks differ much

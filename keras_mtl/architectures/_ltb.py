@@ -46,6 +46,7 @@ def ltb(
     `network.get_layer("shared_branch_<stage>").choices`.
 
     Guide:
+        Kind: branching
         Shares: the layers of a tree that is learned
         Choose it when: it is unknown where the tasks should branch
         Not when: training must be short

@@ -49,9 +49,10 @@ def ml_mmoe(
     `(batch, ..., num_experts, num_experts)`.
 
     Guide:
+        Kind: experts
         Shares: several levels of experts, each with gates
-        Choose it when: mmoe is too shallow
-        Not when: there are few data
+        Choose it when: `mmoe` is too shallow
+        Not when: there is little data
         Source: Ma et al. 2019, doi:10.1609/aaai.v33i01.3301216
 
     Args:

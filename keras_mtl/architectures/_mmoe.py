@@ -42,6 +42,7 @@ def mmoe(
     output of the layer `<task>_gate`.
 
     Guide:
+        Kind: experts
         Shares: experts, mixed by a gate for each task
         Choose it when: tasks conflict in a shared body
         Not when: there are few experts, and a gate collapses onto one of them

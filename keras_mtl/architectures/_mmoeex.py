@@ -44,8 +44,9 @@ def mmoeex(
     weight 0.
 
     Guide:
+        Kind: experts
         Shares: experts, some of them closed to some tasks
-        Choose it when: the experts of mmoe become too alike
+        Choose it when: the experts of `mmoe` become too alike
         Not when: there are few experts
         Source: Aoki et al. 2021, arXiv:2106.10595
 

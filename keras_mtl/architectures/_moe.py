@@ -42,9 +42,10 @@ def moe(
     The weights g of the gate are the output of the layer `shared_gate`.
 
     Guide:
+        Kind: experts
         Shares: experts, mixed by one gate for all tasks
         Choose it when: tasks agree on which experts to use
-        Not when: tasks conflict; take mmoe instead
+        Not when: tasks conflict; take `mmoe` instead
         Source: Ma et al. 2018, doi:10.1145/3219819.3220007
 
     Args:

@@ -51,6 +51,7 @@ def mtan(
     `<task>_attention_<j>`.
 
     Guide:
+        Kind: attention and conditioning
         Shares: one body, with attention for each task
         Choose it when: inputs are images, or tasks need different features of one body
         Not when: there are many tasks, since each has attention at each stage

@@ -49,6 +49,7 @@ def mti_net(
     already has maps of several scales.
 
     Guide:
+        Kind: dense prediction
         Shares: a body; at several scales, first predictions help the final ones
         Choose it when: there are several per-pixel tasks on a pyramid of feature maps
         Not when: the body has one scale

@@ -45,9 +45,10 @@ def nddr(
     batches that are not small.
 
     Guide:
+        Kind: mixed features
         Shares: features, projected between the tasks' bodies
-        Choose it when: it is unknown what to share, tasks are few, data many and batches large
-        Not when: there are many tasks: a body per task, and more weights than cross_stitch
+        Choose it when: it is unknown what to share, with few tasks, much data and large batches
+        Not when: there are many tasks, since it has even more weights than `cross_stitch`
         Source: Gao et al. 2019, arXiv:1801.08297
 
     Args:

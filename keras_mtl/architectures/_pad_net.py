@@ -45,6 +45,7 @@ def pad_net(
     `mti_net`, which does this at each scale.
 
     Guide:
+        Kind: dense prediction
         Shares: a body; first predictions help the final ones
         Choose it when: there are several per-pixel tasks
         Not when: outputs are not maps

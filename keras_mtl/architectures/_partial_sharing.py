@@ -44,6 +44,7 @@ def partial_sharing(
     depth. Where it is not known, `cross_stitch` or `mmoe` find it in training.
 
     Guide:
+        Kind: nothing or one body
         Shares: some layers of the body
         Choose it when: tasks branch early, but not at the input
         Not when: it is unknown how tasks relate

@@ -48,6 +48,7 @@ def pepnet(
     and `<task>_gate_<l>`.
 
     Guide:
+        Kind: attention and conditioning
         Shares: one body, with gates that read who asks
         Choose it when: domains or users differ
         Not when: nothing is known about who asks

@@ -49,9 +49,10 @@ def ple(
     too; a task's own experts come first.
 
     Guide:
+        Kind: experts
         Shares: levels of shared experts, beside the experts of each task
         Choose it when: tasks conflict, need some features of their own, and depth helps
-        Not when: one level does as well; take cgc instead
+        Not when: one level does as well; take `cgc` instead
         Source: Tang et al. 2020, doi:10.1145/3383313.3412236
 
     Args:

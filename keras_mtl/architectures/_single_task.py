@@ -31,6 +31,7 @@ def single_task(
     shared nevertheless.
 
     Guide:
+        Kind: nothing or one body
         Shares: nothing
         Choose it when: you need the baseline that a shared network must beat
         Not when: labels are few, or serving must be cheap

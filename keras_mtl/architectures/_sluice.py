@@ -55,6 +55,7 @@ def sluice(
     task first) and `network.get_layer("<task>_layers").betas`.
 
     Guide:
+        Kind: mixed features
         Shares: subspaces of the features, and for each task a mixture of depths
         Choose it when: it is unknown what to share, and there are few, loosely related tasks
         Not when: there are many tasks, since each has its own body

@@ -49,6 +49,7 @@ def snr(
     connections. Unlike `mmoe`, it does not adapt to the example.
 
     Guide:
+        Kind: experts
         Shares: sub-networks, routed by learned switches
         Choose it when: sharing should be sparse and learned
         Not when: runs must vary little, since switches are drawn at random

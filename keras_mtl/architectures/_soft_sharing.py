@@ -44,6 +44,7 @@ def soft_sharing(
     The logs hold the penalty as `shared_ties_penalty`; it is part of `loss`.
 
     Guide:
+        Kind: nothing or one body
         Shares: nothing, but the tasks' bodies are tied by a penalty
         Choose it when: tasks are alike, yet need weights of their own
         Not when: memory matters, since each task has its own body

@@ -51,6 +51,7 @@ def sparse(
     The logs hold the penalty as `shared_selection_penalty`; it is part of `loss`.
 
     Guide:
+        Kind: low rank and sparsity
         Shares: nothing, but tasks agree on which features to use
         Choose it when: few of many features matter, and you want to know which
         Not when: all features matter

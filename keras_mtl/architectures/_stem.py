@@ -48,6 +48,7 @@ def stem(
     than apart: no gate above a single embedding table can correct that. It costs K + 1 tables.
 
     Guide:
+        Kind: experts
         Shares: one embedding for all tasks, beside one for each task
         Choose it when: embedding tables are large, and tasks disagree about ids
         Not when: tables hardly fit into memory, since each task has its own

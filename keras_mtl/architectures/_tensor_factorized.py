@@ -51,6 +51,7 @@ def tensor_factorized(
     as there are tasks, `"laf"` ties nothing. The body runs once per task.
 
     Guide:
+        Kind: low rank and sparsity
         Shares: kernels, as slices of tensors of low rank over the tasks
         Choose it when: it is unknown how much to share at which layer
         Not when: there are two tasks, and so nothing to factorize

@@ -1,60 +1,86 @@
 """Balancing strategies: how the tasks of a step are combined.
 
-Each line tells what a strategy needs, how many backward passes a step of K tasks takes (through
-the shared part; one with `at="representation"`), and when to choose it; when not to is in its
-own docstring.
+Each row tells the number of backward passes through the shared part, for a step of K tasks (it is
+one with `at="representation"`), and when to choose the strategy; its docstring tells when not to.
 
-    Equal              L  1                      as the baseline
-    Fixed              L  1                      weights are known, or searched
-    Schedule           L  1                      weights should follow a plan, such as w g^t
-    ScaleInvariant     L  1                      losses differ in scale (sum of logs)
-    GeometricMean      L  1                      as ScaleInvariant, in units of a loss
-    Uncertainty        L  1                      losses differ in scale or noise, or drift
-    UncertaintySoftmax L  1                      as Uncertainty, without anything learned
-    IMTLL              L  1                      losses differ in scale, and change it
-    DWA                L  1                      tasks learn at different speeds
-    CoV                L  1                      losses that still move should count
-    RandomWeighting    L  1                      as a baseline that any rule should beat
-    Tchebycheff        L  1                      the worst task is all that counts
-    STCH               L  1                      a smooth worst case, or a point of the front
-    PBI                L  1                      one trade-off is wanted, on a front of any shape
-    COSMOS             L  1                      one network for all trade-offs
-    FAMO               L  1 and a forward pass   losses should fall at one rate, cheaply
-    DTP                L  1                      hard tasks (by a metric from 0 to 1) come first
-    ValidationDriven   L  1                      a validation metric per task is the aim
-    GradNorm           G  K                      tasks should learn at one rate
-    MGDA               G  K                      no task may get worse
-    PCGrad             G  K                      gradients conflict now and then
-    GradVac            G  K                      tasks are related, and should be kept so
-    CAGrad             G  K                      the mean should improve, the worst task too
-    NashMTL            G  K                      no task's scale should count
-    FairGrad           G  K                      as NashMTL, with fairness to choose (alpha)
-    IMTLG              G  K                      equal progress along every gradient
-    AlignedMTL         G  K                      conflict and imbalance should both go
-    UPGrad             G  K                      no task may get worse, and all should gain
-    DualProj           G  K                      the mean, where it harms nobody
-    ConFIG             G  K                      equal cosines with every gradient
-    PEMTL              G  K                      MGDA with a least weight for each task
-    EPO                G  K                      losses in a given proportion
-    ParetoMTL          G  K                      several models spread over the front
-    PCD                G  K                      one task is the aim, others may not be forgotten
-    CRMOGM             G  K                      around another rule, where batches are small
-    Krum               G  K                      a few tasks may go astray
-    MoDo               G  2 K + 1                as MGDA, without the bias of small batches
-    SDMGrad            G  2 K + 1                between the mean and MGDA, likewise
-    GradDrop           J  K                      signs disagree entry by entry
-    MConFIG            J  K                      as ConFIG, of averaged gradients
-    MetaBalance        J  K                      one task is the aim, the others help it
-    ExcessMTL          J  K                      labels of some tasks are noisy
-    MoCo               J  K                      as MGDA, of averaged gradients
-    DBMTL              J  K                      losses differ in scale, gradients in length
-    TrimmedMean        J  K                      a few of many tasks may go astray
-    AutoLambda         G+  2 K and a forward pass auxiliary tasks should serve primary ones
-    MOML               G+  2 K and a forward pass weights should serve all tasks on unseen data
-    FORUM              G+  2 K and T plain steps  as MOML, trained on both kinds of data
+    Rules on the losses
+      Equal              1                      you need the baseline
+      Fixed              1                      weights are known, or searched
+      ValidationDriven   1                      the aim is a validation metric for each task
+      Tchebycheff        1                      only the worst task counts
+      PBI                1                      one trade-off is wanted, on a Pareto front of any
+                                                shape
+      DTP                1                      hard tasks (by a metric from 0 to 1) should come
+                                                first
+      Uncertainty        1                      losses differ in scale or noise, or drift
+      DWA                1                      tasks learn at different speeds
+      GeometricMean      1                      losses differ in scale, and their mean should be in
+                                                units of a loss
+      Schedule           1                      weights should follow a plan, such as w g^t
+      COSMOS             1                      one network should serve all trade-offs
+      CoV                1                      losses that still change should count most
+      IMTLL              1                      losses differ in scale, and the scale changes during
+                                                training
+      RandomWeighting    1                      a baseline is wanted that every rule should beat
+      ScaleInvariant     1                      losses differ in scale (it minimizes the sum of
+                                                their logarithms)
+      FAMO               1 and a forward pass   losses should fall at the same rate, at low cost
+      STCH               1                      a smooth worst case, or one point of the Pareto
+                                                front, is wanted
+      UncertaintySoftmax 1                      losses differ in scale or noise, and no variable
+                                                should be learned for them
 
-L: the losses alone. G: the Gramian of the gradients. J: the gradients themselves. G+: the
-Gramian, with gradients on a second batch.
+    Rules on the Gramian of the gradients
+      DualProj           K                      the mean gradient should be followed as far as it
+                                                harms no task
+      Krum               K                      a few tasks may send plainly wrong gradients
+      GradNorm           K                      tasks should learn at the same rate
+      MGDA               K                      no task may get worse
+      ParetoMTL          K                      several models should be spread over the Pareto
+                                                front
+      PEMTL              K                      a Pareto-efficient point and a least weight for each
+                                                task are wanted
+      EPO                K                      losses should stand in a given proportion
+      PCGrad             K                      gradients conflict now and then
+      CAGrad             K                      the mean loss should fall, and the worst-served task
+                                                should gain too
+      GradVac            K                      tasks are related, and their gradients should stay
+                                                as similar as they were
+      IMTLG              K                      progress should be equal along every task's gradient
+      CRMOGM             K                      the weights of another rule should be smoothed,
+                                                since batches are small
+      NashMTL            K                      the scale of a task's loss should not count
+      AlignedMTL         K                      conflicts and differences in length of the gradients
+                                                should be removed
+      MoDo               2 K + 1                no task may get worse, and small batches would bias
+                                                the weights of `MGDA`
+      SDMGrad            2 K + 1                a rule between the mean and `MGDA` is wanted, and
+                                                batches are small
+      ConFIG             K                      equal cosines with every gradient are wanted
+      FairGrad           K                      gains should be shared fairly, by a fairness that
+                                                you choose (alpha)
+      UPGrad             K                      no task may get worse, and all tasks should gain
+      PCD                K                      one task is the aim and the other tasks must not be
+                                                forgotten
+
+    Rules on the gradients themselves
+      TrimmedMean        K                      a few of many tasks may send wrong gradients
+      GradDrop           K                      the signs of the gradients disagree entry by entry
+      MetaBalance        K                      one task is the aim and the other tasks help it
+      DBMTL              K                      losses differ in scale, and gradients in length
+      MoCo               K                      no task may get worse, and averaged gradients should
+                                                set the weights
+      ExcessMTL          K                      labels of some tasks are noisy
+      MConFIG            K                      equal cosines with every averaged gradient are
+                                                wanted
+
+    Rules with a second batch
+      MOML               2 K and a forward pass weights should serve all tasks on unseen data
+      AutoLambda         2 K and a forward pass auxiliary tasks should serve primary ones
+      FORUM              2 K and T plain steps  weights should serve all tasks on unseen data, and
+                                                training may use both
+
+`scripts/make_tables.py` writes the table from the docstrings.
 """
 
 from keras_mtl.balancers._aligned_mtl import AlignedMTL

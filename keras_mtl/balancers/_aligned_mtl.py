@@ -38,8 +38,8 @@ class AlignedMTL(GramianBalancer):
     A task with gradient zero takes no part; its weight is the mean of the other tasks' weights.
 
     Guide:
-        Choose it when: conflict and imbalance should both go
-        Not when: gradients are nearly dependent
+        Choose it when: conflicts and differences in length of the gradients should be removed
+        Not when: gradients are nearly linearly dependent
         Source: Senushkin et al. 2023, arXiv:2305.19000
 
     Args:

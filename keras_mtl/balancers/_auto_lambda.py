@@ -30,7 +30,7 @@ class AutoLambda(GramianBalancer):
 
     Guide:
         Choose it when: auxiliary tasks should serve primary ones
-        Not when: steps are dear
+        Not when: steps are expensive
         Source: Liu et al. 2022, arXiv:2202.03091
 
     Args:

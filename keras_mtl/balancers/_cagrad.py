@@ -33,8 +33,8 @@ class CAGrad(GramianBalancer):
     the weights are 1/K.
 
     Guide:
-        Choose it when: the mean should improve, the worst task too
-        Not when: lengths differ much
+        Choose it when: the mean loss should fall, and the worst-served task should gain too
+        Not when: gradients differ much in length
         Source: Liu et al. 2021, arXiv:2110.14048
 
     Args:

@@ -28,7 +28,7 @@ class ConFIG(GramianBalancer):
 
     Guide:
         Choose it when: equal cosines with every gradient are wanted
-        Not when: weights may not be negative
+        Not when: weights must not be negative
         Source: Liu et al. 2024, arXiv:2408.11104
 
     Args:

@@ -28,7 +28,7 @@ class CoV(LossBalancer):
     mean.
 
     Guide:
-        Choose it when: losses that still move should count
+        Choose it when: losses that still change should count most
         Not when: losses are noisy
         Source: Groenendijk et al. 2021, arXiv:2009.01717
 

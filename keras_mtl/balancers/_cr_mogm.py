@@ -26,8 +26,8 @@ class CRMOGM(GramianWrapper):
     of the other balancer. A task that was absent continues from its last weights.
 
     Guide:
-        Choose it when: another rule is to be smoothed, where batches are small
-        Not when: weights should follow at once
+        Choose it when: the weights of another rule should be smoothed, since batches are small
+        Not when: weights should follow the gradients at once
         Source: Zhou et al. 2022, NeurIPS
 
     Args:

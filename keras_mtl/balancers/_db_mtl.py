@@ -33,7 +33,7 @@ class DBMTL(GradientBalancer):
     take the gradient of its loss itself (in the paper: of its logarithm).
 
     Guide:
-        Choose it when: losses differ in scale, gradients in length
+        Choose it when: losses differ in scale, and gradients in length
         Not when: losses come near 0
         Source: Lin et al. 2023, arXiv:2308.12029
 

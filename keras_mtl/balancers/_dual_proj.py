@@ -29,8 +29,8 @@ class DualProj(GramianBalancer):
     gradient zero has weight 1/K and changes nothing.
 
     Guide:
-        Choose it when: the mean should be followed, where it harms nobody
-        Not when: lengths should not count
+        Choose it when: the mean gradient should be followed as far as it harms no task
+        Not when: the lengths of the gradients should not count
         Source: Lopez-Paz and Ranzato 2017, arXiv:1706.08840
 
     Args:

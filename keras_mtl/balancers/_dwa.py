@@ -27,7 +27,7 @@ class DWA(LossBalancer):
 
     Guide:
         Choose it when: tasks learn at different speeds
-        Not when: epochs are few
+        Not when: training has few epochs
         Source: Liu et al. 2019, arXiv:1803.10704
 
     Args:

@@ -20,7 +20,7 @@ class Equal(LossBalancer):
     SGD the step thus grows with the number of tasks (some papers average instead).
 
     Guide:
-        Choose it when: it is to be the baseline
+        Choose it when: you need the baseline
         Not when: losses differ in scale
         Source: this package
 

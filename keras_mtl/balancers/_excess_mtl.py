@@ -32,7 +32,7 @@ class ExcessMTL(GradientBalancer):
 
     Guide:
         Choose it when: labels of some tasks are noisy
-        Not when: memory is short
+        Not when: memory is scarce
         Source: He et al. 2024, arXiv:2402.02009
 
     Args:

@@ -35,8 +35,8 @@ class FairGrad(GramianBalancer):
     to zero.
 
     Guide:
-        Choose it when: gains should be shared fairly, with fairness to choose (alpha)
-        Not when: scales are to count as they are
+        Choose it when: gains should be shared fairly, by a fairness that you choose (alpha)
+        Not when: the lengths of the gradients should count as they are
         Source: Ban and Ji 2024, arXiv:2402.15638
 
     Args:

@@ -36,8 +36,8 @@ class FAMO(LossBalancer):
     that is not finite after the update counts as unchanged.
 
     Guide:
-        Choose it when: losses should fall at one rate, cheaply
-        Not when: the forward pass is dear
+        Choose it when: losses should fall at the same rate, at low cost
+        Not when: the forward pass is expensive
         Source: Liu et al. 2023, arXiv:2306.03792
 
     Args:

@@ -48,7 +48,7 @@ class FORUM(GramianBalancer):
 
     Guide:
         Choose it when: weights should serve all tasks on unseen data, and training may use both
-        Not when: steps are dear
+        Not when: steps are expensive
         Source: Ye et al. 2024, arXiv:2401.09257
 
     Args:

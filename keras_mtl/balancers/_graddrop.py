@@ -26,8 +26,8 @@ class GradDrop(GradientBalancer):
     The direction has the scale of the plain sum, and equals it in entries without conflict.
 
     Guide:
-        Choose it when: signs disagree entry by entry
-        Not when: memory is short
+        Choose it when: the signs of the gradients disagree entry by entry
+        Not when: memory is scarce
         Source: Chen et al. 2020, arXiv:2010.06808
 
     Args:

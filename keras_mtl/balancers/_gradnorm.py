@@ -32,8 +32,8 @@ class GradNorm(GramianBalancer):
     first loss of the task above 0, from one batch: set `initial_losses` if that is too noisy.
 
     Guide:
-        Choose it when: tasks should learn at one rate
-        Not when: first losses say little
+        Choose it when: tasks should learn at the same rate
+        Not when: the losses of the first step say little
         Source: Chen et al. 2018, arXiv:1711.02257
 
     Args:

@@ -35,8 +35,8 @@ class GradVac(GramianBalancer):
     the turned gradient.
 
     Guide:
-        Choose it when: tasks are related, and should be kept so
-        Not when: steps are few
+        Choose it when: tasks are related, and their gradients should stay as similar as they were
+        Not when: training has few steps
         Source: Wang et al. 2021, arXiv:2010.05874
 
     Args:

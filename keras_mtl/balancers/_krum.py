@@ -35,7 +35,7 @@ class Krum(GramianBalancer):
 
     Guide:
         Choose it when: a few tasks may send plainly wrong gradients
-        Not when: tasks are few, or all of them must count
+        Not when: there are few tasks, or all of them must count
         Source: Blanchard et al. 2017, arXiv:1703.02757
 
     Args:

@@ -31,7 +31,7 @@ class MConFIG(GradientBalancer):
 
     Guide:
         Choose it when: equal cosines with every averaged gradient are wanted
-        Not when: memory is short
+        Not when: memory is scarce
         Source: Liu et al. 2024, arXiv:2408.11104
 
     Args:

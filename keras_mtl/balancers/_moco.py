@@ -32,7 +32,7 @@ class MoCo(GradientBalancer):
 
     Guide:
         Choose it when: no task may get worse, and averaged gradients should set the weights
-        Not when: memory is short
+        Not when: memory is scarce
         Source: Fernando et al. 2023, arXiv:2210.12624
 
     Args:

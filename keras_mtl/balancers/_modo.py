@@ -28,7 +28,7 @@ class MoDo(GramianBalancer):
     gamma does.
 
     Guide:
-        Choose it when: no task may get worse, and small batches would bias MGDA's weights
+        Choose it when: no task may get worse, and small batches would bias the weights of `MGDA`
         Not when: steps are expensive
         Source: Chen et al. 2023, arXiv:2305.20057
 

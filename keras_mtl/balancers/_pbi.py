@@ -30,7 +30,7 @@ class PBI(LossBalancer):
     sign. On the ray itself (up to 1e-6 of the distance to z) they are u.
 
     Guide:
-        Choose it when: one trade-off is wanted, on a front of any shape
+        Choose it when: one trade-off is wanted, on a Pareto front of any shape
         Not when: losses differ in scale
         Source: Zhang and Li 2007, IEEE Transactions on Evolutionary Computation 11
 

@@ -29,7 +29,7 @@ class SDMGrad(GramianBalancer):
     of the last step's search.
 
     Guide:
-        Choose it when: a rule between the mean and MGDA is wanted, and batches are small
+        Choose it when: a rule between the mean and `MGDA` is wanted, and batches are small
         Not when: steps are expensive
         Source: Xiao, Ban and Ji 2023, arXiv:2305.18409
 

@@ -27,7 +27,7 @@ class TrimmedMean(GradientBalancer):
 
     Guide:
         Choose it when: a few of many tasks may send wrong gradients
-        Not when: tasks are few
+        Not when: there are few tasks
         Source: Yin et al. 2018, arXiv:1803.01498
 
     Args:

@@ -33,7 +33,7 @@ class ValidationDriven(LossBalancer):
 
     Guide:
         Choose it when: the aim is a validation metric for each task
-        Not when: validation data are few
+        Not when: there is little validation data
         Source: this package
 
     Args:
