@@ -7,7 +7,6 @@ import importlib.metadata
 import inspect
 import pathlib
 import pkgutil
-import re
 import statistics
 import subprocess
 import sys
@@ -159,16 +158,3 @@ def test_the_version_is_stated_once():
     stated = [path.name for path in SOURCES if f'"{mtl.__version__}"' in path.read_text()]
     assert stated == ["_version.py"]
     assert f"## [{mtl.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
-
-
-def test_the_tables_name_every_method():
-    readme = (ROOT / "README.md").read_text()
-    rows = set(re.findall(r"^\| `(\w+)`", readme, re.MULTILINE))
-    concrete = {
-        name
-        for name in mtl.balancers.__all__
-        if "._base." not in getattr(mtl.balancers, name).__module__
-    }
-    assert concrete | set(mtl.architectures.__all__) == rows - {"balancer", "architecture"}
-    listed = set(re.findall(r"^    (\w+) ", mtl.balancers.__doc__, re.MULTILINE))
-    assert listed == concrete
