@@ -13,11 +13,14 @@ from keras_mtl._types import Recipe, Tensor
 class Head:
     """Ends a tower with one dense map and an activation, applied along the last axis.
 
-    The last axis of the features is the channel axis, so one head serves features
+    The last axis of the features is the channel axis, so the same head serves features
     `(batch, units)`, sequences `(batch, time, units)` and images `(batch, height, width,
-    units)`. The activation runs in float32 whatever the dtype policy. `sigmoid` and `softmax`
+    units)`. The activation runs in float32 whatever the dtype policy is. `sigmoid` and `softmax`
     remember their logits, and the task's loss is computed from those, while the network's
     output (and what is exported) is a probability.
+
+    The factories of `Task` choose a head. Use this class with the constructor of `Task`; for
+    more layers than one dense map, give the architecture a `tower`, or `Task` a recipe.
 
     Args:
         units: Size of the last axis of the prediction.
@@ -44,25 +47,26 @@ class Head:
         return activation(logits)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal head."""
+        """Returns the arguments that build an equal head."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Head":
-        """Makes the head that `get_config` described."""
+        """Builds the head that `get_config` described."""
         return cls(**config)
 
 
 def attach_head(head: Head | Recipe, features: Tensor, name: str) -> Tensor:
-    """Ends a tower: the task's head, then a float32 `Identity` that carries the task's name."""
+    """Ends a tower: the task's head, then a float32 `Identity` layer with the task's name."""
     prediction = head(features, name) if isinstance(head, Head) else head(features)
-    return _named(prediction, name)
+    return _name_prediction(prediction, name)
 
 
 def attach_activation(head: Head, logits: Tensor, name: str) -> Tensor:
-    """As `attach_head`, from logits that were made already."""
-    return _named(head.activate(logits, name), name)
+    """Ends a tower as `attach_head` does, but from logits that are computed already."""
+    return _name_prediction(head.activate(logits, name), name)
 
 
-def _named(prediction: Tensor, name: str) -> Tensor:
+def _name_prediction(prediction: Tensor, name: str) -> Tensor:
+    # Keras names an output after its layer. The tensor stays the same, with its mask and logits.
     return keras.layers.Identity(dtype="float32", name=name)(prediction)

@@ -1,0 +1,51 @@
+"""Tasks with one of several classes per pixel."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from keras_mtl._tasks._base_task import BaseTask
+from keras_mtl._tasks._factories._class_task import class_task
+
+
+class SegmentationFactory(BaseTask):
+    """Adds `Task.segmentation`."""
+
+    @classmethod
+    def segmentation(
+        cls,
+        name: str,
+        num_classes: int,
+        *,
+        metrics: Sequence[Any] = ("accuracy",),
+        weight: float = 1.0,
+    ) -> Self:
+        """Builds a task with one of `num_classes` classes per pixel.
+
+        The output `(batch, height, width, num_classes)` sums to 1 over the last axis; the
+        features of the head are `(batch, height, width, units)`. The loss of each pixel is that
+        of `multiclass`.
+
+        Choose it for a class per position of an image. For one class per image, use
+        `multiclass`.
+
+        Args:
+            name: Name of the task.
+            num_classes: The number of classes, at least 2.
+            metrics: Names or `keras.metrics.Metric` objects. Defaults to `("accuracy",)`.
+            weight: Multiplies the task's loss. Defaults to `1.0`.
+
+        Returns:
+            A `Task` whose labels are integers `(batch, height, width)` from 0 to
+            `num_classes - 1`, at the resolution of the features.
+
+        Raises:
+            ValueError: If there are fewer than two classes.
+
+        Example:
+            >>> from keras_mtl import Task
+            >>> Task.segmentation("parts", 7).labels.shape
+            (None, None)
+        """
+        return class_task(
+            cls, name, num_classes, label_shape=(None, None), metrics=metrics, weight=weight
+        )

@@ -1,0 +1,50 @@
+"""Tasks with one of several classes per token."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from keras_mtl._tasks._base_task import BaseTask
+from keras_mtl._tasks._factories._class_task import class_task
+
+
+class TaggingFactory(BaseTask):
+    """Adds `Task.tagging`."""
+
+    @classmethod
+    def tagging(
+        cls,
+        name: str,
+        num_classes: int,
+        *,
+        metrics: Sequence[Any] = ("accuracy",),
+        weight: float = 1.0,
+    ) -> Self:
+        """Builds a task with one of `num_classes` classes per token.
+
+        The output `(batch, time, num_classes)` sums to 1 over the last axis; the features of the
+        head are `(batch, time, units)`. The loss of each token is that of `multiclass`. Tokens
+        that the network masks count neither in the loss nor in the metrics.
+
+        Choose it for a class per position of a sequence: parts of speech, entities, slots. For
+        one class per sequence, use `multiclass`.
+
+        Args:
+            name: Name of the task.
+            num_classes: The number of classes, at least 2.
+            metrics: Names or `keras.metrics.Metric` objects. Defaults to `("accuracy",)`.
+            weight: Multiplies the task's loss. Defaults to `1.0`.
+
+        Returns:
+            A `Task` whose labels are integers `(batch, time)` from 0 to `num_classes - 1`.
+
+        Raises:
+            ValueError: If there are fewer than two classes.
+
+        Example:
+            >>> from keras_mtl import Task
+            >>> Task.tagging("pos", 17).labels.shape
+            (None,)
+        """
+        return class_task(
+            cls, name, num_classes, label_shape=(None,), metrics=metrics, weight=weight
+        )
