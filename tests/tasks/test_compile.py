@@ -1,4 +1,4 @@
-"""`compile_args` and `monitor`: plain Keras with fixed weights, and names for callbacks."""
+"""`compile_args` and `monitor`: plain Keras with fixed weights, and metric names for callbacks."""
 
 import keras
 import numpy as np
@@ -27,18 +27,19 @@ def data(tasks, rows=20, batch=16):
     return tf.data.Dataset.from_tensor_slices((x, y, w)).batch(batch)
 
 
-def test_the_mean_loss_counts_labels_where_that_of_keras_counts_batches():
+def test_the_mean_loss_averages_labels_where_the_loss_of_keras_averages_batches():
     network, batches = build(MANY), data(MANY)
     logs = network.evaluate(batches, verbose=0, return_dict=True)
     totals, counts, means = 0.0, 0.0, []
     for x, y, w in batches:
-        each = (np.array(network(x)["a"])[:, 0] - y["a"].numpy()) ** 2
-        totals, counts = totals + np.sum(each * w["a"]), counts + np.sum(w["a"])
-        means.append((np.sum(each * w["a"]) / np.sum(w["a"]), len(x)))
+        errors = (np.array(network(x)["a"])[:, 0] - y["a"].numpy()) ** 2
+        totals, counts = totals + np.sum(errors * w["a"]), counts + np.sum(w["a"])
+        means.append((np.sum(errors * w["a"]) / np.sum(w["a"]), len(x)))
     assert logs["a_mean_loss"] == pytest.approx(totals / counts, rel=1e-5)
-    by_batch = np.average([m for m, _ in means], weights=[n for _, n in means])
-    assert by_batch != pytest.approx(totals / counts, rel=1e-3)
-    assert logs["a_loss"] == pytest.approx(by_batch, rel=1e-5)
+    # Keras's own loss is the mean of the batches, weighted by their number of examples.
+    batch_mean = np.average([mean for mean, _ in means], weights=[rows for _, rows in means])
+    assert batch_mean != pytest.approx(totals / counts, rel=1e-3)
+    assert logs["a_loss"] == pytest.approx(batch_mean, rel=1e-5)
 
 
 def test_a_task_with_few_labels_is_not_weighted_down():
@@ -47,15 +48,17 @@ def test_a_task_with_few_labels_is_not_weighted_down():
     network = build(tasks)
     x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
     y = {"z": x[:, 0], "a": x[:, 1]}
-    twin = build(tasks)
+    reference = build(tasks)
     half = {"z": np.ones(8, "float32"), "a": np.float32([1, 1, 1, 1, 0, 0, 0, 0])}
     network.train_on_batch(x, y, half)
     doubled = {name: np.concatenate([value[:4]] * 2) for name, value in y.items()}
-    twin.train_on_batch(np.concatenate([x[:4]] * 2), doubled)
-    for one, other in zip(
-        network.get_layer("a_logits").weights, twin.get_layer("a_logits").weights, strict=True
+    reference.train_on_batch(np.concatenate([x[:4]] * 2), doubled)
+    for value, expected in zip(
+        network.get_layer("a_logits").weights,
+        reference.get_layer("a_logits").weights,
+        strict=True,
     ):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+        np.testing.assert_allclose(value, expected, atol=1e-6)
 
 
 def test_one_task_logs_under_the_same_names_as_many():
@@ -81,14 +84,14 @@ def test_the_weight_of_a_task_multiplies_its_loss():
     )
 
 
-def test_what_is_handed_to_compile_is_new_each_time():
+def test_compile_gets_new_losses_and_metrics_each_time():
     first, second = compile_args(MANY), compile_args(MANY)
     for task in MANY:
         assert first["loss"][task.name] is not second["loss"][task.name]
-        for one, other in zip(
+        for metric, other_metric in zip(
             first["weighted_metrics"][task.name], second["weighted_metrics"][task.name], strict=True
         ):
-            assert one is not other
+            assert metric is not other_metric
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_what_is_handed_to_compile_is_new_each_time():
         (["z"], TypeError, "must hold Task objects; received 'z'"),
     ],
 )
-def test_what_is_no_list_of_different_tasks_is_refused(tasks, error, message):
+def test_anything_but_a_list_of_different_tasks_is_refused(tasks, error, message):
     with pytest.raises(error, match=message):
         compile_args(tasks)
 
@@ -122,7 +125,7 @@ def test_a_monitor_knows_its_name_and_direction(task, metric, expected):
     assert monitor(task, metric, validation=False)[0] == expected[0].removeprefix("val_")
 
 
-def test_a_monitor_that_is_not_there_or_has_no_direction_is_refused():
+def test_an_unknown_metric_or_one_without_a_direction_is_refused():
     with pytest.raises(ValueError, match=r"task 'z' has no metric 'acc'; it has \['auc', 'loss'\]"):
         monitor(Task.binary("z"), "acc")
     task = Task.regression("a", metrics=[keras.metrics.Mean(name="mean")])
@@ -131,7 +134,7 @@ def test_a_monitor_that_is_not_there_or_has_no_direction_is_refused():
     assert monitor(task, "mean", mode="max") == ("val_a_mean", "max")
 
 
-def test_early_stopping_works_by_monitor_with_one_task_and_with_two():
+def test_early_stopping_works_with_monitor_for_one_task_and_for_two():
     for tasks in (MANY[:1], MANY):
         name, mode = monitor(tasks[0], "auc")
         stop = keras.callbacks.EarlyStopping(name, mode=mode, patience=1, min_delta=2.0)

@@ -21,7 +21,7 @@ def categorical_crossentropy(y, logits):
 
 
 def head_on(logits, activation):
-    """A prediction that remembers its logits, as a head's does."""
+    """Returns a prediction that remembers its logits, as that of a head does."""
     return keras.layers.Activation(activation)(tf.constant(logits, "float32"))
 
 
@@ -34,8 +34,8 @@ def test_labels_and_weights_of_rank_one_or_two_give_one_loss(shape, weight_shape
     used = np.ones(8) if weight is None else w
     expected = np.sum(used * (prediction[:, 0] - y) ** 2) / used.sum()
     task = Task.regression("a")
-    found = task.make_loss()(tf.constant(y.reshape(shape), "float32"), prediction, weight)
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    loss = task.make_loss()(tf.constant(y.reshape(shape), "float32"), prediction, weight)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
     metrics = task.make_metrics()
     for metric in metrics:
         metric.update_state(y.reshape(shape).astype("float32"), prediction, weight)
@@ -44,7 +44,7 @@ def test_labels_and_weights_of_rank_one_or_two_give_one_loss(shape, weight_shape
     assert float(metrics[1].result()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_losses_are_taken_from_the_logits():
+def test_losses_are_computed_from_the_logits():
     logits = np.array([[-50.0], [-20.0], [0.3], [20.0], [50.0]], "float32")
     y = np.array([1.0, 0.0, 1.0, 1.0, 0.0], "float32")
     loss = Task.binary("a").make_loss()
@@ -53,8 +53,8 @@ def test_losses_are_taken_from_the_logits():
         tape.watch(source)
         value = loss(tf.constant(y), keras.layers.Activation("sigmoid")(source))
     assert float(value) == pytest.approx(binary_crossentropy(y, logits[:, 0]).mean(), rel=1e-6)
-    own = keras.losses.BinaryCrossentropy(from_logits=True)(y[:, None], logits)
-    assert float(value) == pytest.approx(float(own), rel=1e-6)
+    from_keras = keras.losses.BinaryCrossentropy(from_logits=True)(y[:, None], logits)
+    assert float(value) == pytest.approx(float(from_keras), rel=1e-6)
     gradient = tape.gradient(value, source).numpy()[:, 0]
     np.testing.assert_allclose(gradient, (1 / (1 + np.exp(-logits[:, 0])) - y) / 5, atol=1e-7)
     assert gradient[0] == pytest.approx(-0.2) and gradient[4] == pytest.approx(0.2)
@@ -69,15 +69,15 @@ def test_losses_are_taken_from_the_logits():
     ],
 )
 @pytest.mark.parametrize("per_label", [True, False])
-def test_classes_an_example_a_token_or_a_pixel(task, shape, per_label):
+def test_classes_per_example_per_token_and_per_pixel(task, shape, per_label):
     logits = rng.normal(size=(*shape, 4), scale=30).astype("float32")
     y = rng.integers(0, 4, shape)
     weights = rng.integers(0, 3, shape if per_label else shape[:1]).astype("float32")
     weights.flat[0] = 1.0
     used = np.broadcast_to(weights.reshape(weights.shape + (1,) * (y.ndim - weights.ndim)), shape)
     prediction = head_on(logits, "softmax")
-    each = categorical_crossentropy(y, logits.astype("float64"))
-    expected = np.sum(used * each) / used.sum()
+    losses = categorical_crossentropy(y, logits.astype("float64"))
+    expected = np.sum(used * losses) / used.sum()
     assert float(task.make_loss()(y, prediction, weights)) == pytest.approx(expected, rel=1e-5)
     accuracy, mean_loss = task.make_metrics()
     accuracy.update_state(y, prediction, weights)
@@ -127,15 +127,15 @@ def test_a_regression_with_several_targets_may_miss_each_of_them():
     y, prediction = rng.normal(size=(5, 2)), rng.normal(size=(5, 2)).astype("float32")
     weights = np.array([[1, 0], [0, 0], [1, 1], [0, 1], [1, 1.0]])
     expected = np.sum(weights * (y - prediction) ** 2) / weights.sum()
-    found = task.make_loss()(tf.constant(y, "float32"), prediction, weights)
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    loss = task.make_loss()(tf.constant(y, "float32"), prediction, weights)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_counts_have_a_poisson_loss():
     rate, y = rng.uniform(0.1, 4, (6, 1)).astype("float32"), rng.integers(0, 5, 6)
-    found = Task.count("a").make_loss()(tf.constant(y), tf.constant(rate))
+    loss = Task.count("a").make_loss()(tf.constant(y), tf.constant(rate))
     expected = np.mean(rate[:, 0] - y * np.log(rate[:, 0] + 1e-7))
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_without_a_valid_label_loss_and_gradient_are_exactly_zero():
@@ -163,7 +163,7 @@ def test_an_auc_counts_valid_labels_only():
     assert float(auc.result()) == pytest.approx(0.75, abs=1e-3)
 
 
-def test_metrics_forget_and_come_back_from_their_config():
+def test_metrics_are_reset_and_come_back_from_their_config():
     for metric in Task.binary("a", metrics=["accuracy"]).make_metrics(prefix="a_"):
         metric.update_state(np.ones(3), np.full((3, 1), 0.2, "float32"))
         first = float(metric.result())
@@ -175,8 +175,8 @@ def test_metrics_forget_and_come_back_from_their_config():
         assert float(copy.result()) == first
 
 
-def test_a_head_without_logits_serves_as_well():
-    """A probability that a user computed is compared as it is."""
+def test_a_head_without_logits_works_as_well():
+    """The loss takes a probability that a user computed as it is."""
     task = Task("a", head=lambda f: keras.layers.Dense(1, "sigmoid")(f), loss="binary_crossentropy")
     p = np.array([[0.2], [0.9]], "float32")
     expected = np.mean([-np.log(0.8), -np.log(0.9)])
@@ -184,7 +184,7 @@ def test_a_head_without_logits_serves_as_well():
     assert isinstance(mtl.Head(2)(keras.Input((3,))), keras.KerasTensor)
 
 
-def test_a_metric_of_the_users_sees_labels_and_predictions_of_one_shape():
+def test_a_metric_of_a_user_gets_labels_and_predictions_of_one_shape():
     """Shapes `(batch,)` and `(batch, 1)` would broadcast to `(batch, batch)`."""
 
     @keras.saving.register_keras_serializable("tests")

@@ -1,5 +1,6 @@
-"""Tasks: what a construction refuses, what a factory gives, and what builds share."""
+"""Tasks: errors of the constructor, settings of the factories, and new objects in each build."""
 
+import inspect
 import re
 
 import keras
@@ -29,8 +30,7 @@ LAST_AXIS = {
     "segmentation": 6,
 }
 
-
-# The last five are what a SavedModel keeps under these names itself.
+# A SavedModel has the last five names already.
 UNUSABLE = ["", "1st", "_x", "a b", "a/b", "ä", "x\n", None, 3]
 UNUSABLE += ["serve", "serving_default", "signatures", "variables", "trainable_variables"]
 
@@ -42,7 +42,7 @@ def test_a_name_that_cannot_name_an_output_is_refused(name):
 
 
 @pytest.mark.parametrize("name", ["a", "Z", "a_b", "a.b", "a-b", "nr-ahr.2"])
-def test_a_name_with_the_signs_that_tensorflow_takes_is_accepted(name):
+def test_a_name_with_characters_that_tensorflow_takes_is_accepted(name):
     assert Task.binary(name).name == name
 
 
@@ -61,13 +61,13 @@ def test_a_weight_that_is_negative_or_not_finite_is_refused(weight):
         ({"metrics": ["auc", "auc"]}, "task 'click': two metrics share a name"),
     ],
 )
-def test_metrics_that_are_none_are_refused(arguments, message):
+def test_unknown_metrics_and_doubles_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Task.binary("click", **arguments)
 
 
 @pytest.mark.parametrize("loss", ["crossentropie", 3, keras.losses.mean_squared_error])
-def test_a_loss_that_is_none_is_refused(loss):
+def test_an_unknown_loss_is_refused(loss):
     with pytest.raises(ValueError, match="task 'click'"):
         Task("click", head=mtl.Head(1), loss=loss)
 
@@ -87,6 +87,11 @@ def test_a_factory_refuses_sizes_that_do_not_fit(make, message):
         make()
 
 
+def test_every_factory_is_tested_here():
+    methods = {name for name, _ in inspect.getmembers(Task, inspect.ismethod)}
+    assert methods - {"from_config"} == set(FACTORIES) == set(LAST_AXIS)
+
+
 @pytest.mark.parametrize("kind", FACTORIES)
 def test_the_prediction_is_named_float32_and_a_probability_where_it_should_be(kind):
     keras.config.set_dtype_policy("mixed_float16")
@@ -100,13 +105,13 @@ def test_the_prediction_is_named_float32_and_a_probability_where_it_should_be(ki
     assert prediction._keras_history.operation.name == "answer"
     network = keras.Model(features, {"answer": prediction})
     values = np.random.default_rng(0).normal(size=(2, *features.shape[1:]), scale=5)
-    found = np.array(network(values)["answer"])
+    outputs = np.array(network(values)["answer"])
     if kind in ("multiclass", "tagging", "segmentation"):
-        np.testing.assert_allclose(found.sum(-1), 1.0, rtol=1e-5)
+        np.testing.assert_allclose(outputs.sum(-1), 1.0, rtol=1e-5)
     if kind in ("binary", "multilabel"):
-        assert found.min() >= 0 and found.max() <= 1
+        assert outputs.min() >= 0 and outputs.max() <= 1
     if kind == "count":
-        assert found.min() > 0
+        assert outputs.min() > 0
 
 
 @pytest.mark.parametrize("kind", FACTORIES)
@@ -135,9 +140,10 @@ def test_two_builds_share_no_variable_and_no_metric():
     networks = [mtl.architectures.mmoe(keras.Input((4,)), tasks) for _ in range(2)]
     identities = [{id(variable) for variable in network.variables} for network in networks]
     assert not identities[0] & identities[1]
-    made = [tasks[0].make_metrics()[:-1] for _ in range(2)]  # kept, or identities come again
-    metrics = [{id(metric.metric) for metric in each} for each in made]
-    assert not metrics[0] & metrics[1]
+    # Both lists are kept, since an object that is gone may leave its identity to the next one.
+    metrics = [tasks[0].make_metrics()[:-1] for _ in range(2)]
+    metric_identities = [{id(metric.metric) for metric in build} for build in metrics]
+    assert not metric_identities[0] & metric_identities[1]
     assert tasks[0].make_loss() is not tasks[0].make_loss()
 
 
@@ -146,7 +152,7 @@ def test_a_task_is_frozen():
         Task.binary("a").weight = 2.0
 
 
-def test_accuracy_means_what_the_task_calls_for():
+def test_accuracy_is_the_one_of_the_kind_of_task():
     kinds = {
         kind: type(FACTORIES[kind]("a").make_metrics()[0].metric).__name__
         for kind in ("binary", "multiclass", "multilabel")
