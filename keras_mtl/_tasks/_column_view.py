@@ -13,7 +13,7 @@ Extreme = Literal["worst", "best"]
 
 
 class ColumnView(keras.metrics.Metric):
-    """Returns one value of a `ColumnMetric` that is updated elsewhere, and keeps no state itself.
+    """Shows one value of a `ColumnMetric` that is updated elsewhere, and keeps no state itself.
 
     Args:
         metric: The metric that counts.
