@@ -25,6 +25,7 @@ one with `at="representation"`), and when to choose the strategy; its docstring 
       ScaleInvariant     1                      losses differ in scale (it minimizes the sum of
                                                 their logarithms)
       FAMO               1 and a forward pass   losses should fall at the same rate, at low cost
+      GO4Align           1                      there are many tasks, and groups of them learn alike
       STCH               1                      a smooth worst case, or one point of the Pareto
                                                 front, is wanted
       UncertaintySoftmax 1                      losses differ in scale or noise, and no variable
@@ -109,6 +110,7 @@ from keras_mtl.balancers._famo import FAMO
 from keras_mtl.balancers._fixed import Fixed
 from keras_mtl.balancers._forum import FORUM
 from keras_mtl.balancers._geometric_mean import GeometricMean
+from keras_mtl.balancers._go4align import GO4Align
 from keras_mtl.balancers._graddrop import GradDrop
 from keras_mtl.balancers._gradnorm import GradNorm
 from keras_mtl.balancers._gradvac import GradVac
@@ -167,6 +169,7 @@ __all__ = [
     "ExcessMTL",
     "FairGrad",
     "Fixed",
+    "GO4Align",
     "GeometricMean",
     "GradDrop",
     "GradNorm",

@@ -51,6 +51,7 @@ CASES = {
     "COSMOS": case(lambda tasks: balancers.COSMOS(), LossBalancer, (), "drawn", "drawn for all"),
     "FAMO": case(lambda tasks: balancers.FAMO(), LossBalancer, (0.5, 0.5), "simplex"),
     "CoV": case(lambda tasks: balancers.CoV(), LossBalancer, (0.5, 0.5), "simplex"),
+    "GO4Align": case(lambda tasks: balancers.GO4Align(), LossBalancer, (0.5, 0.5)),
     "DTP": case(lambda tasks: balancers.DTP(gamma=by_task(tasks)), LossBalancer, (1.0, 1.0)),
     "Schedule": case(
         lambda tasks: balancers.Schedule(
@@ -96,6 +97,9 @@ VARIANTS = {
     ),
     "CoV with decay": case(
         lambda tasks: balancers.CoV(decay=0.9), LossBalancer, (0.5, 0.5), "simplex"
+    ),
+    "GO4Align in three groups": case(
+        lambda tasks: balancers.GO4Align(num_groups=3, beta=0.1), LossBalancer, (0.5, 0.5)
     ),
     "Schedule by epoch": case(
         lambda tasks: balancers.Schedule(by_task(tasks), decay=0.5), LossBalancer, (1.0, 2.0)
