@@ -47,6 +47,8 @@ when not to.
                             at most `num_selected`
       mmoeex                experts, some of them closed to some the experts of `mmoe` become too
                             tasks                                alike
+      adatt                 levels of experts of each task,      tasks conflict, and some of them
+                            which the gates of all tasks weigh   can learn from certain others
       home                  experts in a hierarchy: for all      there are many tasks, and they fall
                             tasks, for groups of tasks and for   into known groups
                             single tasks
@@ -109,6 +111,7 @@ when not to.
 
 from keras_mtl.architectures._adapters import adapters
 from keras_mtl.architectures._adashare import adashare
+from keras_mtl.architectures._adatt import adatt
 from keras_mtl.architectures._aitm import aitm
 from keras_mtl.architectures._cascade import cascade
 from keras_mtl.architectures._cgc import cgc
@@ -149,6 +152,7 @@ from keras_mtl.architectures._tensor_factorized import tensor_factorized
 __all__ = [
     "adapters",
     "adashare",
+    "adatt",
     "aitm",
     "cascade",
     "cgc",

@@ -7,6 +7,7 @@ CASES: dict[str, dict] = {
     "ml_mmoe": {"num_experts": 3, **_EXPERTS},
     "cgc": {"num_shared_experts": 3, "num_task_experts": 2, **_EXPERTS},
     "ple": {"num_shared_experts": 2, "num_task_experts": 1, **_EXPERTS},
+    "adatt": {"num_shared_experts": 1, "num_task_experts": 2, **_EXPERTS},
     "dselect_k": {"num_experts": 5, "num_selected": 2, **_EXPERTS},
     "snr": {"num_subnetworks": 3, "subnetwork": (8,), "tower": (5,)},
     "mmoeex": {"num_experts": 4, **_EXPERTS},
