@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_mtl.data._elements._numbers import read_number
 from keras_mtl.data._label_summary import LabelSummary
 
 
@@ -29,7 +30,7 @@ def balanced_class_weights(
         By task, the weight of each class that has an example.
 
     Raises:
-        ValueError: If beta is not in [0, 1).
+        ValueError: If beta is not a number in [0, 1).
 
     Example:
         >>> summary = {"rare": LabelSummary(classes={0: 90, 1: 10})}
@@ -41,8 +42,10 @@ def balanced_class_weights(
     Reference: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples"
     (arXiv:1901.05555).
     """
-    if beta is not None and not 0 <= beta < 1:
-        raise ValueError(f"beta must be at least 0 and below 1; received {beta}.")
+    if beta is not None:
+        beta = read_number(
+            beta, "beta must be at least 0 and below 1; received", low=0, high=1, below=True
+        )
     weights = {}
     for name, summary in summaries.items():
         counts = {value: count for value, count in sorted(summary.classes.items()) if count}

@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl.data._elements._element import check_keys, read_element
 from keras_mtl.data._elements._merge_weights import merge_weights
+from keras_mtl.data._elements._numbers import read_classes
 
 
 def class_weights(
     dataset: tf.data.Dataset,
     tasks: Sequence[Task],
-    weights: Mapping[str, Mapping[int, float]],
+    weights: Mapping[str, Mapping[int, float] | Sequence[float]],
 ) -> tf.data.Dataset:
     """Weighs the examples of each task by their class.
 
@@ -27,8 +27,10 @@ def class_weights(
     Args:
         dataset: Yields `(x, y)` or `(x, y, w)`, single examples or batches.
         tasks: The tasks that the labels belong to.
-        weights: For some of the tasks, the weight of each class. Classes that are not named
-            weigh 1.
+        weights: For some of the tasks, the weight of each class: a dict from class to number,
+            or a sequence with one number per class, as `balanced_class_weights`, NumPy, pandas
+            and scikit-learn's `compute_class_weight` give them. Classes that are not named weigh
+            1.
 
     Returns:
         A dataset of `(x, y, w)`, of the same cardinality, with a float32 weight for each label.
@@ -36,7 +38,8 @@ def class_weights(
     Raises:
         TypeError: If the dataset does not yield `(x, y)` or `(x, y, w)` with `y` a dict.
         ValueError: If a label, a weight or an entry of `weights` belongs to no task, a task has
-            no label, or a class weight is negative or not finite.
+            no label, a class is none of the task's, or a class weight is negative, not finite
+            or no number (booleans are none).
 
     Example:
         >>> from keras_mtl import Task
@@ -49,26 +52,23 @@ def class_weights(
     """
     tasks = check_tasks(tasks)
     read_element(dataset, tasks)
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"weights must be a dict by task; received a {type(weights).__name__}.")
     check_keys(weights, tasks, "class weight", complete=False)
-    for name, classes in weights.items():
-        _check_weights(name, classes)
+    factors_of = {
+        task.name: read_classes(weights[task.name], task, "weighs")
+        for task in tasks
+        if task.name in weights
+    }
 
     def weigh(x: Any, y: Mapping[str, Any], w: Mapping[str, Any] | None = None) -> Any:
         merged = {}
         for task in tasks:
             label = tf.convert_to_tensor(y[task.name])
             factors = tf.ones_like(label, tf.float32)
-            for value, weight in weights.get(task.name, {}).items():
+            for value, weight in factors_of.get(task.name, {}).items():
                 factors = tf.where(label == tf.cast(value, label.dtype), weight, factors)
             merged[task.name] = merge_weights(factors, w, task)
         return x, y, merged
 
     return dataset.map(weigh, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _check_weights(name: str, classes: Mapping[int, float]) -> None:
-    for value, weight in classes.items():
-        if not (np.isfinite(weight) and weight >= 0):
-            raise ValueError(
-                f"task {name!r}: class {value} weighs {weight}; expected a finite number >= 0."
-            )

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl.data._elements._numbers import read_whole
+
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class DecodeImages(keras.layers.Layer):
@@ -30,7 +32,9 @@ class DecodeImages(keras.layers.Layer):
 
     def __init__(self, height: int, width: int, *, channels: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.height, self.width, self.channels = height, width, channels
+        self.height = read_whole(height, f"{self.name}: height is")
+        self.width = read_whole(width, f"{self.name}: width is")
+        self.channels = read_whole(channels, f"{self.name}: channels is")
 
     def call(self, inputs: Any) -> Any:
         """Decodes the images, one after the other."""

@@ -10,6 +10,7 @@ from keras_mtl.data._elements._element import check_keys, is_batched, read_eleme
 from keras_mtl.data._elements._fill_missing import fill_missing
 from keras_mtl.data._elements._make_blank import make_blank
 from keras_mtl.data._elements._merge_weights import merge_weights
+from keras_mtl.data._elements._numbers import read_number, read_whole
 
 
 def mask_missing(
@@ -50,7 +51,8 @@ def mask_missing(
     Raises:
         TypeError: If the dataset does not yield `(x, y)` or `(x, y, w)` with `y` a dict.
         ValueError: If a task has no label, a label belongs to no task, or a weight belongs to no
-            task; if `absent` or `sentinel` names no task; or if `absent` names a task whose
+            task; if `absent` or `sentinel` names no task; if a sentinel is no
+            number; or if `absent` names a task whose
             `labels` are `None`, or labels of unknown length that no input tells.
 
     Example:
@@ -66,9 +68,14 @@ def mask_missing(
     labeled = [task for task in tasks if task.name not in absent]
     element = read_element(dataset, labeled)
     check_keys(dict.fromkeys(absent), tasks, "name in absent", complete=False)
-    task_sentinels = sentinel if isinstance(sentinel, Mapping) else {}
-    check_keys(task_sentinels, labeled, "sentinel", complete=False)
-    integer_sentinel = -1 if isinstance(sentinel, Mapping) else sentinel
+    named = sentinel if isinstance(sentinel, Mapping) else {}
+    check_keys(named, labeled, "sentinel", complete=False)
+    task_sentinels = {
+        name: read_number(value, f"task {name!r}: the sentinel is") for name, value in named.items()
+    }
+    integer_sentinel = -1
+    if not isinstance(sentinel, Mapping):
+        integer_sentinel = read_whole(sentinel, "sentinel is", low=-(2**63))
     batched = bool(absent) and is_batched(element.inputs, element.labels, labeled)
     absent_specs = {task.name: _label_spec(task) for task in tasks if task.name in absent}
 

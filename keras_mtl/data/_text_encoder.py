@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_mtl.data._elements._numbers import read_whole
+
 
 def text_encoder(
     dataset: tf.data.Dataset,
@@ -41,6 +43,7 @@ def text_encoder(
 
     Raises:
         TypeError: If the dataset does not yield batches of strings.
+        ValueError: If `length` or `max_tokens` is no whole number.
 
     Example:
         >>> train = tf.data.Dataset.from_tensor_slices(["play some music", "play it"]).batch(2)
@@ -48,6 +51,8 @@ def text_encoder(
         >>> encoder(tf.constant(["Play some jazz"])).numpy().tolist()
         [[2, 3, 1, 0]]
     """
+    length = read_whole(length, "length is")
+    max_tokens = read_whole(max_tokens, "max_tokens is", low=3)
     texts = dataset.map(lambda first, *_: first if key is None else first[key])
     spec = texts.element_spec
     if not isinstance(spec, tf.TensorSpec) or spec.dtype != tf.string or spec.shape.rank != 1:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.data._elements._numbers import read_number
 from keras_mtl.data._label_summary import LabelSummary
 
 
@@ -28,7 +29,7 @@ def weigh_tasks(
         New tasks, in the same order.
 
     Raises:
-        ValueError: If a task is not in `summaries` or has no label.
+        ValueError: If a task is not in `summaries` or has no label, or the power is no number.
 
     Example:
         >>> from keras_mtl import Task
@@ -38,6 +39,7 @@ def weigh_tasks(
         [0.5, 1.5]
     """
     tasks = check_tasks(tasks)
+    power = read_number(power, "power is")
     for task in tasks:
         if task.name not in summaries or not summaries[task.name].labels:
             raise ValueError(

@@ -34,6 +34,7 @@ def fill_missing(
     elif label.dtype.is_integer:
         sentinel = integer_sentinel if task_sentinel is None else task_sentinel
         # Unsigned integers cannot hold a negative sentinel, so none of them is missing.
-        if label.dtype.min <= sentinel <= label.dtype.max:
+        # Nor is any integer equal to a fraction, which a cast would cut.
+        if label.dtype.min <= sentinel <= label.dtype.max and sentinel == int(sentinel):
             valid = label != tf.cast(sentinel, label.dtype)
     return tf.where(valid, label, tf.zeros_like(label)), valid

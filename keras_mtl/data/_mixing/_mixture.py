@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
+from keras_mtl.data._elements._numbers import read_whole
 from keras_mtl.data._mixing._draw import draw_batches, draw_elements
 from keras_mtl.data._mixing._layout import Layout, join_layouts, read_layout
 from keras_mtl.data._mixing._order import (
@@ -97,6 +98,11 @@ def mixture(
     """
     tasks = check_tasks(tasks)
     _check_sets(datasets)
+    if batch_size is not None:
+        subject = "batch_size must be a whole number >= 1; received"
+        batch_size = read_whole(batch_size, subject)
+    if until is not None and not isinstance(until, str):
+        until = read_whole(until, "until is")
     layouts = {name: read_layout(name, dataset, tasks) for name, dataset in datasets.items()}
     layout = join_layouts(layouts, tasks)
     _check_batching(layout, batch_size)
@@ -135,8 +141,6 @@ def _check_sets(datasets: Any) -> None:
 def _check_batching(layout: Layout, batch_size: int | None) -> None:
     if batch_size is None:
         return
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number >= 1; received {batch_size!r}.")
     if layout.batched:
         raise ValueError(
             f"batch_size={batch_size} makes batches of single examples, and the sets yield "
@@ -178,7 +182,7 @@ def _count_elements(
     """Returns the number of elements of the mixture: of batches, or of single draws."""
     if until is None:
         return int(tf.data.INFINITE_CARDINALITY)
-    if isinstance(until, int) and not isinstance(until, bool) and until > 0:
+    if isinstance(until, int):
         return until
     size = batch_size or 1
     if until == "once":

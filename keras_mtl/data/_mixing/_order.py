@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from keras_mtl.data._elements._numbers import read_number
 from keras_mtl.data._mixing._samplings import Annealed, Rates, Temperature
 
 SetIndices: TypeAlias = npt.NDArray[np.int64]  # one set for each draw, by its index
@@ -138,13 +139,17 @@ def _named_rates(rates: Any, sizes: Sizes, source: str, *, positive: bool) -> Ra
             f"{source} names the set(s) {sorted(rates)}; the mixture has {sorted(sizes)}: "
             f"{unknown} are unknown, {absent} have no rate."
         )
-    for name, rate in rates.items():
-        if not math.isfinite(rate) or rate < 0 or (positive and rate == 0):
+    numbers = {
+        name: read_number(rate, f"set {name!r}: its rate in {source} is", low=0)
+        for name, rate in rates.items()
+    }
+    for name, rate in numbers.items():
+        if positive and rate == 0:
             raise ValueError(
-                f"set {name!r}: its rate in {source} is {rate}; expected a number > 0 (leave a set "
-                "out of the mixture that is not to be drawn)."
+                f"set {name!r}: its rate in {source} is 0; expected a number > 0 (leave a set out "
+                "of the mixture that is not to be drawn)."
             )
-    total = math.fsum(rates.values())
+    total = math.fsum(numbers.values())
     if abs(total - 1) > 1e-6:
         raise ValueError(f"the rates in {source} sum to {total:.6g}; expected 1.")
-    return np.array([rates[name] for name in sizes], np.float64) / total
+    return np.array([numbers[name] for name in sizes], np.float64) / total

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_mtl._tasks import Task
 from keras_mtl.data._elements._element import is_batched, read_specs
 from keras_mtl.data._elements._fill_missing import fill_missing
+from keras_mtl.data._elements._numbers import read_classes
 from keras_mtl.data._mixing._draw import draw
 from keras_mtl.data._mixing._order import draw_cycle, first_end, last_end
 
@@ -40,7 +41,8 @@ def resample(
         dataset: Finite; yields single examples `(x, y)` or `(x, y, w)`.
         task: A task with one label per example, which is a class.
         rates: By class; they sum to 1, and classes that are not named are left out. Defaults
-            to equal rates for all classes that the dataset has.
+            to equal rates for all classes that the dataset has. NumPy's numbers, or a sequence
+            with one rate per class, will do.
         until: `"last"`: until each example has come, those of rare classes repeatedly.
             `"first"`: before an example would come again, so that frequent classes lose some.
         seed: Seed of the order of the classes.
@@ -51,7 +53,8 @@ def resample(
     Raises:
         TypeError: If the dataset does not yield `(x, y)` or `(x, y, w)` with `y` a dict.
         ValueError: If the dataset has no label of the task, is batched or infinite; if the task
-            has not one class per example; or if `rates` do not fit the classes in the dataset.
+            has not one class per example; or if `rates` are no numbers, do not sum to 1, or do not
+            fit the classes in the dataset.
 
     Example:
         >>> y = {"fraud": [0] * 9 + [1]}
@@ -65,12 +68,21 @@ def resample(
     counts = _count_classes(dataset, task)
     if not counts:
         raise ValueError(f"task {task.name!r}: the dataset has no label of it.")
-    if isinstance(rates, Mapping):
-        counts = _select_counts(task, rates, counts)
     # A class is drawn like a set of a mixture, and sets have names.
+    named: Mapping[str, float] | str = "uniform"
+    if not isinstance(rates, str):
+        numbers = read_classes(rates, task, "has the rate")
+        counts = _select_counts(task, numbers, counts)
+        named = {str(value): rate for value, rate in numbers.items()}
+    elif rates != "uniform":
+        raise ValueError(
+            f"task {task.name!r}: rates is {rates!r}; expected 'uniform' or a dict by class."
+        )
     sizes = {str(value): count for value, count in counts.items()}
-    named = {str(value): rate for value, rate in rates.items()} if rates != "uniform" else rates
-    cycle = draw_cycle(named, sizes, 1, seed)
+    try:
+        cycle = draw_cycle(named, sizes, 1, seed)
+    except ValueError as error:
+        raise ValueError(f"task {task.name!r}: {error}") from error
     classes = [_select_class(dataset, task, value).repeat() for value in counts]
     ends = {"last": last_end, "first": first_end}
     if until not in ends:
@@ -99,7 +111,7 @@ def _check_task(dataset: tf.data.Dataset, task: Task) -> None:
 
 
 def _select_counts(
-    task: Task, rates: Mapping[int, float], counts: Mapping[int, int]
+    task: Task, rates: Mapping[float, float], counts: Mapping[int, int]
 ) -> dict[int, int]:
     """Returns the counts of the classes that are to be drawn; checks that they have examples."""
     absent = sorted(rates.keys() - counts.keys())
@@ -108,7 +120,7 @@ def _select_counts(
             f"task {task.name!r}: rates name the class(es) {absent}, which have no example; there "
             f"are examples of {sorted(counts)}."
         )
-    return {value: counts[value] for value in rates}
+    return {int(value): counts[int(value)] for value in rates}
 
 
 def _read_class(task: Task, y: Any, w: Any = None) -> tf.Tensor:

@@ -1,10 +1,11 @@
 """Rates of drawing from each set of a mixture, from the sizes of the sets and the epoch."""
 
 import dataclasses
-import math
 
 import numpy as np
 import numpy.typing as npt
+
+from keras_mtl.data._elements._numbers import read_number, read_whole
 
 Rates = npt.NDArray[np.float64]
 
@@ -37,10 +38,12 @@ class Temperature:
     cap: int | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"temperature must be a number > 0; received {self.temperature}.")
-        if self.cap is not None and self.cap < 1:
-            raise ValueError(f"cap must be at least 1 example; received {self.cap}.")
+        subject = "temperature must be a number > 0; received"
+        temperature = read_number(self.temperature, subject, low=0, above=True)
+        object.__setattr__(self, "temperature", temperature)
+        if self.cap is not None:
+            cap = read_whole(self.cap, "cap must be at least 1 example; received")
+            object.__setattr__(self, "cap", cap)
 
     def rates(self, sizes: npt.ArrayLike) -> Rates:
         """Returns the rates of sets of these sizes; they sum to 1."""
@@ -59,7 +62,7 @@ class Annealed:
         final: The exponent in the last epoch. Defaults to `0.2`, as in the paper.
 
     Raises:
-        ValueError: If there is no epoch.
+        ValueError: If `epochs` is no whole number of at least 1, or `final` no number.
 
     Example:
         >>> annealed = Annealed(epochs=10)
@@ -78,8 +81,9 @@ class Annealed:
     final: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1; received {self.epochs}.")
+        epochs = read_whole(self.epochs, "epochs must be at least 1; received")
+        object.__setattr__(self, "epochs", epochs)
+        object.__setattr__(self, "final", read_number(self.final, "final is"))
 
     def rates(self, sizes: npt.ArrayLike, epoch: int) -> Rates:
         """Returns the rates in an epoch, counted from 1; they sum to 1."""
