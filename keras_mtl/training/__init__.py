@@ -10,6 +10,9 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
     _steps/           what the rule does with them: one function for each kind of step, chosen
                       by _choose_step from what the rule needs; _active_tasks calls the rule
     _optimizer        the update, as on one device; _state: what is kept until the next step
+
+Beside this way: `_checks` refuses what cannot work, before the first step; `_epochs` runs after
+the last step of an epoch; `_dropout_seeds` and `_extra_forward` serve the forward passes.
 """
 
 from keras_mtl._replicas import strategy

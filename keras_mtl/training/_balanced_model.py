@@ -30,32 +30,32 @@ class BalancedModel(PreparedModel):
     """Trains a network whose task weights a balancer finds at each step, inside `fit`.
 
     Wraps any functional model with named outputs, also one that was built without this
-    package. Which variables the tasks share is read off the graph: nobody declares it. (The
-    columns of one task share all layers below the one at which they part, a `Dense` or
-    `EinsumDense` layer, or else all below the last layer with variables.) One
-    forward pass and one backward pass through the towers give every task's gradient at the
-    shared representation; the passes through the trunk below depend on the balancer:
+    package. The graph shows which variables the tasks share: nobody declares it. (The columns
+    of one task share all layers below the one at which they part, a `Dense` or `EinsumDense`
+    layer, or else all layers below the last one with variables.) One forward pass and one
+    backward pass through the towers give every task's gradient at the shared representation.
+    The passes through the trunk below it depend on the balancer:
 
     - a `LossBalancer` takes one pass, as plain training does;
     - others with `at="parameters"` (the papers' definition) take one backward pass per task
       through the trunk alone;
     - with `at="representation"` they see gradients with respect to the shared representation,
-      and the trunk is passed once: about the cost of plain training, for an upper bound of the
-      papers' quantity. Choose it when the trunk is deep and `at="parameters"` is too slow.
+      and one pass goes through the trunk: about the cost of plain training, for an upper bound
+      of the papers' quantity. Choose it when the trunk is deep and `at="parameters"` too slow.
 
     `compile`, `fit`, `evaluate`, `predict`, callbacks, `.keras` files and `tf.distribute` work
     as with any Keras model. An export holds the network, never the balancer. On several
-    replicas a step is that of one device on the global batch: gradients are clipped after they
-    are added up, `compile` sets `synchronized` on layers of batch normalization, and dropout
-    draws other masks on each replica.
+    replicas a step equals that of one device on the global batch: gradients are clipped after
+    they are added up, `compile` sets `synchronized` on layers of batch normalization, and
+    dropout draws different masks on each replica.
 
     The logs hold for each task `<task>_loss` (unweighted, averaged over valid labels; also as
     `<task>_mean_loss`, its name under plain Keras), its metrics and, in training,
     `<task>_weight`. `loss` is the sum of the losses times `Task.weight`, or, with a
     `LossBalancer`, the scalar that it minimizes; regularizers are added to either.
 
-    A task without a valid label in a step takes no part in it. Neither does one whose loss or
-    gradient is not finite; those are counted, and `fit` warns of them by name.
+    A task without a valid label in a step takes no part in it. Neither does a task whose loss
+    or gradient is not finite: it is counted, and `fit` warns of it by name.
 
     Args:
         network: A functional `keras.Model` with one named output per task.
@@ -71,9 +71,8 @@ class BalancedModel(PreparedModel):
         name: Optional name.
 
     Raises:
-        ValueError: If the network is not functional, an output is no task or a task no output,
-            the balancer needs more tasks or finds nothing that they share, or an option is
-            unknown.
+        ValueError: If the network is not functional, its outputs are not exactly the tasks, the
+            balancer needs more tasks or finds nothing that they share, or an option is unknown.
 
     Example:
         >>> import numpy as np
@@ -103,8 +102,9 @@ class BalancedModel(PreparedModel):
     ) -> None:
         tasks = check_tasks(tasks)
         output_order = check_outputs(network, tasks)
+        # The network's layers cast their inputs themselves (docs/keras_notes.md, pain 88).
         super().__init__(name=name, dtype=network.dtype_policy, autocast=False)
-        self._output_order = output_order
+        self._output_order = output_order  # where the network returns a list, which has no names
         self.network = network
         self.balancer = balancer
         self.at = at
@@ -112,6 +112,7 @@ class BalancedModel(PreparedModel):
         self.rescale_weights = rescale_weights
         self.scale_towers = scale_towers
         self._tasks = tasks
+        # Keras sorts a dict of outputs, and names metrics by this list (docs/keras_notes.md, F2).
         self.output_names = sorted(task.name for task in tasks)
         self.frontier = find_frontier(network, tasks)
         check_balancing(balancer, self.frontier, tasks, at, every)
@@ -119,7 +120,7 @@ class BalancedModel(PreparedModel):
         self._step = TrainStep(self)
         self._kept_metrics = self._step.metrics  # an attribute, so that Keras resets them
         self._evaluating = False
-        self.built = True
+        self.built = True  # otherwise Keras would call the model once, to build it
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -148,12 +149,12 @@ class BalancedModel(PreparedModel):
                 statistics are those of the unscaled loss.
 
         Raises:
-            ValueError: For an optimizer that does not fit the balancer; under several replicas,
-                for options that fail there or that Keras applies to each replica apart.
+            ValueError: For an optimizer that does not fit the balancer; on several replicas, for
+                options that fail there or that Keras applies on each replica separately.
         """
         optimizer = keras.optimizers.get(optimizer)
         check_normalization(self.network, self.balancer, self.at, self.every)
-        # Layers may have been frozen or thawed since.
+        # Layers may have been frozen or thawed since (docs/keras_notes.md, pain 32).
         self.frontier = find_frontier(self.network, self._tasks)
         super().compile(
             optimizer,
@@ -164,7 +165,7 @@ class BalancedModel(PreparedModel):
             auto_scale_loss=auto_scale_loss,
         )
         self._step.make_variables()
-        # Not before: a MultiOptimizer may know its optimizers only now.
+        # A MultiOptimizer may know its optimizers only now (docs/keras_notes.md, pain 81).
         check_needs(self, optimizer)
         check_distribution(optimizer, jit_compile, steps_per_execution)
         spare_from_decay(optimizer, self.trainable_variables, self.balancer.trainable_variables)
@@ -218,7 +219,7 @@ class BalancedModel(PreparedModel):
         *,
         balance_data: tf.data.Dataset | None = None,
     ) -> keras.callbacks.History:
-        """Trains as `keras.Model.fit` does, after the data has been checked.
+        """Checks the data, and trains as `keras.Model.fit` does.
 
         Args:
             x: A `tf.data.Dataset` of `(x, y)` or `(x, y, weights)` with `y` and `weights`
@@ -240,7 +241,7 @@ class BalancedModel(PreparedModel):
         Raises:
             ValueError: If the data does not fit the tasks, or if the number of batches of a
                 dataset is unknown: Keras would update the optimizer once too often per epoch
-                (`docs/keras_notes.md`, F1).
+                (docs/keras_notes.md, F1).
         """
         x = check_fit_data(
             x,
@@ -261,7 +262,7 @@ class BalancedModel(PreparedModel):
             callbacks=with_epoch_end(callbacks, self),
             validation_split=validation_split,
             validation_data=validation_data,
-            # Keras warns of its own default where it is given a dataset.
+            # Keras warns of its own default for a dataset (docs/keras_notes.md, pain 76).
             shuffle=shuffle and not isinstance(x, tf.data.Dataset),
             sample_weight=sample_weight,
             initial_epoch=initial_epoch,
@@ -280,13 +281,10 @@ class BalancedModel(PreparedModel):
         sample_weight: Any = None,
         steps: int | None = None,
         callbacks: Any = None,
-        return_dict: bool = False,
+        return_dict: bool = False,  # better True: docs/keras_notes.md, pain 22; keras#20244
         **kwargs: Any,
     ) -> Any:
-        """Evaluates as `keras.Model.evaluate` does; ask for `return_dict=True`.
-
-        A list of results is in an order of Keras's own, which is not that of the tasks.
-        """
+        """Evaluates as Keras does; ask for `return_dict=True`: a list has an order of its own."""
         self._evaluating = True
         try:
             return super().evaluate(
@@ -304,7 +302,7 @@ class BalancedModel(PreparedModel):
             self._evaluating = False
 
     def get_metrics_result(self) -> dict[str, Tensor]:
-        """Returns the logs so far; task weights are logged in training only."""
+        """Returns the logs of the epoch so far; task weights are logged in training only."""
         logs = dict(super().get_metrics_result())
         if self._evaluating:
             for task in self._tasks:
@@ -329,6 +327,7 @@ class BalancedModel(PreparedModel):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal model, with the network inside."""
+        # A functional subclass would lose its graph (docs/keras_notes.md, pain 31; keras#21546).
         serialize = keras.saving.serialize_keras_object
         return {
             "network": serialize(self.network),

@@ -17,7 +17,10 @@ from keras_mtl.training._steps import excluded_option
 
 
 def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...]:
-    """Checks that the outputs are exactly the tasks; returns their names in the network's order."""
+    """Checks that the outputs are exactly the tasks; returns their names in the network's order.
+
+    A task is bound to an output by its name, never by its position (docs/keras_notes.md, F2).
+    """
     names = tuple(named_outputs(network))
     wanted = [task.name for task in tasks]
     missing = sorted(set(wanted) - set(names))
@@ -41,7 +44,7 @@ def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...
 def check_balancing(
     balancer: Balancer, frontier: Frontier, tasks: Sequence[Task], at: str, every: int
 ) -> None:
-    """Checks that a balancer can work on a network in the way that is asked."""
+    """Checks that a balancer can work on a network with the options `at` and `every`."""
     kinds = (LossBalancer, GramianBalancer, GradientBalancer)
     if not isinstance(balancer, kinds):
         raise TypeError(
@@ -61,6 +64,7 @@ def check_balancing(
         )
     if isinstance(balancer, LossBalancer):
         return
+    # Where towers call one layer, it is shared by them, though it lies above the trunk.
     if not frontier.shared and not frontier.tied:
         raise ValueError(
             f"{kind} balances the variables that tasks share, and the tasks {names} share none "
@@ -75,7 +79,7 @@ def check_balancing(
 
 
 def check_needs(model: Any, optimizer: Any = None) -> None:
-    """Checks that a balancer can have what it needs (`_steps/_choose_step.py` has the table)."""
+    """Checks that no option excludes a need of the balancer (table: `_steps/_choose_step.py`)."""
     message = excluded_option(model, optimizer)
     if message is not None:
         raise ValueError(message)
@@ -84,23 +88,25 @@ def check_needs(model: Any, optimizer: Any = None) -> None:
 def check_distribution(
     optimizer: keras.optimizers.Optimizer, jit_compile: bool | str, steps_per_execution: int
 ) -> None:
-    """Checks for options that fail, or differ from one device, on several replicas.
+    """Refuses options that fail on several replicas, or differ from one device there.
 
-    `docs/keras_notes.md`, F8 and pains 34, 35, 39 and 43 tell what each of them does there.
+    The effect of each of them is in docs/keras_notes.md, F8.
     """
     replicas = num_replicas()
     if replicas == 1:
         return
     inner = inner_optimizers(optimizer)
     wrong = []
-    for taking_steps in inner:
+    for inner_optimizer in inner:
+        # merge_call fails in both (docs/keras_notes.md, pain 34; keras#14829). Clipping is done
+        # before the optimizer (`as_on_one_device`), which knows one set of limits only.
         names = ["gradient_accumulation_steps", *(CLIPPING if len(inner) > 1 else ())]
-        names += ["ema_overwrite_frequency"] if taking_steps.use_ema else []
-        values = {name: getattr(taking_steps, name) for name in names}
+        names += ["ema_overwrite_frequency"] if inner_optimizer.use_ema else []
+        values = {name: getattr(inner_optimizer, name) for name in names}
         wrong += [f"{name}={value}" for name, value in values.items() if value]
-    if jit_compile is True:
+    if jit_compile is True:  # docs/keras_notes.md, pain 35; keras#18145
         wrong.append("jit_compile=True")
-    if steps_per_execution > 1:
+    if steps_per_execution > 1:  # docs/keras_notes.md, pain 39; keras#19246
         wrong.append(f"steps_per_execution={steps_per_execution}")
     if wrong:
         raise ValueError(
@@ -116,6 +122,7 @@ def check_normalization(network: keras.Model, balancer: Balancer, at: str, every
     normalizing = normalizations(network)
     if replicas == 1 or not normalizing:
         return
+    # Even synchronized, a masked one has statistics per replica (docs/keras_notes.md, pain 70).
     masked = [
         operation.name
         for operation in network.operations
@@ -131,6 +138,8 @@ def check_normalization(network: keras.Model, balancer: Balancer, at: str, every
             "each replica apart, which differs from one device. Use LayerNormalization, or "
             "train on one device."
         )
+    # These steps pass the trunk inside of a branch, where the gradients of synchronized statistics
+    # would need a collective (docs/keras_notes.md, pain 78).
     if every > 1 and at == "parameters" and not isinstance(balancer, LossBalancer):
         raise ValueError(
             f"on {replicas} replicas every={every} passes over gradients in most steps, and "
@@ -151,6 +160,7 @@ def check_fit_data(
     **_: Any,
 ) -> Any:
     """Checks that the training and validation data fit the tasks; returns the training data."""
+    # docs/keras_notes.md, pain 18; keras#20701
     if class_weight is not None:
         raise ValueError(
             "Keras takes no class_weight for several outputs; use "
@@ -158,7 +168,8 @@ def check_fit_data(
         )
     if isinstance(x, tf.data.Dataset):
         if steps_per_epoch is not None and x.cardinality() == tf.data.UNKNOWN_CARDINALITY:
-            x = x.repeat()  # one that ends in mid-epoch corrupts the optimizer's state
+            # Its end, in mid-epoch, would corrupt the optimizer (docs/keras_notes.md, F1).
+            x = x.repeat()
         data.check_dataset(x, tasks, steps_per_epoch=steps_per_epoch)
     elif isinstance(x, Iterator) and steps_per_epoch is None:
         raise ValueError(
@@ -177,7 +188,7 @@ def check_fit_data(
 
 
 def with_balance_data(x: Any, balance_data: Any, balancer: Balancer, tasks: Sequence[Task]) -> Any:
-    """Returns the training data paired with second batches, for a balancer that needs them."""
+    """Returns the training data, with second batches if the balancer needs them: `(x, second)`."""
     kind = type(balancer).__name__
     if not balancer.needs.second_batch:
         if balance_data is not None:
@@ -193,8 +204,9 @@ def with_balance_data(x: Any, balance_data: Any, balancer: Balancer, tasks: Sequ
 
 
 def check_arrays(x: Any, y: Any, sample_weight: Any, tasks: Sequence[Task]) -> None:
-    """Checks arrays as one batch of a dataset."""
+    """Checks arrays as if they were one batch of a dataset."""
     for name, value in (("y", y), ("sample_weight", sample_weight)):
+        # docs/keras_notes.md, F2; keras#20596
         if value is not None and not isinstance(value, Mapping):
             raise ValueError(
                 f"{name} must be a dictionary by task with the keys "

@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras_mtl._keras_internals import nested_layers
 from keras_mtl._replicas import current_replicas
 
-# Layers that draw for each example. What is drawn once per batch must be the same on all replicas.
+# Layers that draw numbers for each example. Numbers that are drawn once per batch must be equal on
+# all replicas, so other layers are left as Keras has them.
 _DRAWN_BY_EXAMPLE = (
     keras.layers.AlphaDropout,
     keras.layers.Dropout,
@@ -21,12 +22,12 @@ _STRIDE = 2**32  # beyond the seeds that a user gives
 
 @contextlib.contextmanager
 def seeds_by_replica(model: keras.Model) -> Iterator[None]:
-    """Lets dropout draw other numbers on each replica inside of the context.
+    """Lets dropout draw different numbers on each replica inside of the context.
 
-    Keras keeps the same seeds on all replicas, so that examples at the same place of each
-    replica's batch would lose the same units (`docs/keras_notes.md`, pain 42). Between steps the
-    seeds are the same again, as they are saved. Recurrent layers, and those of users, are left as
-    Keras has them.
+    Keras keeps equal seeds on all replicas, so that examples at the same position of each
+    replica's batch would lose the same units (docs/keras_notes.md, pain 42; tensorflow#82281).
+    After the context the seeds are equal again, since they are saved. Recurrent layers, and those
+    of users, are left as Keras has them.
 
     Args:
         model: The model whose layers draw.
@@ -41,6 +42,7 @@ def seeds_by_replica(model: keras.Model) -> Iterator[None]:
     if not states:
         yield
         return
+    # A state is [seed, number of draws]: only the seed differs between replicas.
     offset = tf.cast(replicas.index, tf.int64) * tf.constant([_STRIDE, 0], tf.int64)
     for state in states:
         state.assign(state.value + offset)

@@ -1,4 +1,4 @@
-"""What is done at the end of an epoch, outside the graph."""
+"""The work at the end of an epoch, outside the graph."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ class EpochEnd(keras.callbacks.Callback):
     """Tells the balancer that an epoch is over and reports tasks that were left out of steps."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts to count anew."""
+        """Starts counting the tasks that are left out anew."""
         self.model.reset_left_out()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Warns of tasks by name, with the number of steps that they were left out of."""
+        """Ends the epoch of the balancer, and warns of each task that was left out of steps."""
         self.model.balancer.end_epoch(logs)
         left_out = {name: count for name, count in self.model.left_out.items() if count}
         if left_out:
@@ -29,8 +29,12 @@ class EpochEnd(keras.callbacks.Callback):
 
 
 def with_epoch_end(callbacks: Any, model: keras.Model) -> Any:
-    """Returns the callbacks with `EpochEnd` before them, so that a backup holds what it changes."""
+    """Returns the callbacks with `EpochEnd` as the first one.
+
+    It changes the state of the balancer, which a `BackupAndRestore` after it then saves.
+    """
     first = EpochEnd()
+    # A list of Keras's own has its model already, and hands it to no callback that comes later.
     if isinstance(callbacks, keras.callbacks.CallbackList):
         first.set_model(model)
         callbacks.callbacks.insert(0, first)

@@ -1,4 +1,4 @@
-"""Forward passes beside the one of the step: they leave no trace in any variable."""
+"""Forward passes beside the one of the step, which change no variable."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -9,19 +9,22 @@ import tensorflow as tf
 from keras_mtl._types import Tensor
 
 State: TypeAlias = Sequence[tuple[Any, Tensor]]
-"""Variables, each with the value that a forward pass is to see in its place."""
+"""Variables, each with the value that a forward pass uses instead of the current one."""
 
 
 def state_before(model: keras.Model) -> State:
-    """Returns what a forward pass changes: seeds, moving averages. Take it before the pass."""
+    """Returns the variables that a forward pass changes (seeds, moving averages) as they are now.
+
+    Call it before the pass. `tf.identity` keeps the value when the variable is assigned.
+    """
     return [(v, tf.identity(v.value)) for v in model.non_trainable_variables]
 
 
 def forward_with(model: keras.Model, x: Any, state: State) -> Any:
     """Returns the predictions in training mode, with other values for some variables.
 
-    With the state before the step's own pass, dropout draws the same masks again. Assignments of
-    this pass are forgotten.
+    With the result of `state_before`, dropout draws the masks of the step's own pass again. The
+    scope drops what this pass assigns, such as moving averages.
     """
     with keras.StatelessScope(state_mapping=list(state)):
         return model(x, training=True)
@@ -32,11 +35,12 @@ def with_preference(model: keras.Model, x: Any, preference: Tensor) -> Any:
 
     Args:
         model: A functional network that has an input of that name.
-        x: The other inputs; left as it is where it holds a preference already.
+        x: The other inputs; returned as they are if they hold a preference already.
         preference: The preference `[K]`.
     """
     names = [tensor.name for tensor in model.inputs]
     if not isinstance(x, dict):
+        # One tensor, or a list in the order of the network's inputs: given names here.
         flat = keras.tree.flatten(x)
         if len(flat) == len(names):
             return x

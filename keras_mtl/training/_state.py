@@ -1,4 +1,4 @@
-"""What a model keeps between steps, beside its weights and the balancer's state."""
+"""What a model keeps between steps, beside its variables and the balancer's state."""
 
 from typing import Any
 
@@ -10,14 +10,15 @@ from keras_mtl.training._steps import StepResult
 
 
 class StepState:
-    """Holds the count of steps, the last task weights and how often tasks were left out.
+    """Holds the number of steps, the last task weights and how often tasks were left out.
 
     Args:
-        model: The model that saves the variables.
+        model: The model that owns the variables, so that they are saved with it.
         num_losses: K, the number of losses.
     """
 
     def __init__(self, model: keras.Model, num_losses: int) -> None:
+        # All replicas assign the same values, so that those of the first one are kept.
         options = {"trainable": False, "aggregation": "only_first_replica"}
         self.iteration: Any = model.add_weight(
             name="step", shape=(), dtype="int64", initializer="zeros", **options
@@ -39,15 +40,16 @@ class StepState:
         return None if every == 1 else tf.equal(self.iteration.value % every, 0)
 
     def update(self, result: StepResult, took_part: Tensor, due: Tensor | None) -> None:
-        """Keeps the weights of a step that computed them, and counts tasks that it left out.
+        """Stores the weights of a step that computed them, and counts the tasks that it left out.
 
         Args:
             result: The result of the step.
             took_part: Which tasks took part in it, bool `[K]`.
             due: Whether it computed weights; `None` if every step does.
         """
+        # A task that took no part keeps its last weight, for the steps that reuse weights.
         fresh = took_part if due is None else took_part & due
         self.task_weights.assign(tf.where(fresh, result.weights, self.task_weights))
         self.left_out.assign_add(tf.cast(result.reported, tf.int32))
-        if due is not None:
+        if due is not None:  # with every=1 nothing reads the number of steps
             self.iteration.assign_add(1)

@@ -2,7 +2,8 @@
 
     forward -> losses -> gradients -> rule -> update -> logs
 
-`TrainStep` belongs to one `BalancedModel`, which calls it on each replica.
+`TrainStep` belongs to one `BalancedModel`, which calls it on each replica. `train` is the step;
+the methods below it are its parts, in the order in which it calls them.
 """
 
 import functools
@@ -66,8 +67,8 @@ class TrainStep:
     """Trains a model on a batch, or evaluates it, and keeps the logs.
 
     Args:
-        model: The `BalancedModel`; its network, tasks, balancer and options are read anew for
-            each trace.
+        model: The `BalancedModel`; its network, tasks, balancer and options are read at each
+            trace, since they may have changed.
     """
 
     def __init__(self, model: Any) -> None:
@@ -85,6 +86,7 @@ class TrainStep:
             return
         names = [name for task in self.model.tasks for name in task.loss_names]
         balancer.bind(names)
+        # State per entry of the gradients needs the shapes of the shared variables.
         if isinstance(balancer, GradientBalancer) and self.model.at == "parameters":
             balancer.lay_out([math.prod(variable.shape) for variable in frontier.shared])
         balancer.build(len(names))
@@ -92,7 +94,8 @@ class TrainStep:
     def make_task_metrics(self) -> dict[str, list[keras.metrics.Metric]]:
         """Makes the metrics that Keras compiles and counts, by task."""
         tasks = self.model.tasks
-        # Keras prefixes metrics with the name of an output where there are several.
+        # Keras prefixes metrics only where there are several outputs (docs/keras_notes.md, pain 6;
+        # keras#21513).
         prefix = f"{tasks[0].name}_" if len(tasks) == 1 else ""
         grouped = {name for group in self.metric_groups for name in group.tasks}
         return {
@@ -105,7 +108,7 @@ class TrainStep:
         """Makes the variables of the optimizer and of the metrics that `compile` was given.
 
         Keras makes them in the first step, and TensorFlow traces a step that makes variables
-        twice: that is half of the time until training begins.
+        twice: that is half of the time until training begins (docs/keras_notes.md, pain 65).
         """
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
@@ -128,12 +131,14 @@ class TrainStep:
         if balancer.needs.preference:
             batch.x = with_preference(model.network, batch.x, balancer.draw_preference())
 
+        # Persistent, since several backward passes are taken from it.
         with tf.GradientTape(persistent=True) as tape:
             with seeds_by_replica(model.network):
                 is_repeated = balancer.needs.losses_after or balancer.needs.inner_steps
                 before = state_before(model) if is_repeated else []
                 predictions, forward = model(batch.x, training=True, split=True)
-            # First: summing losses over replicas lets the next replica call the same layers.
+            # Before losses are summed over replicas: from there on the next replica calls the
+            # same layers, and replaces their losses (docs/keras_notes.md, pain 79).
             penalty = self._penalty(replicas)
             losses = self.task_losses(batch.y, predictions, batch.sample_weight)
             samples = self._losses_of_samples(batch, predictions, replicas)
@@ -164,7 +169,7 @@ class TrainStep:
         losses = self.task_losses(batch.y, predictions, batch.sample_weight)
         scalar = None
         if isinstance(balancer, LossBalancer):
-            with balancer.on_tasks(None):  # evaluation leaves no trace in the state
+            with balancer.on_tasks(None):  # collects updates of state, which are dropped here
                 scalar = balancer.scalarize(losses.unweighted * self.task_losses.weights)
         zeros = tf.zeros_like(losses.unweighted)
         self.means.update_state(losses.unweighted, losses.counts, zeros, tf.cast(zeros, tf.bool))
@@ -175,12 +180,15 @@ class TrainStep:
 
     @property
     def even_preference(self) -> Tensor:
-        """The preference with which a network that takes one is evaluated."""
+        """The preference `[K]` with which a network that takes one is evaluated."""
         num_losses = len(self.task_losses.weights)
         return tf.fill((num_losses,), 1.0 / num_losses)
 
     def _penalty(self, replicas: Replicas) -> Tensor | None:
-        """Returns this replica's share of regularizers and of `add_loss`; `None` without any."""
+        """Returns this replica's share of regularizers and `add_loss`; `None` without any.
+
+        The optimizer adds up the gradients of all replicas, so each of them takes a share.
+        """
         losses = self.model.losses
         return replicas.share(tf.add_n(losses)) if losses else None
 
@@ -204,13 +212,13 @@ class TrainStep:
     ) -> Step:
         model, task_weights = self.model, self.task_losses.weights
         weighted = losses.unweighted * task_weights
-        # A task of no weight is measured, not balanced: its gradient is zero.
+        # A task of weight 0 is measured, not balanced: a min-norm rule would take its gradient, 0.
         labeled = (losses.counts > 0.0) & (task_weights > 0.0)
         active = labeled & tf.math.is_finite(weighted)
         return Step(
             balancer=model.balancer,
             backward=backward(losses.of_replica),
-            losses=tf.where(active, weighted, tf.zeros_like(weighted)),
+            losses=tf.where(active, weighted, tf.zeros_like(weighted)),  # NaN * 0 would be NaN
             labeled=labeled,
             active=active,
             reuse=Reuse(self.state.stored_weights, self.state.due(model.every), replicas),
@@ -281,6 +289,7 @@ class TrainStep:
             )
         gradients = [result.gradients[id(variable)] for variable in variables]
         if penalty is not None:
+            # Values, since a tape knows no keras.Variable (docs/keras_notes.md, pain 29).
             of_penalty = tape.gradient(penalty, [variable.value for variable in variables])
             pairs = zip(gradients, of_penalty, strict=True)
             gradients = [_add(gradient, extra) for gradient, extra in pairs]
@@ -307,13 +316,17 @@ class TrainStep:
         penalty: Tensor | None,
         replicas: Replicas,
     ) -> None:
-        """Averages `loss`: the rule's scalar, or the sum of losses, with the penalty."""
+        """Averages `loss` over examples: the rule's scalar, or the sum of losses, and the penalty.
+
+        Both are numbers of the global batch; of the penalty `_penalty` gave this replica's share.
+        """
         if scalar is None:
             finite = tf.math.is_finite(losses.unweighted)
             used = tf.where(finite, losses.unweighted, tf.zeros_like(losses.unweighted))
             scalar = tf.reduce_sum(used * self.task_losses.weights)
         if penalty is not None:
             scalar += penalty * replicas.count
+        # Otherwise `loss` is logged as 0 (docs/keras_notes.md, pain 27; keras#14705).
         loss_tracker(self.model).update_state(scalar, sample_weight=batch.size)
 
     def _logs(self, batch: Batch, predictions: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -323,12 +336,12 @@ class TrainStep:
             batch.x, batch.y, predictions, batch.sample_weight
         )
         # Keras averages the logs of workers along an axis that scalars do not have
-        # (docs/keras_notes.md, F9).
+        # (docs/keras_notes.md, F9; keras#20585).
         return {k: v[None] for k, v in logs.items()} if several_workers() else logs
 
 
 def _add(gradient: Tensor, extra: Tensor | None) -> Tensor:
-    """Returns the sum of two gradients, the second of which may not exist."""
+    """Returns the dense sum of two gradients, sparse or not; the second one may not exist."""
     if extra is None:
         return gradient
     return tf.cast(Gradient(gradient).dense(), extra.dtype) + tf.convert_to_tensor(extra)

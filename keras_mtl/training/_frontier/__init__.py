@@ -1,9 +1,12 @@
 """Where the tasks of a network part.
 
 _frontier        cuts the graph into a trunk and towers, and says which variables are shared
-_split_forward   runs it: one pass through the trunk, one copy of the frontier per task
+_split_forward   runs both parts: one pass through the trunk, one copy of the frontier per task
 _joint_layers    layers that hold the towers of several tasks; _variable_slice: one task's part
 _column_layers   the layer at which the columns of one task part
+
+The frontier is the list of tensors between the trunk and the towers: outputs of the trunk that
+towers read, and inputs of the network that towers read directly.
 """
 
 from keras_mtl.training._frontier._column_layers import ColumnLayer, find_column_layer

@@ -1,4 +1,4 @@
-"""The layer at which the columns of one task part, and what it tells of their gradients."""
+"""The layer at which the columns of one task part, and the gradients that it gives."""
 
 import contextlib
 import dataclasses
@@ -12,6 +12,8 @@ from keras_mtl._keras_internals import node_of
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier._joint_layers import JointLayer
 
+# Functions of one number: with any of them, a column depends on its own numbers alone. (Softmax,
+# for one, mixes columns.)
 _ACTIVATIONS = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish"),
     *("softplus", "softsign", "sigmoid", "hard_sigmoid", "log_sigmoid", "tanh", "exponential"),
@@ -25,11 +27,11 @@ _ELEMENTWISE_LAYERS = tuple(
 
 @dataclasses.dataclass(frozen=True)
 class ColumnLayer(JointLayer):
-    """A call of the layer from which on each column of a task depends on its own numbers alone.
+    """Holds a call of the layer from which on each column of a task uses its own numbers only.
 
-    A column's gradient with respect to the layer's input follows from one pass for all columns:
-    with respect to the layer's output it is the column's own part of the gradient of the sum, and
-    between output and input there is one linear map.
+    One pass for all columns gives the gradient of each column with respect to the layer's input.
+    With respect to the layer's output, a column's gradient is its own part of the gradient of the
+    sum of all columns, and from the output back to the input leads one linear map.
 
     Attributes:
         inputs: The letters of the layer's input in an einsum; batch axes may be an ellipsis.
@@ -46,7 +48,8 @@ class ColumnLayer(JointLayer):
     def run_in_two_steps(self, features: Tensor, training: bool | None) -> tuple[Tensor, Tensor]:
         """Returns the layer's output before its activation, and after.
 
-        Losses of probabilities go back to the logits, past the output of the activation.
+        The gradient is taken before the activation, because losses of probabilities read the
+        logits and not the output of the activation (docs/keras_notes.md, pain 21).
         """
         mode = {} if training is None else {"training": training}
         with _linear(self.node.operation) as activation:
@@ -54,7 +57,7 @@ class ColumnLayer(JointLayer):
         return before, activation(before)
 
     def rows(self, gradient: Tensor) -> Tensor:
-        """Returns the gradient of each column with respect to the layer's input, `[K, ...]`.
+        """Returns the gradient of each column with respect to the layer's input, `[columns, ...]`.
 
         Args:
             gradient: The gradient of the sum of all columns with respect to the output before
@@ -68,7 +71,7 @@ class ColumnLayer(JointLayer):
 
 @contextlib.contextmanager
 def _linear(layer: Any) -> Iterator[Any]:
-    """Takes a layer's activation away inside of the context, and yields it."""
+    """Removes a layer's activation inside of the context, and yields it."""
     activation, layer.activation = layer.activation, keras.activations.linear
     try:
         yield activation
@@ -88,6 +91,7 @@ def find_column_layer(output: Tensor, name: str) -> ColumnLayer | None:
         name: The task.
     """
     position = len(output.shape) - 1  # of the columns' axis
+    # From the output upwards, as long as the columns stay apart.
     while True:
         node = node_of(output)
         operation = node.operation
@@ -98,16 +102,18 @@ def find_column_layer(output: Tensor, name: str) -> ColumnLayer | None:
         if getattr(operation, "activity_regularizer", None) is not None:
             return None
         if _computes_as(operation, keras.layers.Dense):
+            # Another axis than the last one is a batch axis for a Dense layer: columns would not
+            # part here.
             is_last = position == len(output.shape) - 1
             return ColumnLayer(node, (name,), "...i", "ik", "...k", "k") if is_last else None
         if _computes_as(operation, keras.layers.EinsumDense):
-            if "." in operation.equation:
+            if "." in operation.equation:  # an ellipsis, whose axes have no letters
                 return None
             inputs, kernel, outputs = operation.equation.replace("->", ",").split(",")
             axis = outputs[position]
-            if axis not in inputs:
+            if axis not in inputs:  # the kernel brings in the columns
                 return ColumnLayer(node, (name,), inputs, kernel, outputs, axis)
-            position = inputs.index(axis)
+            position = inputs.index(axis)  # the kernel keeps them apart: go on above
         elif not _computes_as(operation, *_ELEMENTWISE_LAYERS):
             return None
         output = node.input_tensors[0]

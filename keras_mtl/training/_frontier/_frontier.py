@@ -25,13 +25,14 @@ Users: TypeAlias = dict[int, tuple[Any, set[str]]]
 
 
 class Tower(keras.Function):
-    """Runs the part of a functional network that one task has for itself."""
+    """Runs the part of a functional network that serves one task only."""
 
     def run(self, inputs: list[Tensor], training: bool | None) -> Tensor:
-        """Returns the task's prediction; layers train (or not) as they are told.
+        """Returns the task's prediction, with every layer in the mode `training`.
 
-        The graph remembers the mode in which each layer was first called, which for dropout is
-        inference: like a functional model, this passes the mode to every layer.
+        A `keras.Function` runs each layer in the mode of its first call, so that dropout would
+        drop nothing (docs/keras_notes.md, pain 87). Like a functional model, this passes the mode
+        to every layer.
         """
 
         def in_mode(operation: Any) -> Any:
@@ -44,7 +45,7 @@ class Tower(keras.Function):
 
 @dataclasses.dataclass(frozen=True)
 class Frontier:
-    """Holds a network in two parts, a trunk and towers, that share all variables with it.
+    """Holds a network in two parts, a trunk and towers, which use the network's own variables.
 
     Attributes:
         trunk: Maps the network's inputs to the tensors of the frontier, a list.
@@ -54,18 +55,18 @@ class Frontier:
             which the columns of one task part.
         exits: Maps, for the tasks of joint layers, the layer's output to the prediction.
         reads: The positions in the frontier that each task reads.
-        differentiable: For each tensor of the frontier, whether trainable variables lie
-            below it: only then does it carry a gradient into the trunk.
+        differentiable: For each tensor of the frontier, whether it was computed with trainable
+            variables: only then does it carry a gradient into the trunk.
         shared: Trainable variables of the trunk.
         task_variables: Trainable variables of each task's tower; slices of those of joint layers.
-        users: The tasks that each variable leads to in the graph, by its identity; without
+        users: The tasks whose outputs depend on each variable, by the variable's identity; without
             variables of joint layers.
         tied: Whether one variable is used in several of these places (a layer that two towers
-            call), so that the parts of the network do not tell whose it is.
+            call), so that the parts of the network do not tell which tasks it belongs to.
         branched: Whether an operation of the trunk has several outputs (a nested model with
-            heads of its own), so that not all of its variables need be shared.
-        walled: Whether an operation of the network lets no gradient through, with the same
-            consequence.
+            heads of its own), so that some of its variables may serve one task only.
+        walled: Whether an operation of the network lets no gradient through, so that some
+            variables of the trunk may be trained by one task only.
     """
 
     trunk: keras.Model
@@ -83,7 +84,7 @@ class Frontier:
 
     @property
     def entangled(self) -> bool:
-        """Whether only the gradients tell which variables are shared."""
+        """Whether only the gradients tell which variables are shared (docs/design.md, D3)."""
         return self.tied or self.branched or self.walled
 
 
