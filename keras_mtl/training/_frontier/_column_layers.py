@@ -83,15 +83,15 @@ def find_column_layer(output: Tensor, name: str) -> ColumnLayer | None:
     """Finds the layer at which the columns of a task part; `None` where none is seen.
 
     It is a `Dense` layer with one unit per column, or an `EinsumDense` whose kernel brings in the
-    axis of the columns; above it there is nothing but `EinsumDense` layers that keep the columns
-    apart, and elementwise layers.
+    axis of the columns. Between it and the output there is nothing but `EinsumDense` layers that
+    keep the columns apart, and elementwise layers.
 
     Args:
         output: The task's output, columns along its last axis.
         name: The task.
     """
     position = len(output.shape) - 1  # of the columns' axis
-    # From the output upwards, as long as the columns stay apart.
+    # From the output towards the inputs, as long as the columns stay apart.
     while True:
         node = node_of(output)
         operation = node.operation
@@ -113,7 +113,7 @@ def find_column_layer(output: Tensor, name: str) -> ColumnLayer | None:
             axis = outputs[position]
             if axis not in inputs:  # the kernel brings in the columns
                 return ColumnLayer(node, (name,), inputs, kernel, outputs, axis)
-            position = inputs.index(axis)  # the kernel keeps them apart: go on above
+            position = inputs.index(axis)  # the kernel keeps them apart: go on towards the inputs
         elif not _computes_as(operation, *_ELEMENTWISE_LAYERS):
             return None
         output = node.input_tensors[0]

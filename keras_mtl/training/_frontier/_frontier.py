@@ -104,9 +104,12 @@ def named_outputs(network: keras.Model) -> dict[str, Tensor]:
     if isinstance(outputs, dict):
         nested = [name for name, output in outputs.items() if isinstance(output, (dict, list))]
         if nested:
+            # docs/keras_notes.md, pain 7
             raise ValueError(f"outputs must be one tensor each; {nested} hold several.")
         return dict(outputs)
     flat = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    # Outputs in a list have the names of their layers, which Keras does not keep apart
+    # (docs/keras_notes.md, pain 4; tensorflow#25955).
     names = [operation_of(output).name for output in flat]
     if len(set(names)) < len(names):
         raise ValueError(
@@ -120,9 +123,9 @@ def find_frontier(network: keras.Model, tasks: Sequence[Task]) -> Frontier:
     """Finds the frontier between the nodes that several tasks use and those of one task.
 
     A node of the graph belongs to the trunk if two or more outputs depend on it, and to a
-    task's tower if only that task's does. Columns of one task share all of its nodes: where
-    there is no other task, their tower begins with the layer at which they part, or else with
-    the last one that has variables.
+    task's tower if only that task's output does. The columns of one task share all of its nodes.
+    Where there is no other task, their tower begins with the layer at which the columns part, or
+    else with the last layer that has variables.
 
     Args:
         network: A functional model.
@@ -136,9 +139,12 @@ def find_frontier(network: keras.Model, tasks: Sequence[Task]) -> Frontier:
         if task.columns is not None
     }
     ends = outputs | _ends_of_lone_trunk(outputs, column_layers)
+    # First the users of all nodes, which show the joint layers. Then the users past these layers:
+    # otherwise each task would look like a user of the features of all tasks of such a layer.
     joint_layers = find_joint_layers(outputs, _find_users(ends, {}))
     users = _find_users(ends, joint_layers)
 
+    # The tensors of the frontier, each once, and for each task the positions that it reads.
     tensors: dict[int, Tensor] = {}
     reads: dict[str, tuple[int, ...]] = {}
     for name, output in outputs.items():
@@ -149,6 +155,8 @@ def find_frontier(network: keras.Model, tasks: Sequence[Task]) -> Frontier:
     frontier = list(tensors.values())
 
     of_task = {name: layer for layer in joint_layers.values() for name in layer.tasks}
+    # A tower ends where a layer is called apart from it (`split_forward`): a joint layer, or the
+    # layer at which the columns of its task part.
     cuts = {
         name: layer for name, layer in column_layers.items() if layer and _is_alone(layer, users)
     } | of_task
@@ -178,20 +186,21 @@ def find_frontier(network: keras.Model, tasks: Sequence[Task]) -> Frontier:
 def _ends_of_lone_trunk(
     outputs: Mapping[str, Tensor], column_layers: Mapping[str, ColumnLayer | None]
 ) -> dict[str, Tensor]:
-    """Returns further ends of the trunk where one task with columns is alone.
+    """Returns further ends of the trunk, for a network with one task that has columns.
 
-    As a second user of the nodes below it, such an end makes them the trunk.
+    An end counts as a second user of the nodes that it depends on: they become the trunk.
     """
     if len(outputs) > 1 or not column_layers:
         return {}
     ((name, output),) = outputs.items()
     layer = column_layers[name]
-    below = layer.node.input_tensors if layer else _inputs_of_last_layer(output)
-    return {str(position): tensor for position, tensor in enumerate(below)}
+    ends = layer.node.input_tensors if layer else _inputs_of_last_layer(output)
+    # No task's name begins with a digit, so that these are the names of no task.
+    return {str(position): tensor for position, tensor in enumerate(ends)}
 
 
 def _inputs_of_last_layer(output: Tensor) -> list[Tensor]:
-    """Returns the inputs of the last layer with trainable variables on the way to an output."""
+    """Returns the inputs of the last layer before an output that has trainable variables."""
     node = node_of(output)
     while not node.is_input and not _trainable([node]):
         node = node_of(node.input_tensors[0])
@@ -199,7 +208,7 @@ def _inputs_of_last_layer(output: Tensor) -> list[Tensor]:
 
 
 def _find_users(outputs: Mapping[str, Tensor], joint_layers: Mapping[int, JointLayer]) -> Users:
-    """Finds every node of the graph with the tasks that depend on it; without joint layers."""
+    """Finds every node of the graph, except joint layers, with the tasks that depend on it."""
     users: Users = {}
     for name, output in outputs.items():
         for _, node in walk([output], reroute=lambda tensor: _past_joint(tensor, joint_layers)):
@@ -208,7 +217,10 @@ def _find_users(outputs: Mapping[str, Tensor], joint_layers: Mapping[int, JointL
 
 
 def _past_joint(tensor: Tensor, joint_layers: Mapping[int, JointLayer]) -> Tensor:
-    """Returns the input that a joint layer makes this tensor of; any other tensor as it is."""
+    """Returns, for an output of a joint layer, the layer's input of the same task.
+
+    Any other tensor is returned as it is.
+    """
     layer = joint_layers.get(id(node_of(tensor)))
     return tensor if layer is None else layer.input_of(layer.tasks[position_of(tensor)])
 
@@ -216,7 +228,7 @@ def _past_joint(tensor: Tensor, joint_layers: Mapping[int, JointLayer]) -> Tenso
 def _edge_of_tower(
     output: Tensor, name: str, users: Users, joint_layers: Mapping[int, JointLayer]
 ) -> dict[int, Tensor]:
-    """Returns the tensors at which one task's tower begins: made by the trunk, or inputs."""
+    """Returns the tensors that one task's tower reads: outputs of the trunk, or inputs."""
 
     def in_tower(node: Any) -> bool:
         return not node.is_input and users[id(node)][1] == {name}
@@ -231,6 +243,7 @@ def _is_alone(layer: ColumnLayer, users: Users) -> bool:
 
 
 def _is_branched(node: Any) -> bool:
+    # An input node may make several tensors, but has no variables.
     return len(node.output_tensors) > 1 and not node.is_input
 
 
@@ -240,7 +253,10 @@ def _is_tied(groups: Sequence[Sequence[Any]]) -> bool:
 
 
 def _stops_gradient(operation: Any) -> bool:
-    """Returns whether it is `keras.ops.stop_gradient`, or a layer that says so of an input."""
+    """Returns whether it is `keras.ops.stop_gradient`, or a layer that declares the same.
+
+    Keras exports no class of the operation to test against (docs/keras_notes.md, pain 92).
+    """
     return bool(getattr(operation, "stops_gradient", type(operation).__name__ == "StopGradient"))
 
 
@@ -256,7 +272,7 @@ def _trainable(nodes: Sequence[Any]) -> list[keras.Variable]:
 def _variables_of(
     name: str, users: Users, joint_layer_of: Mapping[str, JointLayer]
 ) -> list[keras.Variable | VariableSlice]:
-    """Returns the trainable variables that one task has for itself."""
+    """Returns the trainable variables of one task's tower, and its slices of joint ones."""
     variables = _trainable([node for node, tasks in users.values() if tasks == {name}])
     slices = joint_layer_of[name].slices(name) if name in joint_layer_of else []
     return [*variables, *slices]

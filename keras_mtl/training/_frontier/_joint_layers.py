@@ -12,7 +12,7 @@ from keras_mtl.training._frontier._variable_slice import VariableSlice
 
 @dataclasses.dataclass(frozen=True)
 class JointLayer:
-    """A call of a layer whose output i depends on input i and entry i of its variables alone.
+    """Holds a call of a layer whose output i uses only input i and entry i of its variables.
 
     There is one input, one output and one entry for each of several tasks (`layers.Towers`).
 
@@ -30,7 +30,7 @@ class JointLayer:
         return tensor
 
     def output_of(self, name: str) -> Tensor:
-        """Returns the symbolic tensor that the layer makes for a task."""
+        """Returns the symbolic output of the layer for a task."""
         tensor: Tensor = self.node.output_tensors[self.tasks.index(name)]
         return tensor
 
@@ -51,8 +51,8 @@ def find_joint_layers(
 ) -> dict[int, JointLayer]:
     """Finds the layers that compute the towers of several tasks together, by identity of the node.
 
-    From such a layer on, its output for a task leads to that task's prediction alone, and nothing
-    else does; and all of its outputs are used.
+    Each output of such a layer leads to the prediction of one task, and this prediction depends
+    on the network's inputs through that output only. All outputs of the layer are used.
 
     Args:
         outputs: The outputs that are tasks.
@@ -64,6 +64,8 @@ def find_joint_layers(
         for node, _ in users.values()
         for variable in getattr(node.operation, "weights", [])
     )
+    # A layer that is called twice, or shares a variable, mixes its tasks in the gradients: it stays
+    # an ordinary node.
     joint_layers = {}
     for key, (node, tasks) in users.items():
         layer = node.operation
@@ -73,6 +75,7 @@ def find_joint_layers(
             continue
         positions = {name: _positions(outputs[name], node) for name in tasks}
         task_at = {place: name for name, places in positions.items() for place in places}
+        # One output per task, and one task per output.
         one_each = all(len(places) == 1 for places in positions.values())
         if one_each and len(tasks) == len(task_at) == len(node.output_tensors):
             joint_layers[key] = JointLayer(node, tuple(task_at[i] for i in sorted(task_at)))
@@ -80,11 +83,14 @@ def find_joint_layers(
 
 
 def _positions(output: Tensor, node: Any) -> set[int]:
-    """Returns which outputs of a node a prediction is made of; none if of something else too."""
+    """Returns the outputs of a node that a prediction is computed from.
+
+    Empty if the prediction also depends on an input of the network in another way.
+    """
     positions: set[int] = set()
-    for tensor, above in walk([output], enter=lambda above: above is not node):
-        if above is node:
+    for tensor, visited in walk([output], enter=lambda visited: visited is not node):
+        if visited is node:
             positions.add(position_of(tensor))
-        elif above.is_input:
+        elif visited.is_input:
             return set()
     return positions

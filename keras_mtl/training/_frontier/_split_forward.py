@@ -48,19 +48,22 @@ class Forward:
 def split_forward(
     frontier: Frontier, inputs: Tensor, training: bool | None
 ) -> tuple[dict[str, Tensor], Forward]:
-    """Returns predictions by task, each made from the task's own copy of the frontier.
+    """Returns predictions by task, each computed from the task's own copy of the frontier.
 
-    The copies are what makes one backward pass of the plain sum of losses give every task's
-    gradient at the frontier: the gradient with respect to a copy is its task's alone.
+    Because of the copies, one backward pass of the plain sum of the losses gives every task's
+    gradient at the frontier: the gradient with respect to a copy comes from its task's loss only.
     """
+    # One pass through the trunk, whatever the number of tasks.
     tensors = keras.tree.flatten(frontier.trunk(inputs, training=training))
     differentiable = [i for i, carries in enumerate(frontier.differentiable) if carries]
     predictions, copies = {}, []
     for name, reads in frontier.reads.items():
+        # Integers, and inputs that no variable has touched, carry no gradient: no copy.
         of_task = {i: _copy(tensors[i]) if i in differentiable else tensors[i] for i in reads}
         predictions[name] = frontier.towers[name].run([of_task[i] for i in reads], training)
         copies.append([of_task.get(i) for i in differentiable])
     column_passes = {}
+    # So far, the predictions of tasks with such a layer are its inputs.
     for layer in frontier.joint_layers:
         features = [predictions[name] for name in layer.tasks]
         if isinstance(layer, ColumnLayer):
@@ -75,5 +78,8 @@ def split_forward(
 
 
 def _copy(tensor: Tensor) -> Tensor:
-    """Returns the tensor again, with its mask, so that its gradient is one task's alone."""
+    """Returns a copy of the tensor, whose gradient comes from one task's loss only.
+
+    `tf.identity` drops the mask (docs/keras_notes.md, pain 20).
+    """
     return with_mask(tf.identity(tensor), mask_of(tensor))

@@ -11,7 +11,9 @@ from keras_mtl._types import Tensor
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VariableSlice:
-    """Stands where a task's own variable would: one entry of a variable's first axis.
+    """Stands for a variable of one task: one entry of the first axis of a joint variable.
+
+    Slices are compared by identity (`eq=False`), since `==` of variables compares their numbers.
 
     Attributes:
         variable: The variable, with an entry for each task.
@@ -28,7 +30,7 @@ class VariableSlice:
 
     @property
     def value(self) -> Tensor:
-        """The entry's present value."""
+        """The entry's current value, one axis less than the variable's."""
         return self.variable.value[self.index]
 
 

@@ -5,8 +5,11 @@ _backward            the protocol of the backward passes; _trunk_backward and
                      _entangled_backward: its two classes
 _gradient            one gradient in each of its forms; _rows: one row of them per loss
 _gramian             all losses' gradients in one array per source, and their products
-_finite, _branch     gradients without those of tasks that are not finite
+_finite              sums without the gradients of tasks that are not finite
+_branch              `tf.cond` for gradients
 _loss_scale          the factor that gradients carry under mixed_float16
+
+A cotangent is the gradient of a loss with respect to a tensor of the frontier.
 """
 
 from keras_mtl.training._gradients._backward import Backward, make_backward

@@ -15,15 +15,15 @@ from keras_mtl.training._gradients._trunk_backward import TrunkBackward
 
 
 class Backward(Protocol):
-    """Takes gradients of this replica's losses; each method traces its passes anew.
+    """Takes gradients of this replica's losses; each call of a method adds its passes to the graph.
 
-    There are K losses: one per task, or one per column where a task has columns. The variables
-    and gradients of a task with columns stand with the first of its losses.
+    There are K losses: one per task, or one per column where a task has columns. In lists by loss,
+    the variables and gradients of a task with columns stand at the first of its losses.
 
     Attributes:
         sizes: How many losses each task has.
-        shared: The variables that several losses reach.
-        task_variables: For each loss, the variables that its task alone reaches.
+        shared: The variables that the losses of several tasks reach.
+        task_variables: For each loss, the variables that only its task's losses reach.
     """
 
     sizes: list[int]
@@ -37,18 +37,18 @@ class Backward(Protocol):
             weights: The factor `[K]` of each loss.
 
         Returns:
-            For each loss its task's gradients with respect to the frontier (the cotangents), and
-            with respect to its own variables; those of columns are summed.
+            For each loss, its task's gradients with respect to the frontier (the cotangents), and
+            those with respect to its own variables. Gradients of a task's columns are summed.
         """
 
     def towers_by_loss(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
-        """Takes the passes of `towers`, and returns the cotangents of each column apart."""
+        """Takes the passes of `towers`, and returns separate cotangents for each column."""
 
     def trunk(self, cotangents: Row) -> Row:
         """Takes one pass from the frontier to the shared variables."""
 
     def rows(self, cotangents: list[Row]) -> list[Row]:
-        """Returns each loss's gradients of the shared variables: one pass for each."""
+        """Returns each loss's gradients of the shared variables; takes one pass per loss."""
 
     def weighted(
         self, weights: Tensor, cotangents: list[Row], towers: list[Row]
@@ -57,18 +57,21 @@ class Backward(Protocol):
 
         Args:
             weights: The factor `[K]` of each loss.
-            cotangents: The first result of `towers` for factors of one.
-            towers: The second one.
+            cotangents: The first result of `towers` for factors of 1.
+            towers: The second result.
 
         Returns:
-            The gradients, of finite tasks alone; the towers', likewise; and whose are finite,
-            bool `[K]`.
+            The gradients, without those of tasks that are not finite; the towers' gradients,
+            likewise; and whose gradients are finite, bool `[K]`.
         """
 
     def summed(
         self, weights: Tensor, cotangents: list[Row], towers: list[Row]
     ) -> tuple[Row, list[Row], Tensor]:
-        """Returns the result of `weighted` for cotangents that `towers` has weighted already."""
+        """Returns the result of `weighted` for cotangents that `towers` has weighted already.
+
+        Both rows then hold factors times gradients, and the weights are not applied again.
+        """
 
 
 def make_backward(
@@ -90,5 +93,6 @@ def make_backward(
         replicas: The replicas that have to agree on which gradients are finite.
     """
     step_tape = StepTape(tape, forward, losses, loss_scale)
+    # The graph tells whose a variable is, or only the gradients do (docs/design.md, D3 and D7).
     kind = EntangledBackward if frontier.entangled else TrunkBackward
     return kind(step_tape, frontier, replicas)

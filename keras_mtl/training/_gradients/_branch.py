@@ -12,9 +12,16 @@ from keras_mtl.training._gradients._gradient import Gradient
 def branch(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """Runs one of two functions, whose nests hold gradients of the same forms in the same places.
 
-    `tf.cond` takes neither `None` nor the same array twice: only what is dense, the values of
-    sparse gradients, and each array of entries once, goes through the branches.
+    `tf.cond` takes no `None` and no mixture of dense and sparse gradients (docs/keras_notes.md,
+    pain 78). So only dense tensors pass through it: whole gradients, the values of sparse ones,
+    and each array of entries once. The nest around them is put together again outside.
+
+    Args:
+        condition: Which function runs, a bool scalar.
+        then: Returns a nest of tensors and gradients.
+        otherwise: Returns a nest of the same structure.
     """
+    # Filled while the branches are traced: [nest of `then`, nest of `otherwise`].
     nests: list[Any] = []
 
     def tensors(make: Callable[[], Any]) -> list[Tensor]:
@@ -25,7 +32,7 @@ def branch(condition: Tensor, then: Callable[[], Any], otherwise: Callable[[], A
 
     chosen = iter(tf.cond(condition, lambda: tensors(then), lambda: tensors(otherwise)))
     leaves = tf.nest.flatten(nests[0])
-    # First the tensors that leaves have for themselves, then the arrays of entries.
+    # In the order of `tensors`: first the tensors that leaves have for themselves, then the arrays.
     new_leaves = [_replaced(leaf, next(chosen)) if _has_own(leaf) else leaf for leaf in leaves]
     new_arrays = dict(zip(_arrays(leaves), chosen, strict=True))
     new_leaves = [
@@ -40,7 +47,7 @@ def _is_entry(leaf: Any) -> bool:
 
 
 def _has_own(leaf: Any) -> bool:
-    """Returns whether a leaf brings a tensor of its own."""
+    """Returns whether a leaf has a tensor for itself: entries of one array share theirs."""
     return leaf.stands_alone if isinstance(leaf, Gradient) else leaf is not None
 
 

@@ -14,8 +14,9 @@ class EntangledBackward:
     """Passes through the whole network once per loss.
 
     It serves networks in which two towers call one layer, a nested model has several outputs, or
-    an operation lets no gradient through: there the graph's nodes do not tell whose a variable
-    is, but the gradients of each loss do, while the step is traced.
+    an operation lets no gradient through. There the nodes of the graph do not tell which tasks
+    train a variable, but the gradients of each loss do, while the step is traced: a variable that
+    a loss does not reach has no gradient.
 
     Args:
         tape: The step's tape and losses.
@@ -30,14 +31,15 @@ class EntangledBackward:
         self.task_variables = tape.by_loss(self._sources, [])
 
     def _choose_variables(self) -> tuple[Sources, list[Sources]]:
-        """Returns the shared variables, and for each task those that it alone reaches."""
+        """Returns the shared variables, and for each task those that only its loss reaches."""
         task_variables = self._frontier.task_variables
         groups = [self._frontier.shared, *task_variables.values()]
         whole = [v for group in groups for v in group if not isinstance(v, VariableSlice)]
-        variables = list({id(variable): variable for variable in whole}.values())
+        variables = list({id(variable): variable for variable in whole}.values())  # each once
+        # These gradients are only asked whether they exist; TensorFlow prunes them from the graph.
         reached = [self._tape.gradient([loss], variables) for loss in self._tape.losses]
-        # A joint layer is one operation, through which each loss reaches all that lies below it:
-        # the graph says which tasks it serves there.
+        # A joint layer may compute all towers in one operation, through which each loss reaches
+        # everything that any tower reads. The graph knows better which tasks use a variable there.
         tasks_of = [
             [
                 k
@@ -50,7 +52,7 @@ class EntangledBackward:
         shared = [variable for variable, tasks in pairs if len(tasks) > 1]
         of_tasks = [
             [variable for variable, tasks in pairs if tasks == [k]]
-            # Whose a slice is, is known.
+            # The task of a slice is known.
             + [source for source in sources if isinstance(source, VariableSlice)]
             for k, sources in enumerate(task_variables.values())
         ]
@@ -68,15 +70,16 @@ class EntangledBackward:
         ):
             sources = [*(copy for copy in copies if copy is not None), *variables]
             row = self._tape.gradient([loss], sources, [seed])
-            # Each loss has its own gradient of a variable that holds the entries of all tasks.
+            # The gradient of a joint variable is a new array in each pass, in which this loss has
+            # one entry: the entry alone is kept.
             rows.append([Gradient(g.values) if g.is_entry else g for g in row])
         return self._tape.arrange(rows, self._sources)
 
     def towers_by_loss(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
-        """Takes the passes of `towers`, and returns the cotangents of each column apart."""
+        """Takes the passes of `towers`, and returns separate cotangents for each column."""
         cotangents, towers = self.towers(weights)
         names = self._frontier.task_variables
-        # No shortcut past the layer at which columns part: it may be used in other places too.
+        # No closed form by the layer at which columns part: it may be used in other places too.
         return self._tape.part_columns(cotangents, weights, {}, names), towers
 
     def trunk(self, cotangents: Row) -> Row:
@@ -84,7 +87,7 @@ class EntangledBackward:
         return self._tape.trunk(cotangents, self.shared)
 
     def rows(self, cotangents: list[Row]) -> list[Row]:
-        """Returns each loss's gradients of the shared variables: one pass for each."""
+        """Returns each loss's gradients of the shared variables; takes one pass per loss."""
         seeds = self._tape.seeds(tf.ones(len(self._tape.losses)))
         return [
             self._tape.gradient([loss], self.shared, [seed])

@@ -1,4 +1,4 @@
-"""Gradients without those of tasks that are not finite; no work in a healthy step."""
+"""Gradients without those of tasks that are not finite; hardly any work in a healthy step."""
 
 import itertools
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ def keep_finite(
         stacked: Gradients in arrays `[K, n]`; may be none.
         rows: More gradients, one row per loss; may hold none.
     """
+    # A branch of nothing would be an error.
     if not stacked and not any(existing(row) for row in rows):
         return stacked, rows
 
@@ -42,12 +43,13 @@ def sum_of_finite(
 ) -> tuple[Row, list[Row], Tensor]:
     """Sums gradients as `weighted_sum` does, without those of tasks that are not finite.
 
-    A gradient that is not finite makes the sum so: in a healthy step this costs one look at it.
+    A gradient that is not finite makes the sum not finite. So a healthy step costs one look at the
+    sum; only another one looks at the gradients of each loss.
 
     Args:
         weights: Weights `[K]`; `None` for ones.
         rows: The gradients, one row per loss.
-        towers: Gradients of the tasks' own variables, looked at where `rows` holds none.
+        towers: Gradients of the tasks' own variables; checked instead if `rows` holds none.
         sizes: How many losses each task has.
         replicas: The replicas that have to agree.
 
@@ -56,15 +58,15 @@ def sum_of_finite(
         are finite on all replicas, bool `[K]`.
     """
     total = weighted_sum(weights, rows)
-    looked_at = rows if existing(total) else towers
+    checked = rows if existing(total) else towers
     all_finite = tf.ones(len(rows), tf.bool)
 
     def by_loss() -> Tensor:
-        return all_columns(_finite_rows(looked_at), sizes)
+        return all_columns(_finite_rows(checked), sizes)
 
     healthy = _is_finite(existing(total) or [g for row in towers for g in existing(row)])
     finite = None
-    if replicas.count > 1:  # a collective cannot stand in the branch below
+    if replicas.count > 1:  # no collective inside of the branch (docs/keras_notes.md, pain 78)
         finite = replicas.all_true(tf.cond(healthy, lambda: all_finite, by_loss))
         healthy = tf.reduce_all(finite)
 
@@ -78,6 +80,7 @@ def sum_of_finite(
 
 def finite_part(matrix: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Returns a Gramian with zeros for tasks that are not finite, and whose are, bool `[K]`."""
+    # A gradient that is not finite has a squared length that is not, too.
     finite = all_columns(tf.math.is_finite(tf.linalg.diag_part(matrix)), sizes)
     both = finite[:, None] & finite[None, :]
     return tf.where(both, matrix, tf.zeros_like(matrix)), finite
@@ -86,7 +89,7 @@ def finite_part(matrix: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
 def all_columns(finite: Tensor, sizes: Sequence[int]) -> Tensor:
     """Returns for each loss, bool `[K]`, whether all losses of its task are finite.
 
-    Columns of a task share a tower, so that one of them breaks the others.
+    Columns of a task share a tower, so that one broken column breaks the others.
     """
     if max(sizes) == 1:
         return finite
@@ -95,7 +98,7 @@ def all_columns(finite: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def _finite_rows(rows: Sequence[Row]) -> Tensor:
-    """Returns whose gradients are finite, bool `[K]`; entries of one array are seen together."""
+    """Returns whose gradients are finite, bool `[K]`; checks the entries of an array at once."""
     finite = tf.stack([_is_finite([g for g in row if g.stands_alone]) for row in rows])
     if not any(gradient.is_entry for row in rows for gradient in row):
         return finite
@@ -112,6 +115,6 @@ def _finite_rows(rows: Sequence[Row]) -> Tensor:
 
 
 def _is_finite(gradients: Row) -> Tensor:
-    """Returns whether all of them are finite: a sum is not, if one of its terms is not."""
+    """Returns whether all gradients are finite: their sum is not, if one of its terms is not."""
     sums = [tf.reduce_sum(tf.cast(gradient.values, tf.float32)) for gradient in gradients]
     return tf.math.is_finite(tf.add_n(sums)) if sums else tf.constant(True)

@@ -16,8 +16,8 @@ class Gradient:
 
     It has four forms: nothing (the loss does not reach the source), a dense tensor, a sparse one
     (`tf.IndexedSlices`, of an embedding), or one entry of an array that holds the gradients of
-    several losses. In the last form the gradients of fifty towers stay one array in every
-    operation on them.
+    several losses. Thanks to the last form, the gradients of fifty towers stay one array, and one
+    operation changes all of them.
 
     Attributes:
         array: The tensor; `None` where the loss does not reach the source.
@@ -39,12 +39,12 @@ class Gradient:
 
     @property
     def stands_alone(self) -> bool:
-        """Whether it exists and is no entry of an array."""
+        """Whether it exists and is not an entry of an array."""
         return self.exists and not self.is_entry
 
     @property
     def values(self) -> Tensor:
-        """The numbers of the gradient: of a sparse one, those of the rows that it has."""
+        """The numbers of the gradient; of a sparse one, only those of its rows."""
         if self.array is None:
             raise ValueError("The loss does not reach this variable.")
         if self.is_entry:
@@ -53,11 +53,12 @@ class Gradient:
 
     def dense(self) -> Tensor:
         """Returns one float32 tensor; entries of a sparse one with the same row add up."""
+        # float32 also under mixed_float16, where sums and products of gradients would overflow.
         numbers = self.values
         if isinstance(self.array, tf.IndexedSlices):
             shape = tf.cast(self.array.dense_shape, tf.int64)
             indices = tf.cast(self.array.indices, tf.int64)[:, None]
-            numbers = tf.scatter_nd(indices, numbers, shape)
+            numbers = tf.scatter_nd(indices, numbers, shape)  # adds up the same indices
         return tf.cast(numbers, tf.float32)
 
     def with_values(self, numbers: Tensor) -> "Gradient":
@@ -68,7 +69,7 @@ class Gradient:
         return Gradient(numbers)
 
     def times(self, factor: Tensor | float) -> "Gradient":
-        """Returns the gradient times a scalar; nothing stays nothing."""
+        """Returns the gradient times a scalar; one that does not exist is returned as it is."""
         if not self.exists:
             return self
         numbers = self.values
@@ -92,12 +93,13 @@ def existing(row: Row) -> Row:
 def join_slices(pairs: Iterable[tuple[Any, Gradient]]) -> list[tuple[Any, Gradient]]:
     """Returns variables and their gradients, with those of slices put together.
 
-    All slices of a variable are among the pairs, or none.
+    Either all slices of a variable are among the pairs, or none.
     """
     joined: dict[int, tuple[Any, Gradient]] = {}
+    # Slices whose gradients are tensors of their own: by variable, and there by entry.
     apart: dict[int, tuple[Any, dict[int, Tensor]]] = {}
     for variable, gradient in pairs:
-        if gradient.is_entry:
+        if gradient.is_entry:  # the array already holds the gradients of all slices
             joined[id(variable.variable)] = (variable.variable, Gradient(gradient.array))
         elif isinstance(variable, VariableSlice):
             _, by_index = apart.setdefault(id(variable.variable), (variable.variable, {}))

@@ -19,12 +19,12 @@ _BLOCKS = 4
 def stack(rows: Sequence[Row]) -> StackedGradients:
     """Returns the gradients of all losses in one array per source; zero where there is none.
 
-    Joined once, they serve the Gramian and the weighted sum as matrix products: fewer passes
-    over memory than products of pairs.
+    The Gramian and the weighted sum are then matrix products with one array: fewer passes over
+    memory than products of pairs of gradients.
     """
     stacked = []
     for column in zip(*rows, strict=True):
-        arrays = [array for _, array in runs(column)]
+        arrays = [array for _, array in runs(column)]  # [m, n] each, in the order of the losses
         zeros = tf.zeros_like(next(array for array in arrays if array is not None)[:1])  # [1, n]
         stacked.append(tf.concat([zeros if array is None else array for array in arrays], axis=0))
     return stacked
@@ -39,10 +39,10 @@ def gramian(stacked: StackedGradients, second: StackedGradients | None = None) -
 
 
 def squared_lengths(stacked: StackedGradients) -> Tensor:
-    """Returns the diagonal of `gramian` alone, `[K, K]` with zeros beside it."""
+    """Returns the diagonal of `gramian`, as a matrix `[K, K]` with zeros beside it."""
     if stacked[0].shape[0] < _MANY_ROWS:  # one product of all reads them fastest
         return tf.linalg.diag(tf.linalg.diag_part(gramian(stacked)))
-    # One product per row: squares that are summed up would need a copy of all.
+    # One product per row, [1, n] times [n, 1]: squares to be summed would need a copy of all rows.
     products = [tf.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0] for rows in stacked]
     return tf.linalg.diag(tf.add_n(products))
 
@@ -51,12 +51,14 @@ def _symmetric_product(rows: Tensor) -> Tensor:
     """Returns the products of many rows with each other; computes little more than half of them."""
     num_rows = rows.shape[0]
     size = -(-num_rows // _BLOCKS)
-    # Each block of rows meets the rows from its own on: the upper triangle and a little more.
+    # Each block of rows times the rows from its own first one on: the upper triangle and a little
+    # more, [size, K - i], padded to [size, K].
     upper = [
         tf.pad(tf.matmul(rows[i : i + size], rows[i:], transpose_b=True), [[0, 0], [i, 0]])
         for i in range(0, num_rows, size)
     ]
-    triangle = tf.linalg.band_part(tf.concat(upper, axis=0), 0, -1)
+    triangle = tf.linalg.band_part(tf.concat(upper, axis=0), 0, -1)  # [K, K], 0 below the diagonal
+    # Both triangles hold the diagonal: it is taken away once.
     return (
         triangle
         + tf.linalg.band_part(tf.transpose(triangle), -1, 0)
@@ -81,14 +83,18 @@ def split_direction(direction: Tensor, shaped_as: Sequence[Tensor]) -> list[Tens
 
 
 def nearest_weights(matrix: Tensor, products: Tensor) -> Tensor:
-    """Returns the weights `[K]` whose sum of gradients comes nearest to a direction.
+    """Returns the weights `[K]` whose weighted sum of gradients is nearest to a direction.
+
+    With gradients G `[K, n]` and a direction d, they solve the normal equations G G^T w = G d. The
+    rows are scaled to length 1 first, so that the small term on the diagonal weighs all tasks
+    alike.
 
     Args:
         matrix: The Gramian `[K, K]` of the gradients.
         products: Inner products `[K]` of the gradients with the direction.
     """
     lengths = tf.sqrt(tf.linalg.diag_part(matrix))
-    lengths = tf.where(lengths > 0.0, lengths, tf.ones_like(lengths))
+    lengths = tf.where(lengths > 0.0, lengths, tf.ones_like(lengths))  # a zero gradient: weight 0
     cosines = matrix / (lengths[:, None] * lengths[None, :])
     cosines += 1e-6 * tf.eye(cosines.shape[0])  # equal gradients share the weight
     return tf.linalg.solve(cosines, (products / lengths)[:, None])[:, 0] / lengths

@@ -1,7 +1,8 @@
 """Loss scaling: the factor that gradients carry under `mixed_float16`.
 
-A factor on every gradient changes each rule that is not scale-free, so statistics are unscaled
-before any rule reads them, and the direction is scaled again for the optimizer.
+A factor on every gradient would change each rule that depends on their scale. So statistics are
+unscaled before any rule reads them, and the direction is scaled again for the optimizer, which
+divides by the factor itself.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from keras_mtl.training._gradients._gradient import Gradient, Row
 
 
 class LossScale:
-    """Holds the loss scale of an optimizer that has none: the factor is 1.
+    """Stands for the loss scale of an optimizer that does not scale losses: the factor is 1.
 
     Args:
         replicas: The replicas of the step; the optimizer adds up what all of them give it.
@@ -26,7 +27,7 @@ class LossScale:
 
     @property
     def share(self) -> Tensor | float:
-        """The factor of a gradient that all replicas have alike, as the optimizer takes it."""
+        """The factor for a gradient that is equal on all replicas; the optimizer adds these up."""
         return self.replicas.share(1.0)
 
     @property
@@ -43,7 +44,7 @@ class LossScale:
         return value
 
     def for_optimizer(self, tensors: list[Tensor]) -> Row:
-        """Returns gradients that all replicas have alike, as the optimizer takes them."""
+        """Returns gradients that are equal on all replicas, times `share`."""
         if self.replicas.count == 1:
             return [Gradient(tensor) for tensor in tensors]
         return [Gradient(tensor).times(self.share) for tensor in tensors]
@@ -51,15 +52,15 @@ class LossScale:
     def with_overflow(
         self, gradients: dict[int, Gradient], overflow: Tensor
     ) -> dict[int, Gradient]:
-        """Returns the gradients such that the optimizer sees that one has overflowed."""
+        """Returns the gradients, in which the optimizer sees it if a task has overflowed."""
         return gradients
 
     def spread_overflow(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Returns the gradients; not finite on any replica if they are not on one."""
+        """Returns the gradients; if they overflow on one replica, they do on all."""
         return gradients
 
     def to_report(self, broken: Tensor, losses_broken: Tensor) -> Tensor:
-        """Returns the tasks, bool `[K]`, that the user is told of as left out of the step."""
+        """Returns the tasks, bool `[K]`, of which the user is warned as left out of the step."""
         return broken
 
 
@@ -77,7 +78,7 @@ class DynamicLossScale(LossScale):
 
     @property
     def share(self) -> Tensor | float:
-        """The factor of a gradient that all replicas have alike, as the optimizer takes it."""
+        """The factor for a gradient that is equal on all replicas; the optimizer adds these up."""
         return self.replicas.share(self._factor)
 
     @property
@@ -94,22 +95,25 @@ class DynamicLossScale(LossScale):
         return value / self._factor
 
     def for_optimizer(self, tensors: list[Tensor]) -> Row:
-        """Returns gradients that all replicas have alike, as the optimizer takes them."""
+        """Returns gradients that are equal on all replicas, times `share`."""
         return [Gradient(tensor).times(self.share) for tensor in tensors]
 
     def with_overflow(
         self, gradients: dict[int, Gradient], overflow: Tensor
     ) -> dict[int, Gradient]:
-        """Returns the gradients such that the optimizer sees that one has overflowed.
+        """Returns the gradients, in which the optimizer sees it if a task has overflowed.
 
-        It lowers its factor then, and skips the step. The gradients of the task that overflowed
-        are zero by now, so all others are made NaN.
+        The optimizer then lowers its factor and skips the step. The gradients of the task that
+        overflowed have been replaced by zeros before, so here all gradients become NaN.
         """
         poison = tf.where(overflow, float("nan"), 1.0)
         return {key: gradient.times(poison) for key, gradient in gradients.items()}
 
     def spread_overflow(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Returns the gradients; not finite on any replica if they are not on one."""
+        """Returns the gradients; if they overflow on one replica, they do on all.
+
+        Keras looks for an overflow on the first replica only (docs/keras_notes.md, pain 69).
+        """
         if self.replicas.count == 1:
             return gradients
         local = [Gradient(gradient) for gradient in gradients]
@@ -127,6 +131,6 @@ def loss_scale_of(optimizer: Any, replicas: Replicas) -> LossScale:
     """Returns the loss scale of an optimizer in this step."""
     one = tf.ones(())
     factor = optimizer.scale_loss(one)
-    if factor is one:
+    if factor is one:  # an optimizer without loss scaling returns its argument
         return LossScale(replicas)
     return DynamicLossScale(replicas, tf.cast(factor, tf.float32))

@@ -1,6 +1,6 @@
 """Rows of gradients, one row per loss, changed and summed.
 
-Gradients that are entries of one array are changed and summed in one operation on the array.
+Gradients that are entries of one array are changed or summed by one operation on the array.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +16,14 @@ def change_rows(
     alone: Callable[[int, Gradient], Gradient],
     together: Callable[[list[int], Tensor], Tensor],
 ) -> list[Row]:
-    """Returns rows with each gradient changed; entries of one array, all at once.
+    """Returns rows with each gradient changed; changes the entries of one array at once.
 
     Args:
         rows: The gradients, one row per loss.
         alone: Changes a gradient of the loss at a position.
         together: Changes an array that holds a gradient for each of the losses at some positions.
     """
+    # By identity: each array, and the loss that each of its entries belongs to.
     arrays: dict[int, tuple[Tensor, dict[int, int]]] = {}
     for k, row in enumerate(rows):
         for gradient in row:
@@ -43,11 +44,16 @@ def change_rows(
 
 
 def zero_rows(which: Tensor, rows: Sequence[Row]) -> list[Row]:
-    """Returns the rows with zeros for some losses, bool `[K]`."""
+    """Returns the rows with zeros for some losses.
+
+    Args:
+        which: The losses whose gradients become zero, bool `[K]`.
+        rows: The gradients, one row per loss.
+    """
     flags = tf.unstack(which)
 
     def without(flag: Tensor, numbers: Tensor) -> Tensor:
-        return tf.where(flag, tf.zeros_like(numbers), numbers)
+        return tf.where(flag, tf.zeros_like(numbers), numbers)  # a product with 0 would keep NaN
 
     return change_rows(
         rows,
@@ -66,15 +72,18 @@ def scale_rows(weights: Tensor, rows: Sequence[Row]) -> list[Row]:
 
 
 def along_first(numbers: Tensor, array: Tensor) -> Tensor:
-    """Returns one number per entry of an array's first axis, to be broadcast over the others."""
+    """Returns one number per entry of an array's first axis, as `(m, 1, ...)`, to multiply it."""
     return tf.reshape(numbers, [-1] + [1] * (array.shape.rank - 1))
 
 
 def runs(column: Sequence[Gradient]) -> list[tuple[list[int], Tensor | None]]:
     """Returns the losses' gradients with respect to one source as arrays `[m, n]`.
 
-    Neighboring entries of one array stay together; other gradients stand alone, in an array of
-    one row, and are `None` where a loss does not reach the source.
+    Entries of one array whose losses follow each other stay together. Every other gradient is an
+    array `[1, n]` of its own, or `None` where the loss does not reach the source.
+
+    Returns:
+        Pairs of the positions of m losses and their array, in the order of the losses.
     """
     grouped: list[tuple[list[int], list[Gradient]]] = []
     for k, gradient in enumerate(column):
@@ -94,7 +103,7 @@ def _joined(run: list[Gradient]) -> Tensor | None:
     if not first.is_entry:
         return tf.reshape(first.dense(), (1, -1))  # [1, n]
     order = [entry.index for entry in run]
-    if order != list(range(array.shape[0])):
+    if order != list(range(array.shape[0])):  # whole arrays are not copied
         array = tf.gather(array, order)
     return tf.reshape(tf.cast(array, tf.float32), (len(order), -1))  # [m, n]
 

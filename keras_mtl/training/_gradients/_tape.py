@@ -1,6 +1,5 @@
-"""The tape of one step: its losses, and the gradients that are asked of it."""
+"""The tape of one step: its losses, and gradients with respect to any source."""
 
-import itertools
 import math
 from typing import Any, TypeAlias, TypeVar
 
@@ -28,8 +27,8 @@ T = TypeVar("T")
 class StepTape:
     """Takes gradients of this replica's losses.
 
-    There are K losses: one per task, or one per column where a task has columns. A list by task
-    becomes one by loss by standing with the first of the task's losses.
+    There are K losses: one per task, or one per column where a task has columns. In a list by
+    loss, what belongs to a task with columns stands at the first of its losses.
 
     Args:
         tape: A persistent tape that has watched the forward pass.
@@ -62,13 +61,15 @@ class StepTape:
         if not targets or not sources:
             return [Gradient()] * len(sources)
         distinct = distinct_sources(sources)
+        # Values, since a tape knows no keras.Variable (docs/keras_notes.md, pain 29;
+        # tensorflow#116636).
         tensors = [getattr(source, "value", source) for source in distinct]
         arrays = self._tape.gradient(targets, tensors, output_gradients=seeds)
         by_source = {id(s): array for s, array in zip(distinct, arrays, strict=True)}
         return [_gradient_of(source, by_source[id(source_of(source))]) for source in sources]
 
     def seeds(self, weights: Tensor) -> list[Tensor]:
-        """Returns the gradients at the losses of their sum times weights `[K]`."""
+        """Returns the gradients of the weighted, scaled sum of losses with respect to each loss."""
         weights = self.loss_scale.scaled(weights)
         if max(self.sizes) == 1 and all(loss.shape.rank == 0 for loss in self.losses):
             return list(tf.unstack(weights))
@@ -82,6 +83,7 @@ class StepTape:
             cotangents: Gradients with respect to the tensors of the frontier.
             shared: The variables.
         """
+        # Targets and seeds of the pass, without tensors that no loss reaches.
         pairs = [
             (tensor, tf.cast(gradient.values, tensor.dtype))
             for tensor, gradient in zip(self.forward.frontier, cotangents, strict=True)
@@ -90,17 +92,12 @@ class StepTape:
         return self.gradient([tensor for tensor, _ in pairs], shared, [seed for _, seed in pairs])
 
     def by_loss(self, of_tasks: list[T], nothing: T) -> list[T]:
-        """Returns a list by loss of one by task: nothing for all columns but the first."""
+        """Turns a list by task into a list by loss: `nothing` at all columns but the first."""
         pairs = zip(of_tasks, self.sizes, strict=True)
         return [entry for value, size in pairs for entry in (value, *[nothing] * (size - 1))]
 
-    def by_task(self, of_losses: list[T]) -> list[T]:
-        """Returns a list by task of one by loss: the entries of the first columns."""
-        starts = itertools.accumulate([0, *self.sizes[:-1]])
-        return [of_losses[start] for start in starts]
-
     def arrange(self, rows: list[Row], sources: list[Sources]) -> tuple[list[Row], list[Row]]:
-        """Cuts each task's gradients in two, and returns both parts by loss.
+        """Splits each task's gradients in two parts, and returns both by loss.
 
         Args:
             rows: For each task, its gradients with respect to its copies of the frontier, then
@@ -122,7 +119,7 @@ class StepTape:
     def part_columns(
         self, cotangents: list[Row], weights: Tensor, passes: dict[str, ColumnPass], names: Any
     ) -> list[Row]:
-        """Returns the cotangents with those of each column apart.
+        """Returns the cotangents, with separate ones for each column.
 
         Columns are independent losses of one tensor: their gradients are a Jacobian. The layer at
         which they part gives it in closed form; otherwise one vectorized pass computes it.
@@ -130,7 +127,7 @@ class StepTape:
         Args:
             cotangents: The cotangents, summed over the columns of a task.
             weights: The factor `[K]` of each loss.
-            passes: What the forward pass left at such layers, by task.
+            passes: The tensors of the forward pass at such layers, by task.
             names: The tasks.
         """
         factors = tf.split(self.loss_scale.scaled(weights), self.sizes)
@@ -139,7 +136,7 @@ class StepTape:
         for name, loss, copies, of_task in zip(
             names, self.losses, self.forward.copies, factors, strict=True
         ):
-            if loss.shape.rank:
+            if loss.shape.rank:  # a vector: the task has columns
                 column_pass = passes.get(name)
                 arrays = [
                     None if copy is None else self._jacobian(column_pass, loss, copy, of_task)
@@ -158,17 +155,22 @@ class StepTape:
     def _jacobian(
         self, column_pass: ColumnPass | None, loss: Tensor, copy: Tensor, factors: Tensor
     ) -> Tensor | None:
-        """Returns the gradient of each column, times its factor, with respect to one tensor."""
+        """Returns the gradient of each column, times its factor, with respect to one tensor.
+
+        The result is `[columns, *shape of the tensor]`, or `None` if no loss reaches the tensor.
+        """
         if column_pass is None:
             jacobian = self._tape.jacobian(loss, copy)
             return None if jacobian is None else along_first(factors, jacobian) * jacobian
         features = column_pass.features
+        # One pass of the sum of all columns, from the losses to the layer.
         gradient = self._tape.gradient(
             loss, column_pass.before_activation, output_gradients=factors
         )
-        rows = column_pass.layer.rows(gradient)
-        if features is copy:
+        rows = column_pass.layer.rows(gradient)  # [columns, *shape of the features]
+        if features is copy:  # the layer reads the frontier itself
             return rows
+        # Layers between the frontier and this layer: the rows pass them all at once.
         if self._tape.gradient(features, copy) is None:
             return None
         return tf.vectorized_map(
@@ -177,7 +179,7 @@ class StepTape:
 
 
 def _gradient_of(source: Any, array: Tensor | None) -> Gradient:
-    """Returns the gradient with respect to a source, given that of the variable it belongs to."""
+    """Returns the gradient with respect to a source, from the gradient of its whole variable."""
     if array is not None and isinstance(source, VariableSlice):
         return Gradient(array, source.index)
     return Gradient(array)

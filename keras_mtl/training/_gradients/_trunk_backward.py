@@ -11,8 +11,9 @@ from keras_mtl.training._gradients._tape import StepTape
 class TrunkBackward:
     """Passes through each tower once, and through the trunk as often as asked.
 
-    Every tower reads its own copies of the frontier: one pass of the plain sum of losses gives
-    each task's gradients with respect to its tower and the frontier, and nothing of another's.
+    Every tower reads its own copies of the frontier. So one pass of the plain sum of losses gives
+    each task's gradients with respect to its tower and to the frontier, without a contribution of
+    another task.
 
     Args:
         tape: The step's tape and losses.
@@ -29,6 +30,7 @@ class TrunkBackward:
 
     def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
         """Takes one pass of the weighted sum of losses through all towers."""
+        # For each task its copies of the frontier, then its variables: all in one call of the tape.
         groups = [
             [*(copy for copy in copies if copy is not None), *variables]
             for copies, variables in zip(self._tape.forward.copies, self._sources, strict=True)
@@ -43,7 +45,7 @@ class TrunkBackward:
         return self._tape.arrange([[next(flat) for _ in group] for group in groups], self._sources)
 
     def towers_by_loss(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
-        """Takes the passes of `towers`, and returns the cotangents of each column apart."""
+        """Takes the passes of `towers`, and returns separate cotangents for each column."""
         cotangents, towers = self.towers(weights)
         passes = self._tape.forward.column_passes
         names = self._frontier.task_variables
@@ -54,13 +56,14 @@ class TrunkBackward:
         return self._tape.trunk(cotangents, self.shared)
 
     def rows(self, cotangents: list[Row]) -> list[Row]:
-        """Returns each loss's gradients of the shared variables: one pass for each."""
+        """Returns each loss's gradients of the shared variables; takes one pass per loss."""
         return [self.trunk(row) for row in cotangents]
 
     def weighted(
         self, weights: Tensor | None, cotangents: list[Row], towers: list[Row]
     ) -> tuple[Row, list[Row], Tensor]:
-        """Returns the gradients of the shared variables for the weighted sum: one pass."""
+        """Returns the gradients of the shared variables for the weighted sum; takes one pass."""
+        # The trunk is linear in the cotangents: their sum passes it once.
         total, towers, finite = sum_of_finite(
             weights, cotangents, towers, self.sizes, self._replicas
         )

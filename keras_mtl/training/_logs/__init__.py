@@ -1,8 +1,8 @@
-"""What is counted and logged.
+"""The losses of a batch, and the numbers of an epoch that are logged.
 
 _task_losses    the losses of a batch, of this replica and of all
 _task_means     their means over an epoch, with the mean weights
-_metric_groups  metrics that many tasks have alike, counted for all at once
+_metric_groups  equal metrics of many tasks, counted for all of them at once
 """
 
 from keras_mtl.training._logs._metric_groups import MetricGroup, group_metrics

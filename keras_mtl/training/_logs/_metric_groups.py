@@ -1,4 +1,4 @@
-"""Metrics that many tasks have alike, counted for all of them at once."""
+"""Equal metrics of many tasks, counted for all of them at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +11,14 @@ from keras_mtl._tasks import ColumnMetric, Task, TaskMetric
 from keras_mtl._types import Tensor
 
 MIN_TASKS = 8
-"""Fewer tasks keep metrics of their own; each takes a tenth of a second to trace."""
+"""Fewer tasks keep separate metrics.
+
+Each of these takes a tenth of a second to trace (docs/keras_notes.md, pain 77).
+"""
 
 
 class MetricGroup(keras.metrics.Metric):
-    """One metric of several tasks whose predictions are one number each.
+    """Counts one metric for several tasks, each of which predicts one number per example.
 
     Args:
         metric: The metric, whose state is kept for each task.
@@ -30,7 +33,7 @@ class MetricGroup(keras.metrics.Metric):
     def update_state(
         self, labels: Mapping[str, Tensor], predictions: Mapping[str, Tensor], weights: Any = None
     ) -> None:
-        """Counts the valid labels of a batch, by task; passes over further tasks."""
+        """Counts the valid labels of a batch, by task; ignores tasks that are not in the group."""
 
         def together(of_tasks: Sequence[Tensor]) -> Tensor:
             columns = [ops.reshape(ops.cast(v, "float32"), (-1, 1)) for v in of_tasks]
@@ -42,6 +45,7 @@ class MetricGroup(keras.metrics.Metric):
         if all(of_task is None for of_task in by_task):
             self.columns.update_state(y_true, y_pred, None)
             return
+        # Some tasks of the group have weights: labels of the others weigh 1.
         ones = ops.ones_like(y_pred[:, 0])
         filled = [ones if of_task is None else of_task for of_task in by_task]
         self.columns.update_state(y_true, y_pred, together(filled))
@@ -58,7 +62,7 @@ class MetricGroup(keras.metrics.Metric):
 
 
 def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[MetricGroup]:
-    """Returns the metrics of those tasks of which at least `MIN_TASKS` have all metrics alike.
+    """Returns the metrics of those tasks of which at least `MIN_TASKS` have equal metrics.
 
     Args:
         tasks: The tasks.
@@ -75,8 +79,8 @@ def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[
         if len(group) < MIN_TASKS:
             continue
         metrics = [m.metric for m in group[0].make_metrics() if isinstance(m, TaskMetric)]
-        # Those of users may do what cannot be done for many tasks at once; others make variables
-        # when they see a batch.
+        # Metrics of users may compute what cannot be computed for many tasks at once, and some of
+        # Keras make their variables at the first batch (docs/keras_notes.md, pain 77).
         if all(_is_of_keras(metric) and is_built(metric) for metric in metrics):
             groups += [MetricGroup(metric, [task.name for task in group]) for metric in metrics]
     return groups

@@ -28,6 +28,9 @@ class Losses(NamedTuple):
 class TaskLosses:
     """Averages each task's loss over its valid labels in the global batch.
 
+    Keras divides by the batch size instead, or by the labels of each replica (docs/keras_notes.md,
+    F6).
+
     Args:
         tasks: The tasks, in the order of the balancer's weights.
     """
@@ -55,11 +58,14 @@ class TaskLosses:
             loss.total_and_count(y[name], predictions[name], weights.get(name))
             for name, _, loss in self._named
         ]
-        # One all-reduce for all of them: totals and counts, [2, K].
+        # One all-reduce for all of them: totals and counts, [2, K]. Without gradients: that of an
+        # all-reduce is an all-reduce too, in the middle of the backward pass.
         flat = [
             tf.concat([tf.reshape(s, (-1,)) for s in kind], 0) for kind in zip(*sums, strict=True)
         ]
         totals, counts = tf.unstack(sum_over_replicas(tf.stop_gradient(tf.stack(flat))))
+        # The losses stay in a list. Unstacked from one tensor, each of them would seem to reach all
+        # variables, with gradients of zero instead of none (docs/keras_notes.md, pain 93).
         of_replica = [
             weight * tf.math.divide_no_nan(total, tf.reshape(count, total.shape))
             for (_, weight, _), (total, _), count in zip(

@@ -11,20 +11,22 @@ from keras_mtl._types import Tensor
 class TaskMeans(keras.metrics.Metric):
     """Keeps the mean loss and the mean weight of each task, under the tasks' own names.
 
-    One variable holds all of them: a `keras.metrics.Mean` for each would cost two assignments
-    per task in every step.
+    Losses are averaged over labels. (Keras's own `<output>_loss` averages batches, so that a short
+    last batch counts too much: docs/keras_notes.md, F7.) One variable holds all means: separate
+    `keras.metrics.Mean`s would cost two assignments per task in every step.
 
-    Of a task with columns it shows the mean over those with labels, and the worst and best loss.
+    For a task with columns, the mean is over columns that have labels, and the logs hold the worst
+    and the best loss of a column too.
 
     Args:
-        tasks: How many losses each task has, by name.
+        tasks: The number of losses of each task, by name.
         name: Name of the metric.
     """
 
     def __init__(self, tasks: Mapping[str, int], name: str = "task_means") -> None:
         super().__init__(name=name)
         self.sizes = dict(tasks)
-        # The rows are the sum of losses, of labels, of weights and of steps.
+        # [4, K]: the sums of losses, of labels, of weights and of steps.
         self.sums = self.add_variable((4, sum(self.sizes.values())), "zeros", name="sums")
 
     def update_state(
@@ -36,7 +38,7 @@ class TaskMeans(keras.metrics.Metric):
             losses: Mean losses `[K]` of the batch.
             labels: The numbers `[K]` of labels that they are means of.
             weights: Task weights `[K]`; zeros in evaluation.
-            took_part: Which tasks the weights were for, bool `[K]`.
+            took_part: Which tasks took part in the step, bool `[K]`.
         """
         labels = ops.where(ops.isfinite(losses), labels, 0.0)
         losses = ops.where(labels > 0.0, losses * labels, 0.0)
@@ -53,7 +55,7 @@ class TaskMeans(keras.metrics.Metric):
         for name, size in self.sizes.items():
             columns = slice(first, first + size)
             first += size
-            if size == 1:  # a slice for each of many tasks takes long to trace
+            if size == 1:  # unstacked above: a slice for each of many tasks takes long to trace
                 loss, weight = loss_list[columns.start], weight_list[columns.start]
             else:
                 known = counts[0, columns] > 0

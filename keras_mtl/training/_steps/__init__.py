@@ -1,11 +1,12 @@
 """What the rule does with the gradients: one module for each kind of step.
 
-_step               what every kind works on and results in; how the rule is asked
-_choose_step        the table from a rule's needs to its step, and to what they exclude
+_step               the input and the result of every kind of step; how the rule is called
+_choose_step        the table from a rule's needs to its step, and to the options they exclude
 _by_losses, _at_parameters, _at_representation, _by_samples, _by_look_ahead, _by_inner_steps
+                    the kinds of step
 _reuse              `every=n`: when weights are computed, and when reused
 _active_tasks       runs a rule on the tasks that take part
-_global_batch       batches that lie on several replicas
+_global_batch       batches that are spread over several replicas
 _moved_variables    gradients and losses after steps that are taken back
 """
 

@@ -1,6 +1,6 @@
 """Applies a balancer's rule to the tasks that take part in a step.
 
-No balancer knows of absent tasks, and no step selects tasks by itself: it is done here, once.
+No balancer knows of absent tasks, and no step selects tasks by itself: this module does, for all.
 """
 
 import functools
@@ -13,13 +13,13 @@ from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
 
 Results: TypeAlias = tuple[Tensor, ...]
-"""What a rule gave, in arrays of full size."""
+"""The results of a rule, in arrays of full size: K entries, however many tasks are active."""
 
 Rule: TypeAlias = Callable[[Tensor | None], Results]
 """A rule as a function of the indices of the active tasks; `None` for all tasks."""
 
-# More tasks than this get one branch for any number of them, since a branch takes up to half a
-# second to trace; one of a rule on losses takes milliseconds.
+# With more tasks than this, one branch serves any number of active tasks, since a branch takes up
+# to half a second to trace (a branch of a rule on losses: milliseconds).
 _MAX_BRANCHES = 8
 _MAX_BRANCHES_OF_LOSSES = 32
 
@@ -27,10 +27,10 @@ _MAX_BRANCHES_OF_LOSSES = 32
 def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
     """Runs `rule` on the active tasks alone and assigns the state that it changed.
 
-    There is one branch for each possible number of active tasks, so that every shape is static;
-    the branch for all of them gathers nothing. Only where there are many tasks, and XLA does
-    not ask for static shapes, one branch takes any number. State is read and written through
-    the same indices.
+    There is one branch for each possible number of active tasks, so that every shape is static.
+    The branch for all tasks gathers nothing. Only with many tasks, and if XLA does not ask for
+    static shapes, one branch serves any number of active tasks. The rule's state is read and
+    written at the same indices.
 
     Args:
         balancer: The balancer whose state the rule may change.
@@ -43,18 +43,19 @@ def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
     """
     num_tasks = int(active.shape[0])
     few = _MAX_BRANCHES_OF_LOSSES if isinstance(balancer, LossBalancer) else _MAX_BRANCHES
-    # Gradients with respect to learned state are the rule's own business; assigning is not.
+    # Learned state is updated by the optimizer, from the gradients among the results of `rule`.
     states = [state.variable for state in balancer.states if not state.variable.trainable]
 
     def run(indices: Tensor | None) -> Results:
         with balancer.on_tasks(indices) as updates:
             results = rule(indices)
+        # State leaves the branch as values: what the rule did not assign stays as it is.
         return *results, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in states]
 
     def run_on_some() -> Results:
         if num_tasks > few and not balancer.static_shapes:
             return _on_any_number(active, run)
-        # Active tasks first, in their order.
+        # Active tasks first, in their order: the first n are the active ones if there are n.
         order = tf.argsort(tf.cast(active, tf.int32), direction="DESCENDING", stable=True)
         branches = [functools.partial(run, order[:n]) for n in range(num_tasks)]
         return tuple(tf.switch_case(tf.reduce_sum(tf.cast(active, tf.int32)), branches))
@@ -68,21 +69,22 @@ def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
 
 def _on_any_number(active: Tensor, run: Callable[[Tensor], Results]) -> Results:
     indices = tf.cast(tf.where(active)[:, 0], tf.int32)
-    none = tf.zeros((0,), tf.int32)  # a slice of the indices would not say that it is empty
+    none = tf.zeros((0,), tf.int32)  # of static shape, unlike an empty slice of the indices
     return tuple(tf.cond(tf.size(indices) > 0, lambda: run(indices), lambda: run(none)))
 
 
 def scalarizing(balancer: LossBalancer, losses: Tensor) -> Rule:
-    """Returns the rule of a loss balancer, which gives its scalar and derivatives.
+    """Returns the rule of a loss balancer: its scalar, and the derivatives of the scalar.
 
-    These are the scalar, weights `[K]` (0 for inactive tasks), then one gradient for each of the
-    balancer's trainable variables.
+    The results of the rule are the scalar, the weights `[K]` (its derivatives with respect to the
+    losses; 0 for inactive tasks), then one gradient for each of the balancer's trainable variables.
     """
     learned = [variable.value for variable in balancer.trainable_variables]
 
     def rule(indices: Tensor | None) -> Results:
         with tf.GradientTape() as tape:
             tape.watch(losses)
+            # The derivative of a gather puts weights in their places, and zeros in the others.
             selected = _select(losses, indices)
             scalar = balancer.scalarize(selected) if _any_of(indices) else tf.zeros(())
         gradients = tape.gradient(
@@ -94,17 +96,20 @@ def scalarizing(balancer: LossBalancer, losses: Tensor) -> Rule:
 
 
 def weighing(balancer: GramianBalancer, gramian: Tensor, losses: Tensor, num_tasks: int) -> Rule:
-    """Returns the rule of a Gramian balancer, which gives one weight per loss.
+    """Returns the rule of a Gramian balancer: one weight per loss, 0 for inactive tasks.
 
-    There are K losses, or `[2K]` of two batches, as the balancer wants them. Weights of inactive
-    tasks are 0.
+    Args:
+        balancer: The balancer.
+        gramian: `[K, K]`, or `[2K, 2K]` for a balancer that combines the gradients of two batches.
+        losses: `[K]`, or `[2K]` likewise.
+        num_tasks: K.
     """
     starts = range(0, int(losses.shape[0]), num_tasks)
 
     def rule(indices: Tensor | None) -> Results:
         if not _any_of(indices):
             return (tf.zeros_like(losses),)
-        # The active tasks of both batches, where there are two.
+        # The active tasks of both batches, if there are two: `indices`, then `indices + K`.
         of_losses = None if indices is None else tf.concat([indices + n for n in starts], axis=0)
         selected = _select(_select(gramian, of_losses), of_losses, axis=1)
         weights = balancer.weigh(selected, _select(losses, of_losses))
@@ -117,6 +122,7 @@ def merging(balancer: GradientBalancer, gradients: Tensor, losses: Tensor) -> Ru
     """Returns the rule of a gradient balancer: a direction `[n]` for gradients `[K, n]`."""
 
     def rule(indices: Tensor | None) -> Results:
+        # Without an active task there is no direction to take.
         if not _any_of(indices):
             return (tf.zeros_like(gradients[0]),)
         return (balancer.merge(_select(gradients, indices), _select(losses, indices)),)
@@ -125,7 +131,7 @@ def merging(balancer: GradientBalancer, gradients: Tensor, losses: Tensor) -> Ru
 
 
 def after_update(balancer: Balancer, losses: Tensor, active: Tensor) -> None:
-    """Hands a balancer the losses `[K]` after the update, of the active tasks."""
+    """Passes the losses after the update to a balancer, of `[K]` those of the active tasks."""
 
     def rule(indices: Tensor | None) -> Results:
         if _any_of(indices):

@@ -15,10 +15,12 @@ from keras_mtl.training._steps._step import Step, StepResult
 
 
 def step_at_parameters(step: Step) -> StepResult:
-    """Takes one pass through the towers and one per loss through the trunk, then asks the rule."""
+    """Takes one pass through the towers and one per loss through the trunk, then calls the rule."""
     cotangents, towers = step.towers_by_loss()
 
     def fresh(local: StackedGradients, towers: list[Row]) -> Weighted:
+        # The Gramian of a sum is not the sum of the Gramians: gradients are summed first
+        # (docs/design.md, D2).
         stacked = step.replicas.sum(local)
         matrix, finite = finite_part(step.gramian(stacked), step.backward.sizes)
         stacked, towers = keep_finite(finite, stacked, towers)
@@ -37,9 +39,10 @@ def step_at_parameters(step: Step) -> StepResult:
 
 
 def weighted_by_stored(step: Step, cotangents: list[Row], towers: list[Row]) -> Weighted:
-    """Weighs the gradients by the weights of the last step that computed them: one pass."""
+    """Weighs the gradients by stored weights: one pass, of the weighted sum, through the trunk."""
     weights = step.reuse.weights(step.active)
     shared, towers, finite = step.backward.weighted(weights, cotangents, towers)
+    # Dense, as the gradients of a step that computes weights: a branch wants the same forms.
     dense = row_of(g.dense() if g.exists else None for g in shared)
     return weights, dense, towers, finite
 

@@ -18,10 +18,11 @@ from keras_mtl.training._steps._step import Step, StepResult
 
 
 def step_at_representation(step: Step) -> StepResult:
-    """Takes one pass through the towers and one through the trunk, whatever the number of tasks."""
+    """Takes one pass through the towers and one through the trunk, for any number of tasks."""
     cotangents, towers = step.towers_by_loss()
     if not isinstance(step.balancer, GramianBalancer):
         return _step_along_direction(step, cotangents, towers)
+    # Only the weights depend on the rule: the weighted sum of the cotangents passes the trunk once.
     weights, usable = _weigh(step, cotangents)
     shared, towers, finite = step.backward.weighted(weights, cotangents, towers)
     return step.result(weights, shared, towers, usable & finite)
@@ -31,6 +32,7 @@ def _weigh(step: Step, cotangents: list[Row]) -> tuple[Tensor, Tensor]:
     """Returns the weights, and which tasks' gradients have a finite Gramian, bool `[K]`."""
 
     def fresh(local: list[Tensor], towers: list[Row]) -> Weighted:
+        # Examples lie on one replica each, so here the Gramians of the replicas do add up.
         matrix, finite = finite_part(step.replicas.sum(local[0]), step.backward.sizes)
         weights, _ = step.rule([], matrix, step.asked & finite)
         return weights, [], towers, finite
@@ -50,8 +52,9 @@ def _weigh(step: Step, cotangents: list[Row]) -> tuple[Tensor, Tensor]:
 def _step_along_direction(step: Step, cotangents: list[Row], towers: list[Row]) -> StepResult:
     """Applies a rule that merges gradients.
 
-    A merged direction is no function of a small statistic: the batches of all replicas are
-    joined, and each replica takes its own part of the direction back through the trunk.
+    A merged direction cannot be computed from a small statistic. So the gradients of all replicas'
+    examples are joined, and each replica takes its examples' part of the direction back through
+    the trunk.
     """
     representation = _first_of_each(cotangents)
     stacked = step.stack(cotangents)
@@ -65,6 +68,7 @@ def _step_along_direction(step: Step, cotangents: list[Row], towers: list[Row]) 
     weights = step.reuse.choose(weights, step.reuse.weights(step.active))
     parts = part_of_batch(direction, joined, representation, step.replicas)
     if step.reuse.due is not None:
+        # A step that reuses weights has no direction: it takes the weighted sum of cotangents.
         sums = combine(weights, keep_finite(finite, stacked, [])[0], representation)
         parts = [step.reuse.choose(new, old) for new, old in zip(parts, sums, strict=True)]
     cotangent = row_of(step.loss_scale.scaled(part) for part in parts)

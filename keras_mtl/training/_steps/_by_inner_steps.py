@@ -34,14 +34,15 @@ from keras_mtl.training._steps._step import Step, StepResult
 def step_by_inner_steps(
     step: Step, losses_at: LossesAt, losses_again: LossesAt, task_weights: Tensor
 ) -> StepResult:
-    """Applies the rule to the gradients of two batches, and to how far inner steps lower losses.
+    """Applies the rule to the gradients of two batches, and to the losses before and after descent.
 
-    Takes the passes of both batches from here, and `needs.inner_steps` plain steps on the first.
+    Takes the passes of both batches at the current variables, and `needs.inner_steps` plain steps
+    on the first batch, which are taken back.
 
     Args:
         step: The step.
         losses_at: Losses on the second batch.
-        losses_again: Losses on the batch itself, with the dropout masks of this step.
+        losses_again: Losses on the first batch, with the dropout masks of this step.
         task_weights: `Task.weight` of each loss, `[K]`.
     """
     stacked, towers, finite = gradients_here(step)
@@ -52,7 +53,7 @@ def step_by_inner_steps(
     descent = _InnerDescent(step, losses_again, task_weights, step.active & finite)
     after = descent.losses_after(stacked, of_towers)
     usable &= tf.math.is_finite(after)
-    after = tf.where(usable, after, step.losses)
+    after = tf.where(usable, after, step.losses)  # no decrease, for tasks that are not asked about
 
     both = [tf.concat(pair, axis=0) for pair in zip(stacked, second, strict=True)]  # [2K, n]
     losses = tf.concat([step.losses, after], axis=0)  # [2K]
@@ -65,7 +66,7 @@ def step_by_inner_steps(
 
 
 class _InnerDescent:
-    """Takes plain steps on the weighted sum of the losses of some tasks, and takes them back.
+    """Takes plain steps on the weighted sum of some tasks' losses, without changing a variable.
 
     Args:
         step: The step.
@@ -83,7 +84,7 @@ class _InnerDescent:
         self.weights = tf.where(taking_part, weights, tf.zeros_like(weights))
 
     def losses_after(self, stacked: StackedGradients, of_towers: Values) -> Tensor:
-        """Returns the losses `[K]` of the batch where the inner steps lead.
+        """Returns the losses `[K]` of the batch after the inner steps.
 
         Args:
             stacked: The gradients of the shared variables before the first step.
@@ -92,6 +93,7 @@ class _InnerDescent:
         needs = self.step.balancer.needs
         shared = combine(self.weights, stacked, self.step.shared_values)
         rate = needs.inner_learning_rate
+        # The gradients of the first inner step are known already.
         values = moved(current_values(self.step), rate, [shared, *of_towers])
         for _ in range(needs.inner_steps - 1):
             values = moved(values, rate, self._directions(values))
@@ -99,9 +101,10 @@ class _InnerDescent:
         return losses * self.task_weights
 
     def _directions(self, values: Values) -> Values:
-        """Returns the gradients of the weighted sum; a tower gets those of its task's loss."""
+        """Returns the gradients of the weighted sum; for a tower, those of its task's loss."""
         step = self.step
         flat = [value for group in values for value in group]
+        # With respect to values, not variables, which stay as they are.
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(flat)
             replica_losses, _, _ = self.losses_again(with_variables(step, values))
@@ -117,13 +120,14 @@ class _InnerDescent:
             return weighted_sum(self.weights, zero_rows(~self.taking_part, rows))
 
         healthy = tf.reduce_all(self.taking_part | ~step.labeled)
+        # One row, stacked: [1, n] for each of the values, in their order.
         stacked = step.replicas.sum(step.stack([branch(healthy, at_once, one_by_one)]))
         gradients = iter(zip(stacked, flat, strict=True))
         shared, *towers = [
             [tf.reshape(g, tf.shape(v)) for g, v in itertools.islice(gradients, len(group))]
             for group in values
         ]
-        # The sum has weighted the towers, too.
+        # The gradient of the sum holds the weight of the task in a tower too: divide it out.
         unweighted = [
             [tf.math.divide_no_nan(gradient, weight) for gradient in row]
             for weight, row in zip(tf.unstack(self.weights), towers, strict=True)

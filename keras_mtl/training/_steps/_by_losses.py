@@ -9,9 +9,10 @@ from keras_mtl.training._steps._step import Step, StepResult
 
 
 def step_by_losses(step: Step) -> StepResult:
-    """Differentiates the rule's scalar as it stands, towers included.
+    """Differentiates the rule's scalar as it is, with respect to the towers too.
 
-    Takes one pass through the towers and one through the trunk, of the weighted losses.
+    Its derivatives with respect to the losses are the weights, so that one pass of the weighted
+    losses, through the towers and the trunk, gives its gradient (the chain rule).
     """
     balancer: LossBalancer = step.balancer
     rule = scalarizing(balancer, step.losses)
@@ -22,6 +23,7 @@ def step_by_losses(step: Step) -> StepResult:
     cotangents, towers = step.backward.towers(weights)
     shared, towers, finite = step.backward.summed(weights, cotangents, towers)
     result = step.result(weights, shared, towers, finite, scalar)
+    # What the balancer learns has equal gradients on all replicas, which the optimizer adds up.
     share = step.loss_scale.share
     for variable, gradient in zip(balancer.trainable_variables, learned, strict=True):
         result.gradients[id(variable)] = gradient * share

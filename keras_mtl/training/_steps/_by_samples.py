@@ -20,15 +20,17 @@ from keras_mtl.training._steps._step import Step, StepResult
 
 
 def step_by_samples(step: Step, samples: list[Backward], in_all: Tensor) -> StepResult:
-    """Applies the rule to the product of the gradients of the first two samples.
+    """Applies the rule to the products of gradients of the first two samples.
 
-    Takes two passes through the trunk per task, and one for the sum of all on the last sample.
+    Entry [i, j] is the product of task i's gradient on the first sample and task j's on the second.
+    Takes two passes through the trunk per task, and one of the weighted sum on the last sample.
 
     Args:
         step: The step on the whole batch.
         samples: Gradients of each sample's losses.
         in_all: Which tasks have a valid label in every sample, bool `[K]`.
     """
+    # A task without a label in some sample would have a zero gradient there.
     step = dataclasses.replace(step, active=step.active & in_all)
     cotangents, towers = step.towers_by_loss()
 
@@ -39,7 +41,7 @@ def step_by_samples(step: Step, samples: list[Backward], in_all: Tensor) -> Step
         return [*first, *second]
 
     def fresh(local: StackedGradients, towers: list[Row]) -> Weighted:
-        both = step.replicas.sum(local)
+        both = step.replicas.sum(local)  # arrays of the first sample, then those of the second
         half = len(both) // 2
         return _weigh_last(step, [both[:half], both[half:]], samples[-1], towers)
 
@@ -58,7 +60,8 @@ def _weigh_last(
 ) -> Weighted:
     """Returns the weighted gradients of the last sample.
 
-    Of the last sample the weighted sum alone is wanted: one pass, once the weights are known.
+    Only the weighted sum of the last sample's gradients is needed: one pass, once the weights are
+    known.
 
     Args:
         step: The step.
@@ -69,6 +72,7 @@ def _weigh_last(
     squares = [tf.linalg.diag_part(gramian(stacked)) for stacked in stacks]
     finite = tf.math.is_finite(tf.add_n(squares))
     cotangents, last_towers = step.towers_by_loss(last)
+    # Its gradients are not stacked, so their finiteness is found apart.
     _, _, last_finite = sum_of_finite(
         None, cotangents, last_towers, step.backward.sizes, step.replicas
     )

@@ -1,7 +1,8 @@
-"""From what a rule needs to the step that gives it: the one table of both.
+"""From the needs of a rule to the kind of step that meets them, and to the options they exclude.
 
-The first row whose need a balancer has names its step. Every need that it has excludes options:
-`training/_checks.py` refuses them at the door, with the sentences of this table.
+The first row of `_STEPS` whose need a balancer has names its kind of step. Each need of it excludes
+the options of `EXCLUSIONS`, which `training/_checks.py` refuses before training, with the sentences
+of that table.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ Way: TypeAlias = Literal[
 
 
 def choose_step(balancer: Balancer, at: str) -> Way:
-    """Returns which kind of step a balancer takes."""
+    """Returns the kind of step that a balancer takes."""
     return next(way for way, has_need in _STEPS if has_need(balancer, at))
 
 
@@ -31,8 +32,8 @@ _STEPS: tuple[tuple[Way, Callable[[Balancer, str], bool]], ...] = (
 )
 
 
-# Each option says how it reads in a message, or `None` where it was not chosen. It is read off
-# the model and the optimizer, which is `None` before `compile`.
+# For each option, a function of the model and the optimizer (`None` before `compile`) that returns
+# the words for it in a message, or `None` where it was not chosen.
 _CHOSEN: dict[str, Callable[[Any, Any], str | None]] = {
     "representation": lambda m, _: "at='representation'" if m.at == "representation" else None,
     "every": lambda m, _: f"every={m.every}" if m.every > 1 else None,
@@ -70,7 +71,8 @@ def _several(optimizer: Any) -> str | None:
 _ON_VARIABLES = "works on gradients with respect to the shared variables"
 _AT_PARAMETERS = "Use at='parameters'."
 
-# need, excluded option, why, cure
+# The need, the excluded option, the reason and the cure. A message reads: "<balancer> <reason>;
+# received <option>. <cure>".
 EXCLUSIONS: tuple[tuple[Callable[[Balancer], bool], str, str, str], ...] = (
     (lambda b: b.needs.samples > 1, "representation", _ON_VARIABLES, _AT_PARAMETERS),
     (lambda b: b.needs.second_batch, "representation", _ON_VARIABLES, _AT_PARAMETERS),
@@ -124,7 +126,7 @@ EXCLUSIONS: tuple[tuple[Callable[[Balancer], bool], str, str, str], ...] = (
 
 
 def excluded_option(model: Any, optimizer: Any = None) -> str | None:
-    """Returns the error's text where a balancer's needs exclude a chosen option, and else `None`.
+    """Returns the error's text if a need of the balancer excludes a chosen option, else `None`.
 
     Args:
         model: A `BalancedModel`.

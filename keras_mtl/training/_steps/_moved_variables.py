@@ -1,4 +1,7 @@
-"""Plain steps that are taken back: the variables' values after them, and gradients there."""
+"""Plain steps that are taken back: values of the variables after them, and gradients there.
+
+No variable is assigned: a step is a list of new values, which a forward pass uses instead.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -27,7 +30,12 @@ LossesAt: TypeAlias = Callable[[list[tuple[Any, Tensor]]], Losses]
 
 
 def gradients_here(step: Step) -> tuple[StackedGradients, list[Row], Tensor]:
-    """Returns the gradients of the batch, the towers', and whose are finite, bool `[K]`."""
+    """Returns gradients at the current variables.
+
+    Returns:
+        The gradients of the shared variables, of all replicas; those of the towers; and whose
+        gradients are finite, bool `[K]`.
+    """
     cotangents, towers = step.towers_by_loss()
     stacked = step.replicas.sum(step.pass_trunk(cotangents))
     _, finite = finite_part(gramian(stacked), step.backward.sizes)
@@ -56,7 +64,7 @@ def current_values(step: Step) -> Values:
 
 
 def moved(start: Values, rate: Tensor | float, directions: Values) -> Values:
-    """Returns the values after a step against some directions."""
+    """Returns the values after a step of a learning rate against some directions."""
     return [
         [value - rate * direction for value, direction in zip(group, row, strict=True)]
         for group, row in zip(start, directions, strict=True)
@@ -64,7 +72,7 @@ def moved(start: Values, rate: Tensor | float, directions: Values) -> Values:
 
 
 def with_variables(step: Step, values: Values) -> list[tuple[Any, Tensor]]:
-    """Returns the variables, each with its value; entries of one variable are put together."""
+    """Returns the variables, each with its value; joins the values of one variable's slices."""
     groups = [step.backward.shared, *step.backward.task_variables]
     pairs = [
         (variable, Gradient(value))
@@ -82,16 +90,17 @@ def gradients_at(
     Args:
         step: The step.
         losses_at: The losses of some batch.
-        values: Where they are differentiated.
+        values: The values of the variables at which they are differentiated.
 
     Returns:
-        The gradients of the shared variables on all replicas; those of the towers on this one;
-        and which tasks have usable losses, bool `[K]`.
+        The gradients of the shared variables, summed over replicas; those of the towers, of this
+        replica; and which tasks have labels and finite losses, bool `[K]`.
     """
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([value for group in values for value in group])
         replica_losses, losses, counts = losses_at(with_variables(step, values))
     usable = (counts > 0.0) & tf.math.is_finite(losses)
+    # Each loss with respect to the shared values, then to those of its own task.
     rows = [
         differentiate(step, tape, loss, [*values[0], *of_task])
         for loss, of_task in zip(replica_losses, values[1:], strict=True)
@@ -102,7 +111,7 @@ def gradients_at(
 
 
 def differentiate(step: Step, tape: tf.GradientTape, loss: Tensor, sources: list[Tensor]) -> Row:
-    """Returns the gradients of a loss, with loss scaling; zeros where it does not reach."""
+    """Returns the gradients of a loss, with loss scaling; zeros where it reaches nothing."""
     return row_of(
         tape.gradient(
             [loss],

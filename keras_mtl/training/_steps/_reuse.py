@@ -1,4 +1,4 @@
-"""When weights are computed, and when those of an earlier step are used again (`every=n`)."""
+"""Which steps compute weights, and which use those of an earlier step again (`every=n`)."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.training._gradients import Row, branch, row_of
 
 Weighted: TypeAlias = tuple[Tensor, Row, list[Row], Tensor]
-"""Weights `[K]`, gradients of the shared variables, of the towers, and whose are finite."""
+"""Weights `[K]`, gradients of the shared variables and of the towers, and whose are finite."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Reuse:
     replicas: Replicas
 
     def asked(self, active: Tensor) -> Tensor:
-        """Returns the tasks that the rule is asked about, bool `[K]`."""
+        """Returns the tasks that the rule sees, bool `[K]`: none in a step that reuses weights."""
         return active if self.due is None else active & self.due
 
     def weights(self, active: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Reuse:
         return tf.where(active, self.stored, tf.zeros_like(self.stored))
 
     def choose(self, fresh: Tensor, reused: Tensor) -> Tensor:
-        """Returns one of two tensors that were computed both."""
+        """Returns one of two tensors, which have both been computed."""
         return fresh if self.due is None else tf.where(self.due, fresh, reused)
 
     def run(
@@ -47,14 +47,15 @@ class Reuse:
         reused: Callable[[list[Row]], Weighted],
         towers: list[Row],
     ) -> Weighted:
-        """Runs a step that computes weights where that is due, and otherwise one that does not.
+        """Runs a step that computes weights if that is due, and otherwise one that reuses them.
 
-        A collective of several replicas cannot stand in a branch: there the backward passes alone
-        are saved, and both kinds of step are computed from what they gave.
+        A collective of several replicas cannot stand in a branch (docs/keras_notes.md, pain 78).
+        So on several replicas only the backward passes are in a branch. Both kinds of step are
+        computed from their results, and one of them is chosen.
 
         Args:
             passes: Takes the backward passes that the statistics need, on this replica.
-            fresh: Applies the rule to what `passes` gave and to the towers' gradients.
+            fresh: Applies the rule to the results of `passes` and to the towers' gradients.
             reused: Weighs the gradients by the stored weights.
             towers: The towers' gradients.
         """
@@ -62,6 +63,7 @@ class Reuse:
             return fresh(passes(), towers)
         if self.replicas.count == 1:
             return tuple(branch(self.due, lambda: fresh(passes(), towers), lambda: reused(towers)))
+        # Both keep the towers' gradients of finite tasks only; neither weighs them here.
         weights, shared, towers, finite = fresh(self._when_due(passes), towers)
         stored, stored_shared, towers, stored_finite = reused(towers)
         pairs = zip(shared, stored_shared, strict=True)
@@ -69,9 +71,10 @@ class Reuse:
         return self.choose(weights, stored), chosen, towers, finite & stored_finite
 
     def _when_due(self, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """Returns what `compute` gives in a step that computes weights, and else zeros."""
-        if tf.executing_eagerly():  # eagerly, nothing else tells the shapes
+        """Returns the result of `compute` in a step that computes weights, and otherwise zeros."""
+        if tf.executing_eagerly():  # without tracing, only `compute` itself tells the shapes
             return compute()
+        # Filled while the first branch is traced; the second one reads their shapes.
         tensors: list[Tensor] = []
 
         def computed() -> list[Tensor]:

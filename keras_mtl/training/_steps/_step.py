@@ -1,4 +1,4 @@
-"""What every kind of step works on, and what it results in."""
+"""The input and the result of every kind of step."""
 
 import dataclasses
 from typing import Any
@@ -33,10 +33,10 @@ class StepResult:
         gradients: This replica's gradients by `id` of the variable, as the optimizer takes them;
             it adds up those of all replicas.
         weights: The task weights `[K]`.
-        scalar: What a loss balancer minimizes; `None` for other kinds.
+        scalar: The scalar that a loss balancer minimizes; `None` for other kinds.
         broken: Tasks whose loss or gradient is not finite, bool `[K]`.
-        reported: Those of them that the user is told of. Loss scaling makes gradients overflow
-            now and then, by design; there it is the tasks whose loss is not finite.
+        reported: Those of them that the user is warned of, bool `[K]`. With loss scaling these are
+            only the tasks whose loss is not finite: gradients overflow now and then by design.
     """
 
     gradients: dict[int, Tensor]
@@ -48,7 +48,7 @@ class StepResult:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """Holds what every kind of step works on; made anew for each trace.
+    """Holds the input of a step, and the parts that every kind of step shares; one for each trace.
 
     Attributes:
         balancer: The rule.
@@ -56,7 +56,7 @@ class Step:
         losses: Losses `[K]` of the global batch, times `Task.weight`; 0 for inactive tasks.
         labeled: Which tasks have a valid label in the global batch, bool `[K]`.
         active: Which of them take part: those whose loss is finite, bool `[K]`.
-        reuse: When weights are computed, and when those of an earlier step are used again.
+        reuse: Whether this step computes weights, or uses those of an earlier step again.
         loss_scale: The loss scale of the optimizer.
         replicas: The replicas of the step.
         rescale_weights: Whether weights are rescaled to sum to the number of active tasks.
@@ -81,7 +81,7 @@ class Step:
 
     @property
     def asked(self) -> Tensor:
-        """The tasks that the rule is asked about, bool `[K]`; none where weights are reused."""
+        """The tasks that the rule sees, bool `[K]`; none where weights are reused."""
         return self.reuse.asked(self.active)
 
     @property
@@ -93,7 +93,7 @@ class Step:
         """Takes the pass of the plain sum of active losses through all towers.
 
         Returns:
-            For each loss its cotangents, and its task's gradients of the tower.
+            For each loss, its cotangents and its task's gradients of the tower.
         """
         ones = tf.cast(self.active, tf.float32)
         return (self.backward if backward is None else backward).towers_by_loss(ones)
@@ -118,7 +118,7 @@ class Step:
         return [self.loss_scale.unscaled(array) for array in stack(rows)]
 
     def gramian(self, stacked: StackedGradients) -> Tensor:
-        """Returns the inner products `[K, K]` of gradients, as far as the rule reads them."""
+        """Returns the inner products `[K, K]` of gradients; only those that the rule reads."""
         lengths_only = self.balancer.needs.lengths_only
         return squared_lengths(stacked) if lengths_only else gramian(stacked)
 
@@ -128,7 +128,7 @@ class Step:
         """Returns the weights `[K]`, and the direction `[n]` where the rule gives one.
 
         Args:
-            stacked: Gradients of the global batch, finite; read by rules that merge them alone.
+            stacked: Finite gradients of the global batch; only a rule that merges them reads them.
             matrix: Their Gramian.
             asked: The tasks that the rule sees, bool `[K]`.
         """
@@ -141,6 +141,7 @@ class Step:
         jacobian = tf.concat(stacked, axis=1)  # [K, n], all shared variables side by side
         rule = merging(self.balancer, jacobian, self.losses)
         (direction,) = on_active_tasks(self.balancer, asked, rule)
+        # For the logs, for towers, and for steps that reuse weights.
         weights = nearest_weights(matrix, tf.linalg.matvec(jacobian, direction))
         rescaled = self.rescaled(weights)
         if self.rescale_weights:
@@ -148,7 +149,10 @@ class Step:
         return rescaled, direction
 
     def rescaled(self, weights: Tensor) -> Tensor:
-        """Returns the weights, with the sum that `rescale_weights` asks for."""
+        """Returns the weights; with `rescale_weights`, rescaled to sum to the active tasks' number.
+
+        Weights of sum 0 or less stay as they are.
+        """
         if not self.rescale_weights:
             return weights
         total = tf.reduce_sum(weights)
@@ -167,10 +171,10 @@ class Step:
 
         Args:
             weights: The task weights `[K]`.
-            shared: Gradients of the shared variables, without those of tasks not finite.
+            shared: Gradients of the shared variables, without tasks that are not finite.
             towers: For each loss, gradients of its task's own variables, likewise.
             finite: Whose gradients are finite, bool `[K]`.
-            scalar: What a loss balancer minimizes, which has weighted the towers already.
+            scalar: The scalar of a loss balancer, whose step has weighted the towers already.
 
         Raises:
             ValueError: If no loss reaches a variable.
@@ -181,9 +185,12 @@ class Step:
         pairs = []
         for variables, row in zip(groups, [shared, *towers], strict=True):
             for variable, gradient in zip(variables, row, strict=True):
+                # Keras would only warn of it, and never train the variable.
                 if not gradient.exists:
                     raise ValueError(unreached_message(variable))
                 pairs.append((variable, gradient))
+        # By identity, since variables of nested models may have equal paths (docs/keras_notes.md,
+        # pain 9).
         gradients = {id(variable): gradient for variable, gradient in join_slices(pairs)}
         took_part = self.active & finite
         broken = self.labeled & ~took_part
