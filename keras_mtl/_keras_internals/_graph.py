@@ -1,7 +1,7 @@
 """The functional graph of Keras: operations are called at nodes, which make tensors.
 
 Keras shows `model.layers` and `model.operations`, but not which call of a layer made a tensor.
-That is what tells shared variables from those of one task (`docs/design.md`, D3).
+This tells shared variables from those of one task (docs/design.md, D3).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,8 +24,8 @@ def is_symbolic(tensor: Any) -> bool:
 def is_functional(model: Any) -> TypeGuard[keras.Model]:
     """Returns whether a model is a functional one, which shows its graph.
 
-    Keras exports no class to test against; `keras.Sequential` and subclassed models have no
-    nodes of their own.
+    Keras exports no class to test against (docs/keras_notes.md, pain 92). `keras.Sequential` and
+    subclassed models have no nodes of their own.
     """
     return isinstance(model, keras.Model) and hasattr(model, "_nodes")
 
@@ -62,16 +62,16 @@ def walk(
     enter: Callable[[Any], bool] = lambda node: True,
     reroute: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Iterator[tuple[Tensor, Any]]:
-    """Walks the graph from some tensors upwards, against the flow of data.
+    """Walks the graph from some tensors towards the inputs, against the flow of data.
 
-    `keras.utils.get_source_inputs` visits a node once per path to it, which is 2^n times below n
-    residual blocks; here each node is entered once.
+    `keras.utils.get_source_inputs` visits a node once per path to it, which is 2^n times before n
+    residual blocks (docs/keras_notes.md, pain 64). Here each node is entered once.
 
     Args:
         tensors: Where to begin.
         visited: Identities of nodes that were entered before; new ones are added to it.
-        enter: Whether to go on above a node. A node that is not entered is yielded once for each
-            tensor of it that is met.
+        enter: Whether to go on to the inputs of a node. A node that is not entered is yielded once
+            for each tensor of it that the walk meets.
         reroute: Replaces a tensor before its node is looked up.
 
     Yields:
@@ -91,7 +91,7 @@ def walk(
 
 
 def nodes_above(tensors: Iterable[Tensor], visited: set[int] | None = None) -> Iterator[Any]:
-    """Yields the nodes above some tensors, each once; only those that were not visited before."""
+    """Yields the nodes that some tensors are computed by, each once, unless visited before."""
     for _, node in walk(tensors, visited):
         yield node
 
@@ -99,13 +99,13 @@ def nodes_above(tensors: Iterable[Tensor], visited: set[int] | None = None) -> I
 def operations_after(
     operation: Any, *, enter: Callable[[Any], bool] = lambda operation: True
 ) -> Iterator[Any]:
-    """Walks the graph from an operation downwards, with the flow of data.
+    """Walks the graph from an operation towards the outputs, with the flow of data.
 
     Keras keeps the calls that read a layer's outputs, but exports no way to them.
 
     Args:
         operation: Where to begin; it is not yielded itself.
-        enter: Whether to go on below an operation.
+        enter: Whether to go on to the operations that read an operation's outputs.
 
     Yields:
         Operations, each once.
@@ -123,7 +123,7 @@ def operations_after(
 
 
 def has_readers(layer: Any) -> bool:
-    """Returns whether a call in a graph reads the layer's outputs: not while it is first called."""
+    """Returns whether a call in a graph reads the layer's outputs; none does in its first call."""
     return bool(layer._outbound_nodes)
 
 
@@ -137,7 +137,7 @@ def run_graph(
 
     Args:
         function: The model.
-        inputs: What stands in the place of its inputs.
+        inputs: The values of its inputs.
         call: Maps an operation to the function that is called in its place.
     """
     if call is None:
@@ -149,7 +149,9 @@ def replay(features: Tensor, output: Tensor, other_features: Tensor) -> Tensor:
     """Calls the layers that lead from `features` to `output` once more, on other features."""
     pairs = [(features, other_features)]
     mask = mask_of(features)
-    if mask is not None:  # in the graph a mask is an input of the layers that read it
+    # In a graph a mask is a tensor like others, and an input of the layers that read it: it has to
+    # be replaced with its features (docs/keras_notes.md, pain 20).
+    if mask is not None:
         pairs.append((mask, mask_of(other_features)))
     inputs, replaced = zip(*pairs, strict=True)
     return run_graph(keras.Function(list(inputs), output), list(replaced))
@@ -159,7 +161,7 @@ def copy_inputs(network: keras.Model) -> Any:
     """Returns new `keras.Input`s like those of a functional model, in its structure.
 
     A KerasTensor's own name is not the name of its input layer once it has been copied, so the
-    layer is asked.
+    layer is asked (docs/keras_notes.md, pain 72).
     """
     return keras.tree.map_structure(
         lambda tensor: keras.Input(

@@ -1,7 +1,7 @@
 """What Keras hangs on tensors: masks of sequences, and the logits behind probabilities.
 
-Both ride along as attributes of the tensor (`docs/keras_notes.md`, pains 20 and 21). Any
-operation that is not told of them loses them, and losses and metrics then read other numbers.
+Both are attributes of the tensor (docs/keras_notes.md, pains 20 and 21). Any operation that does
+not know of them loses them, and losses and metrics then read other numbers.
 """
 
 from typing import Any

@@ -8,12 +8,12 @@ from keras_mtl._types import Tensor
 
 
 class PreparedModel(keras.Model):
-    """A model whose variables are all made by `compile`.
+    """Leaves out Keras's symbolic step, because `compile` makes all variables.
 
     Keras makes the variables of the optimizer and of metrics in a symbolic step before the first
-    one. That step knows neither pairs of batches nor added inputs, fails over several workers
-    ("Attempt to convert a value (PerReplica...)": `docs/keras_notes.md`, F9; keras#20585), and a
-    step that makes variables is traced twice.
+    one. That step knows neither pairs of batches nor added inputs, and fails over several workers
+    ("Attempt to convert a value (PerReplica...)": docs/keras_notes.md, F9; keras#20585). A step
+    that makes variables is also traced twice (docs/keras_notes.md, pain 65).
     """
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
@@ -28,7 +28,8 @@ def compiled_metrics(model: keras.Model) -> Any:
 def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
     """Returns the metric that is logged as `loss`.
 
-    A `train_step` of one's own that does not update it logs 0 (keras#14705).
+    A `train_step` of one's own that does not update it logs 0 (docs/keras_notes.md, pain 27;
+    keras#14705).
     """
     return model._loss_tracker
 
@@ -36,6 +37,7 @@ def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
 def is_decayed(optimizer: Any, variable: Tensor) -> bool:
     """Returns whether an optimizer applies weight decay to a variable.
 
-    `exclude_from_weight_decay` replaces earlier exclusions, and nothing public lists them.
+    `exclude_from_weight_decay` replaces earlier exclusions, and nothing public lists them
+    (docs/keras_notes.md, pain 67).
     """
     return bool(optimizer._use_weight_decay(variable))

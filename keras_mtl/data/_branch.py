@@ -66,7 +66,8 @@ class Branch(keras.layers.Layer):
             outputs = self.model(model_inputs, training=training)
             return tf.scatter_nd(rows, tf.cast(outputs, dtype), shape)
 
-        # Without the condition, batch normalization would average no rows at all, to NaN.
+        # Without the condition, batch normalization would average no rows at all, to NaN
+        # (docs/keras_notes.md, pain 94).
         result = tf.cond(tf.size(rows) > 0, run, lambda: tf.zeros(shape, dtype))
         return tf.ensure_shape(result, (inputs.shape[0], *features))
 

@@ -47,6 +47,7 @@ def check_dataset(
         ValueError: task 'click': labels go from 0 to 2; expected 0 to 1. ...
     """
     tasks = check_tasks(tasks)
+    # Keras raises a bare KeyError for a partial dict of weights (docs/keras_notes.md, pain 16).
     element = read_element(dataset, tasks, every_weight=True)
     _check_cardinality(dataset, steps_per_epoch)
     for task in tasks:
@@ -63,7 +64,7 @@ def _check_cardinality(dataset: tf.data.Dataset, steps_per_epoch: int | None) ->
     cardinality = int(dataset.cardinality())
     if cardinality == 0:
         raise ValueError("the dataset is empty; expected at least one batch.")
-    if cardinality == tf.data.UNKNOWN_CARDINALITY:
+    if cardinality == tf.data.UNKNOWN_CARDINALITY:  # docs/keras_notes.md, F1
         raise ValueError(
             "the number of batches is unknown: Keras would take a broken step at the end of "
             "each epoch. Wrap the dataset in data.known_cardinality(dataset), or use "

@@ -18,7 +18,8 @@ def class_weights(
 ) -> tf.data.Dataset:
     """Weighs the examples of each task by their class.
 
-    Choose it for rare classes: Keras's `class_weight` refuses networks with several outputs.
+    Choose it for rare classes: Keras's `class_weight` refuses networks with several outputs
+    (docs/keras_notes.md, pain 18; keras#20701).
     Weights that the dataset has already are multiplied in, so missing labels keep weight 0 after
     `mask_missing`. `balanced_class_weights` computes weights from counts. Where hard examples
     matter more than rare ones, take a focal loss instead:

@@ -63,7 +63,8 @@ def from_tfds(
         task_split = split if isinstance(split, str) else split[task]
         builder = tfds.builder(name, data_dir=data_dir)
         if download:
-            # Without asking Google Cloud for a prepared copy, which takes long where it cannot.
+            # Without asking Google Cloud for a prepared copy, which takes long where it cannot be
+            # reached (docs/keras_notes.md, pain 91).
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(try_download_gcs=False)
             )

@@ -10,7 +10,7 @@ def known_cardinality(dataset: tf.data.Dataset) -> tf.data.Dataset:
     `unbatch`, `sample_from_datasets`, TFRecords) Keras 3.15 on TensorFlow reaches the end of the
     data inside the train step, after the optimizer has already counted the step. Each epoch then
     adds a step to `optimizer.iterations`, decays the weights once more, and shrinks the logged
-    losses of the tasks. No error tells so.
+    losses of the tasks. No error tells so (docs/keras_notes.md, F1).
 
     Counting reads the data once. Where that takes too long, or the number of batches changes
     from epoch to epoch, use `dataset.repeat()` and `fit(steps_per_epoch=...)` instead.

@@ -25,8 +25,8 @@ def mask_missing(
     A label is missing where it is NaN (floats) or equal to `sentinel` (integers), where a row of
     ragged labels is shorter than the longest of its batch, and where the dataset has no label of
     a task that `absent` names. It becomes 0, and its weight 0, so that neither loss nor metrics
-    see it (a NaN would survive a zero weight: 0 * NaN is NaN). Use it before or after batching,
-    with the same result. Where no label is missing it is not needed.
+    see it (a NaN would survive a zero weight, since 0 * NaN is NaN: docs/keras_notes.md, F5). Use
+    it before or after batching, with the same result. Where no label is missing it is not needed.
 
     To train with unlabeled examples too, mix a set that lacks labels with one that has them
     (`data.mixture`), or name tasks as `absent`.
@@ -94,7 +94,8 @@ def mask_missing(
             weights[name] = merge_weights(tf.cast(valid, tf.float32), w, task)
         return x, labels, weights
 
-    # Rewriting the Python of `mask`, which needs none of it, would take long.
+    # AutoGraph would rewrite the Python of `mask`, which needs none of it (docs/keras_notes.md,
+    # pain 83).
     mask = tf.autograph.experimental.do_not_convert(mask)
     return dataset.map(mask, num_parallel_calls=tf.data.AUTOTUNE)
 

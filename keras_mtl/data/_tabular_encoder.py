@@ -41,8 +41,8 @@ def tabular_encoder(dataset: tf.data.Dataset, *, log: Sequence[str] = ()) -> ker
     Returns:
         A `keras.Model` from a dict of columns, `(batch,)` or `(batch, 1)`, to a float32 tensor
         `(batch, columns)`: first the numbers, then the indices of the strings. Unlike
-        `keras.utils.FeatureSpace.adapt`, which reads the data once per column, it is built in one
-        pass.
+        `keras.utils.FeatureSpace.adapt`, which reads the data at least once per column
+        (docs/keras_notes.md, pain 85), it is built in one pass.
 
     Raises:
         TypeError: If the dataset does not yield a dict of columns.

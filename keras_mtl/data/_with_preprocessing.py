@@ -42,7 +42,7 @@ def with_preprocessing(preprocessing: keras.Model, network: keras.Model) -> kera
         )
     inputs = preprocessing.input
     if isinstance(inputs, Mapping):
-        # Keras warns when a model is called with another kind of mapping than it was built with,
-        # and users call it with a dict.
+        # The inputs of a FeatureSpace are no plain dict, and a model that was built with them warns
+        # when it is called with one (docs/keras_notes.md, pain 84).
         inputs = dict(inputs)
     return keras.Model(inputs, network(encoded), name=f"{network.name}_served")

@@ -11,7 +11,8 @@ def read_batches(builder: tfds.core.DatasetBuilder, split: str, batch_size: int)
     """Reads the examples of a prepared builder in batches, in the order of the files.
 
     The result equals `builder.as_dataset(split, batch_size=batch_size)`. Reading is about ten
-    times faster for small examples, because tfds parses and decodes them one by one.
+    times faster for small examples, because tfds parses and decodes them one by one
+    (docs/keras_notes.md, pain 91).
 
     Args:
         builder: A prepared builder of examples `{"columns": ..., "labels": ...}`, where
@@ -45,6 +46,6 @@ def read_batches(builder: tfds.core.DatasetBuilder, split: str, batch_size: int)
         for file in split_info.file_instructions
     ]
     records = functools.reduce(tf.data.Dataset.concatenate, files)
-    # tf.data does not know the number of records in a file.
+    # tf.data does not know the number of records in a file (docs/keras_notes.md, F1).
     records = records.apply(tf.data.experimental.assert_cardinality(split_info.num_examples))
     return records.batch(batch_size).map(decode, num_parallel_calls=tf.data.AUTOTUNE)

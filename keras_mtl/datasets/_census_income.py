@@ -164,6 +164,7 @@ def census_income(
         ['college', 'income', 'never_married']
     """
     builder = CensusIncome(config=config, data_dir=data_dir)
+    # No search for a prepared copy in Google Cloud (docs/keras_notes.md, pain 91).
     offline = tfds.download.DownloadConfig(try_download_gcs=False)
     builder.download_and_prepare(download_config=offline)
     if batch_size is None:

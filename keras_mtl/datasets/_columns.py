@@ -13,7 +13,7 @@ class TableColumns(tfds.features.FeatureConnector):
 
     It behaves as a `tfds.features.FeaturesDict` of float32 scalars and texts would. Choose it for
     wide tables: with one feature per table column, tfds writes and reads about 40 of them several
-    times slower.
+    times slower (docs/keras_notes.md, pain 91).
 
     Args:
         numbers: Names of the table columns of numbers, which are read as float32 scalars.

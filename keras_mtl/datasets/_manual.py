@@ -30,6 +30,8 @@ def find_file(builder: Any, dl_manager: Any, names: Sequence[str], member: str =
     Raises:
         FileNotFoundError: If none of them exists; the message names them and the folder.
     """
+    # The public `manual_dir` fails for a missing folder without naming files (docs/keras_notes.md,
+    # pain 91).
     folder = Path(dl_manager._manual_dir or dl_manager.download_dir / "manual")
     for name in names:
         path = folder / name
@@ -124,6 +126,7 @@ def load(
     builder: Any, split: str, manual_dir: str | os.PathLike[str] | None = None
 ) -> tf.data.Dataset:
     """Prepares a builder of `{"inputs": x, "labels": y}` at the first call; reads `(x, y)`."""
+    # No search for a prepared copy in Google Cloud (docs/keras_notes.md, pain 91).
     options = tfds.download.DownloadConfig(
         try_download_gcs=False, manual_dir=None if manual_dir is None else os.fspath(manual_dir)
     )

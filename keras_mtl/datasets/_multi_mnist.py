@@ -103,6 +103,7 @@ class MultiMnist(tfds.core.GeneratorBasedBuilder):
         return splits
 
     def _path(self, dl_manager: tfds.download.DownloadManager, name: str) -> Path:
+        # The public `manual_dir` fails where there is none (docs/keras_notes.md, pain 91).
         manual_dir = dl_manager._manual_dir
         for file in (name, name.removesuffix(".gz")):
             if manual_dir and (path := Path(manual_dir) / file).exists():

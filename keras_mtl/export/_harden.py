@@ -73,10 +73,12 @@ class _Copy:
 
     def tensor(self, tensor: Tensor) -> Tensor:
         """Returns the copy of a tensor."""
+        # The recursion ends at the inputs, which `__init__` has entered.
         if id(tensor) not in self.tensors:
             node = node_of(tensor)
             operation = node.operation
             if isinstance(operation, PickBranch):
+                # From here to the next stack only one branch is copied.
                 self.tensors[id(tensor)] = self.branch(node.input_tensors[0], operation.index)
             else:
                 args, kwargs = keras.tree.map_structure(
@@ -84,6 +86,7 @@ class _Copy:
                     (node.arguments.args, node.arguments.kwargs),
                 )
                 output = self.call(operation, *args, **kwargs)
+                # One call may make several tensors: take the one at the same position.
                 self.tensors[id(tensor)] = keras.tree.flatten(output)[position_of(tensor)]
         return self.tensors[id(tensor)]
 
@@ -97,13 +100,13 @@ class _Copy:
 
     def _branch(self, operation: Any, inputs: list[Tensor], tensor: Tensor, k: int) -> Tensor:
         match operation:
-            case Branching():
+            case Branching():  # child k reads the parent that it has chosen
                 return self.branch(inputs[0], int(operation.choices[k]))
             case StackBranches():
                 return self.tensor(inputs[k])
             case SelectOrSkip():
                 features = self.branch(inputs[0], k)
-                if not operation.selected[k]:
+                if not operation.selected[k]:  # a skipped block is not copied
                     return features
                 add = keras.layers.Add(name=f"{operation.name}_{k}")
                 return add([features, self.branch(inputs[1], k)])
@@ -115,7 +118,7 @@ class _Copy:
             case ParallelDense():
                 return _call_slice(operation, 0, k, self.branch(inputs[0], k))
             case keras.layers.Dense():
-                # It acts on the last axis alone, so it treats all branches equally.
+                # It acts on the last axis only, so it treats all branches equally.
                 return self.call(operation, self.branch(inputs[0], k))
         # An operation that mixes branches, or is not known here, is copied whole.
         return PickBranch(k, name=f"{operation.name}_{k}")(self.tensor(tensor))
@@ -128,7 +131,7 @@ class _Copy:
             return self.layers[id(operation)](*args, **kwargs)
         copy = type(operation).from_config(operation.get_config())
         self.layers[id(operation)] = copy
-        output = copy(*args, **kwargs)  # The first call builds the copy.
+        output = copy(*args, **kwargs)  # builds the copy, which has no variables before
         copy.set_weights(operation.get_weights())
         return output
 
@@ -137,7 +140,7 @@ def _call_slice(layer: Any, i: int, k: int, features: Tensor) -> Tensor:
     """Calls layer `i` of perceptron `k`, one of several that are computed together, as a Dense."""
     single = isinstance(layer, ParallelDense)
     # Kernels of all perceptrons have shape (inputs, perceptrons, units).
-    kernel = (layer.kernel if single else layer.kernels[i])[:, k]
+    kernel = (layer.kernel if single else layer.kernels[i])[:, k]  # (inputs, units)
     values = [keras.ops.convert_to_numpy(kernel)]
     if layer.use_bias:
         values.append(keras.ops.convert_to_numpy((layer.bias if single else layer.biases[i])[k]))

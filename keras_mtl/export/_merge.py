@@ -1,4 +1,8 @@
-"""Conversion of a network with low-rank updates to a plain network."""
+"""Conversion of a network with low-rank updates to a plain network.
+
+Keras merges the updates of its own `enable_lora` when it saves a layer, but has no updates per task
+(docs/keras_notes.md, pain 62; keras#23244).
+"""
 
 from typing import Any
 
@@ -43,7 +47,7 @@ def merge(network: keras.Model) -> keras.Model:
         )
 
     def copy(operation: Any) -> Any:
-        # `call` copies the body once per task.
+        # `call` copies the body once per task: here one copy would serve all of them.
         if isinstance(operation, keras.layers.Layer) and not isinstance(operation, LowRankBody):
             return type(operation).from_config(operation.get_config())
         return operation
@@ -54,6 +58,7 @@ def merge(network: keras.Model) -> keras.Model:
         return operation(*args, **kwargs)
 
     plain = keras.models.clone_model(network, copy_inputs(network), copy, call)
+    # Factors are merged into kernels, and the copies of the body have their values already.
     merged = {layer.name for layer in network.layers if isinstance(layer, LowRankFactors)}
     for layer in plain.layers:
         if layer.weights and layer.name not in merged:
@@ -63,6 +68,7 @@ def merge(network: keras.Model) -> keras.Model:
 
 def _call_merged(network: keras.Model, shared: LowRankBody, inputs: Any, factors: Any) -> Any:
     """Calls a copy of the body with one task's updates in its kernels."""
+    # In the clone, the tensors of factors come from a copy of the layer of the same name.
     task_factors = network.get_layer(operation_of(factors[0]).name)
     output = call_copy(shared.layer, inputs, task_factors.name)
     updated = shared.updated(task_factors.call(None))

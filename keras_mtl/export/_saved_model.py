@@ -16,7 +16,8 @@ from keras_mtl._types import Tensor
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.training import BalancedModel
 
-# Names that TensorFlow accepts as arguments of a signature, keywords of Python excepted.
+# Names that TensorFlow keeps as they are as arguments of a signature, except keywords of Python:
+# it changes others silently, or fails (docs/keras_notes.md, pain 82).
 _ARGUMENT = re.compile(r"(?!self$)[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -76,13 +77,15 @@ def saved_model(
     folder = check_version_folder(path)
     archive = keras.export.ExportArchive()
     # Lookup tables are exported only if they are tracked, but tracking the network itself would
-    # write each variable twice. A module that holds the network avoids both.
+    # write each variable twice. A module that holds the network avoids both
+    # (docs/keras_notes.md, pain 58; keras#21258).
     holder = tf.Module()
     holder.network = network
     archive.track(holder)
     archive.add_endpoint("serving_default", *_endpoint(inputs, outputs))
     for task in tasks:
         output = outputs[task.name]
+        # A request for one task need not send the inputs that only other tasks read.
         needed = _inputs_of(output)
         task_inputs = {name: x for name, x in inputs.items() if id(x) in needed}
         archive.add_endpoint(task.name, *_endpoint(task_inputs, {task.name: output}))
@@ -100,6 +103,7 @@ def _check_outputs(network: Any, tasks: tuple[Task, ...]) -> dict[str, Tensor]:
             "network must be a functional keras.Model whose outputs are a dict from task name "
             f"to prediction; received {network!r}."
         )
+    # Nested outputs fail in Keras's export with another error (docs/keras_notes.md, pain 7).
     if not isinstance(outputs, dict) or set(outputs) != set(names):
         received = sorted(outputs) if isinstance(outputs, dict) else f"a {type(outputs).__name__}"
         raise ValueError(
@@ -115,13 +119,16 @@ def _is_functional(network: Any) -> bool:
 
 def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
     """Returns the network's inputs by the names that a request uses for them."""
+    # Keras would name the entries of a dict after their input layers, not after their keys
+    # (docs/keras_notes.md, pain 57; keras#19771).
     if isinstance(network.input, dict):
         named = dict(network.input)
     else:
         named = {}
         for index, tensor in enumerate(network.inputs):
             name = "inputs" if len(network.inputs) == 1 else f"inputs_{index}"
-            # Keras numbers the unnamed inputs of a process, so their names change between runs.
+            # Keras numbers the unnamed inputs of a process, so their names change between runs
+            # (docs/keras_notes.md, pain 71).
             named[name if tensor.name.startswith("keras_tensor") else tensor.name] = tensor
     if {id(tensor) for tensor in named.values()} != {id(tensor) for tensor in network.inputs}:
         raise ValueError(
@@ -143,10 +150,12 @@ def _endpoint(
     inputs: dict[str, Tensor], outputs: dict[str, Tensor]
 ) -> tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], list[Any]]:
     """Returns a function from named inputs to named predictions, and its signature."""
+    # Of the graph only the layers between these inputs and outputs; it shares all variables.
     part = keras.Model(list(inputs.values()), outputs)
 
     def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
         predictions = part([values[name] for name in inputs], training=False)
+        # A head in float16 would export float16 (docs/keras_notes.md, pain 33; keras#18666).
         return {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
 
     signature = {

@@ -76,6 +76,7 @@ def new_version(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     unfinished.mkdir()
     try:
         yield unfinished
+        # One step of the file system: a server sees the whole version or none of it.
         os.replace(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

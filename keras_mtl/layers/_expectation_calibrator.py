@@ -99,7 +99,7 @@ class MeasuredMean(keras.metrics.Mean):
     """Averages the penalty in training, and stays out of the logs of evaluation.
 
     Measuring in evaluation as well would write to variables while serving: a layer cannot tell
-    evaluation from prediction and export.
+    evaluation from prediction and export (docs/keras_notes.md, pain 89).
     """
 
     measures = True

@@ -67,7 +67,8 @@ class FeatureGate(keras.layers.Layer):
     def call(self, features: Tensor) -> Tensor:
         """Computes `v * sum_l softmax(W v)_l * 2 sigmoid(v B_l A_l)` for features `v`."""
         size, num_views, rank = self.down_kernel.shape
-        # Positions as rows: along an ellipsis einsum multiplies them one by one.
+        # Positions as rows: along an ellipsis einsum multiplies them one by one
+        # (docs/keras_notes.md, pain 95).
         rows = ops.reshape(features, (-1, size))  # positions, in
         down = ops.matmul(rows, ops.reshape(self.down_kernel, (size, num_views * rank)))
         down = ops.reshape(down, (-1, num_views, rank))  # v B_l: positions n, views l, rank r

@@ -11,7 +11,8 @@ from keras_mtl._types import Tensor
 
 def freeze(layer: keras.layers.Layer) -> None:
     """Freezes a layer and all layers inside it."""
-    # On a layer that is frozen already, `trainable = False` does not reach the layers inside it.
+    # On a layer that is frozen already, `trainable = False` does not reach the layers inside it
+    # (docs/keras_notes.md, pain 66).
     for inner in nested_layers(layer):
         inner.trainable = False
 
@@ -43,6 +44,7 @@ class Frozen(keras.layers.Layer):
     """
 
     def __init__(self, layers: Sequence[str], **kwargs: Any) -> None:
+        # Passes features on as they are, without a cast (docs/keras_notes.md, pain 88).
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.layers = list(layers)

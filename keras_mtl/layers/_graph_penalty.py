@@ -22,7 +22,8 @@ class GraphPenalty(keras.layers.Layer):
     """
 
     def __init__(self, branches: Sequence[Sequence[str]], **kwargs: Any) -> None:
-        # The branches, not this layer, decide to which dtype features are cast.
+        # The branches, not this layer, decide to which dtype features are cast
+        # (docs/keras_notes.md, pain 88).
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.branches = [list(names) for names in branches]

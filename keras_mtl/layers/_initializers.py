@@ -16,10 +16,10 @@ Draw: TypeAlias = Callable[..., Tensor]
 def distinct_initializers(initializer: Initializer, count: int) -> list[Draw]:
     """Returns `count` initializers that draw different values where `initializer` is random.
 
-    A Keras initializer draws the same values at each call, with a seed or without one. An
-    integer seed is spread over the initializers, so that their values repeat from run to run.
-    Where the initializer has no seed, or its seed is a `keras.random.SeedGenerator`, which draws
-    anew at each call, it is returned `count` times.
+    A Keras initializer draws the same values at each call, with a seed or without one
+    (docs/keras_notes.md, pain 73). An integer seed is spread over the initializers, so that their
+    values repeat from run to run. Where the initializer has no seed, or its seed is a
+    `keras.random.SeedGenerator`, which draws anew at each call, it is returned `count` times.
 
     Args:
         initializer: A Keras initializer.
@@ -40,7 +40,7 @@ def stack_initializers(initializers: Sequence[Draw], axis: int = 1) -> Draw:
     """Returns an initializer of `(in, count, units)` that draws one kernel `(in, units)` at a time.
 
     A Keras initializer must not see all kernels at once: `VarianceScaling` reads a kernel with
-    three axes as a convolution, whose fan-in is `in * count`.
+    three axes as a convolution, whose fan-in is `in * count` (docs/keras_notes.md, pain 73).
 
     Args:
         initializers: One initializer per kernel, `count` in all.

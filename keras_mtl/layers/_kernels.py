@@ -51,7 +51,7 @@ def find_kernels(
         if wanted is None or wanted & {layer.name, *variable.path.split("/")}:
             name = variable.path.removeprefix(f"{body.name}/").removesuffix("/kernel")
             name = name.replace("/", "_")
-            # Paths of nested models need not be unique.
+            # Paths of nested models need not be unique (docs/keras_notes.md, pain 9).
             name = f"{name}_{len(names)}" if name in names else name
             names[name] = _as_matrix(layer, variable)
     return names

@@ -58,7 +58,8 @@ class LowRankBody(keras.layers.Wrapper):
         scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        # The body's layers, not this one, decide to which dtype they cast.
+        # The body's layers, not this one, decide to which dtype they cast (docs/keras_notes.md,
+        # pain 88).
         super().__init__(layer, autocast=False, **{"dtype": "float32", **kwargs})
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of names; put {targets!r} in one.")
@@ -70,7 +71,9 @@ class LowRankBody(keras.layers.Wrapper):
     def build(self, input_shape: Any = None) -> None:
         """Builds the body, unless it is built already, and finds its kernels."""
         super().build(input_shape)
-        if not self.layer.trainable:  # Keras does not save whether layers inside a layer are frozen
+        # Keras does not save whether layers inside a layer are frozen (docs/keras_notes.md,
+        # pain 66).
+        if not self.layer.trainable:
             freeze(self.layer)
         self._kernels = find_kernels(self.layer, self.targets)
         if not self._kernels:
@@ -118,7 +121,8 @@ class LowRankBody(keras.layers.Wrapper):
         return outputs
 
     def _run(self, inputs: Any, training: bool | None) -> Any:
-        # A functional model carries masks from layer to layer, but warns that it does not.
+        # A functional model carries masks from layer to layer, but warns that it does not
+        # (docs/keras_notes.md, pain 86).
         graph = isinstance(self.layer, keras.Sequential) or is_functional(self.layer)
         return self.layer.call(inputs, training=training) if graph else self.layer(inputs)
 

@@ -16,7 +16,7 @@ class StackBranches(keras.layers.Layer):
 
     The branches have equal shapes. `PickBranch` takes one of them out again, and layers such as
     `ParallelDense` and `Branching` read the stack. `keras.ops.stack` does the same, but it drops
-    the mask.
+    the mask (docs/keras_notes.md, pain 20).
 
     Call arguments:
         inputs: A list of tensors `(batch, ..., units)`, one per branch. The first mask among

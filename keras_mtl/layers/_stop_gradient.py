@@ -14,7 +14,7 @@ class StopGradient(keras.layers.Layer):
 
     Choose it where one task reads features or predictions of another task, and its loss must not
     change the layers that compute them. `keras.ops.stop_gradient` does the same, but it loses the
-    mask of a sequence, and its name in the summary is only a number.
+    mask of a sequence (docs/keras_notes.md, pain 20), and its name in the summary is only a number.
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.

@@ -25,7 +25,7 @@ def seeds_by_replica(model: keras.Model) -> Iterator[None]:
     """Lets dropout draw different numbers on each replica inside of the context.
 
     Keras keeps equal seeds on all replicas, so that examples at the same position of each
-    replica's batch would lose the same units (docs/keras_notes.md, pain 42; tensorflow#82281).
+    replica's batch would lose the same units (docs/keras_notes.md, F8 and pain 42).
     After the context the seeds are equal again, since they are saved. Recurrent layers, and those
     of users, are left as Keras has them.
 

@@ -2,8 +2,8 @@
 
     forward -> losses -> gradients -> rule -> update -> logs
 
-`TrainStep` belongs to one `BalancedModel`, which calls it on each replica. `train` is the step;
-the methods below it are its parts, in the order in which it calls them.
+`TrainStep` belongs to one `BalancedModel`, which calls it on each replica. The methods below
+`train` are the parts of the step, in their order.
 """
 
 import functools
@@ -218,7 +218,8 @@ class TrainStep:
         return Step(
             balancer=model.balancer,
             backward=backward(losses.of_replica),
-            losses=tf.where(active, weighted, tf.zeros_like(weighted)),  # NaN * 0 would be NaN
+            # No product with 0, which would keep a NaN (docs/keras_notes.md, F5).
+            losses=tf.where(active, weighted, tf.zeros_like(weighted)),
             labeled=labeled,
             active=active,
             reuse=Reuse(self.state.stored_weights, self.state.due(model.every), replicas),
@@ -318,7 +319,8 @@ class TrainStep:
     ) -> None:
         """Averages `loss` over examples: the rule's scalar, or the sum of losses, and the penalty.
 
-        Both are numbers of the global batch; of the penalty `_penalty` gave this replica's share.
+        Both are numbers of the global batch, so that logs need no factor (docs/keras_notes.md,
+        pain 28); of the penalty, `_penalty` returned this replica's share.
         """
         if scalar is None:
             finite = tf.math.is_finite(losses.unweighted)

@@ -64,20 +64,21 @@ def make_tuner(
     if kind == "hyperband":
         arguments = {"max_epochs": epochs}
     if kind == "bayesian":
-        # By default Keras Tuner draws three random trials per parameter. With few trials in all,
-        # none would be left that learns from them: at most half of the trials are random.
+        # By default Keras Tuner draws three random trials per parameter (docs/keras_notes.md,
+        # pain 80). With few trials in all, none would be left that learns from them: at most half
+        # of the trials are random.
         default = 3 * (len(model.tasks) - 1)
         arguments["num_initial_points"] = max(3, min(default, (max_trials or 0) // 2))
     tuner = _TUNERS[kind](
         model,
         objective=keras_tuner.Objective(model.goal.name, model.goal.mode),
-        seed=model.seed + 1,  # Keras Tuner takes a seed of 0 for no seed.
+        seed=model.seed + 1,  # 0 would mean no seed (docs/keras_notes.md, pain 80)
         executions_per_trial=model.executions,
         directory=str(folder),
         project_name="trials",
         **arguments,
     )
-    # Hyperband takes no `max_trials` as an argument.
+    # Hyperband takes no `max_trials` as an argument (docs/keras_notes.md, pain 80).
     tuner.oracle.max_trials = max_trials
     return tuner
 

@@ -22,6 +22,9 @@ _WEIGHTED = {"loss", "val_loss"}
 class Gain:
     """Compares a metric of a task with the result of a model of that task alone.
 
+    Keras Tuner adds several objectives up without scales, so that the task with the largest unit
+    wins (docs/keras_notes.md, pain 47; keras-tuner#556). Relative gains have no unit.
+
     Args:
         log: Name of the metric in the logs.
         mode: Whether `"max"` or `"min"` is better.
@@ -64,7 +67,8 @@ class LogGoal(keras.callbacks.Callback):
     """Adds the goal to the logs of each epoch, before other callbacks read them.
 
     A name that is not logged stops the whole search. Otherwise Keras Tuner would count the trial
-    as failed and go on to the next one, which would fail in the same way.
+    as failed and go on to the next one, which would fail in the same way (docs/keras_notes.md,
+    pains 46 and 80; keras-tuner#464).
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -76,6 +80,7 @@ class LogGoal(keras.callbacks.Callback):
         logs = logs if logs is not None else {}
         needed = {gain.log for gains in self.goal.gains for gain in gains} or {self.goal.name}
         if missing := sorted(needed - set(logs)):
+            # Any other error would only fail this trial.
             raise keras_tuner.errors.FatalValueError(
                 f"The objective needs {missing}, which the network does not log; it logs "
                 f"{sorted(logs)}. Take the name from keras_mtl.monitor(task, metric), and compile "
@@ -120,6 +125,7 @@ def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None)
         )
     name, mode = objective
     _check_name(name)
+    # Keras Tuner infers no direction for a metric of one output (docs/keras_notes.md, pain 46).
     if mode not in ("min", "max"):
         raise ValueError(
             f"Whether {name!r} is better low or high must be stated, as 'min' or 'max': pass "
@@ -129,6 +135,7 @@ def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None)
 
 
 def _check_name(name: Any) -> None:
+    # docs/keras_notes.md, pain 48
     if name in _WEIGHTED:
         raise ValueError(
             f"{name!r} is multiplied by the weights that are searched, so the smallest weights "

@@ -162,6 +162,7 @@ def search_task_weights(
         tuner, max_trials = "random", 1
     folder = open_folder(directory, model, tuner, fit_arguments, overwrite)
     engine = make_tuner(tuner, model, folder, max_trials, fit_arguments["epochs"])
+    # A dataset keeps its own order, and Keras warns of its default (docs/keras_notes.md, pain 76).
     engine.search(train, validation_data=validation, shuffle=False, **fit_arguments)
     return _result(engine, tasks, space)
 
@@ -173,6 +174,7 @@ def _check_data(
         raise TypeError(
             f"Of the arguments of fit, a search takes {sorted(_FIT_ARGUMENTS)}; received {unknown}."
         )
+    # docs/keras_notes.md, pains 49 and 80; keras-tuner#915
     if tf.distribute.has_strategy():
         raise ValueError(
             "A search cannot run inside the scope of a strategy, which Keras Tuner closes between "
@@ -202,6 +204,7 @@ def _result(engine: Any, tasks: Sequence[Task], space: Space) -> SearchResult:
         for trial in best_first
     )
     score = trials[0].score if trials else None
+    # Keras Tuner ends such a search without an error (docs/keras_notes.md, pain 46).
     if score is None:
         reason = best_first[0].message if best_first else None
         raise RuntimeError(

@@ -37,7 +37,7 @@ class Space:
 
     def declare(self, hp: keras_tuner.HyperParameters) -> None:
         """Declares the ratios as hyper-parameters."""
-        hp.Fixed(_key(self.names[0]), 1.0)
+        hp.Fixed(_key(self.names[0]), 1.0)  # r_1: only ratios to the first task are searched
         for name in self.names[1:]:
             if self.grid:
                 points = np.geomspace(self.low, self.high, _GRID_POINTS).round(9).tolist()
@@ -69,8 +69,8 @@ class WeightedTasks(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Builds the compiled network of a trial."""
         # Keras Tuner clears the session of Keras before each trial, and with it the dtype policy
-        # and the seed. All trials begin with the same initial values, so that they differ by
-        # their weights alone.
+        # and the seed (docs/keras_notes.md, pain 80). All trials begin with the same initial
+        # values, so that they differ only in their weights.
         keras.config.set_dtype_policy(self.dtype_policy)
         keras.utils.set_random_seed(self.seed + self.execution)
         self.space.declare(hp)
@@ -83,7 +83,7 @@ class WeightedTasks(keras_tuner.HyperModel):
             )
         if network.built:
             # Hyperband continues the training of a saved trial. Keras restores the variables of
-            # an optimizer only if it is built.
+            # an optimizer only if it is built (docs/keras_notes.md, pain 90).
             with network.distribute_strategy.scope():
                 network.optimizer.build(network.trainable_variables)
         return network
@@ -92,6 +92,8 @@ class WeightedTasks(keras_tuner.HyperModel):
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
         """Trains the network of a trial, with the goal in the logs."""
+        # The next training of the same trial begins with another seed; the next trial with the
+        # first seed again.
         self.execution = (self.execution + 1) % self.executions
         callbacks = [LogGoal(self.goal), *kwargs.pop("callbacks", ())]
         return model.fit(*args, callbacks=callbacks, **kwargs)

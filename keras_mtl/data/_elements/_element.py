@@ -69,6 +69,7 @@ def read_specs(dataset: Any) -> Element:
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise TypeError(f"the dataset must yield (x, y) or (x, y, w); it yields {_brief(spec)}.")
     labels, weights = spec[1], spec[2] if len(spec) == 3 else {}
+    # docs/keras_notes.md, F2 and pain 16; keras#20596
     for entries, name in ((labels, "labels"), (weights, "sample weights")):
         if not isinstance(entries, Mapping):
             raise TypeError(
@@ -93,6 +94,7 @@ def check_keys(
     Raises:
         ValueError: If an entry names no task, or a task that needs one has no entry.
     """
+    # Keras's own error prints both dicts and names no task (docs/keras_notes.md, pain 5).
     names = {task.name for task in tasks}
     unknown = sorted(map(repr, entries.keys() - names))
     absent = sorted(map(repr, names - entries.keys())) if complete else []

@@ -37,4 +37,5 @@ def fill_missing(
         # Nor is any integer equal to a fraction, which a cast would cut.
         if label.dtype.min <= sentinel <= label.dtype.max and sentinel == int(sentinel):
             valid = label != tf.cast(sentinel, label.dtype)
+    # Weight 0 would not hide a NaN from the gradient (docs/keras_notes.md, F5; keras#3206).
     return tf.where(valid, label, tf.zeros_like(label)), valid

@@ -28,6 +28,7 @@ def merge_weights(factors: tf.Tensor, weights: Mapping[str, Any] | None, task: T
     if isinstance(weight, tf.RaggedTensor):
         weight = weight.to_tensor()
     weight = tf.cast(weight, tf.float32)
+    # Keras takes weights (batch, 1), but none of (batch, n) (docs/keras_notes.md, pain 16).
     if weight.shape.rank == factors.shape.rank + 1 and weight.shape[-1] == 1:
         weight = weight[..., 0]
     if weight.shape.rank > factors.shape.rank:
@@ -38,5 +39,6 @@ def merge_weights(factors: tf.Tensor, weights: Mapping[str, Any] | None, task: T
     # A weight of an example holds for all its labels: (batch,) becomes (batch, 1, ...).
     for _ in range(factors.shape.rank - weight.shape.rank):
         weight = weight[..., tf.newaxis]
-    # No product where the factor is 0: a weight beside a missing label may be NaN.
+    # No product where the factor is 0: a weight beside a missing label may be NaN, and 0 * NaN is
+    # NaN (docs/keras_notes.md, F5).
     return tf.where(factors > 0, factors * weight, tf.zeros_like(factors))

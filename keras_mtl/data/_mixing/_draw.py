@@ -12,7 +12,9 @@ from keras_mtl.data._mixing._filler import make_filler
 from keras_mtl.data._mixing._layout import Layout
 from keras_mtl.data._mixing._order import SetIndices
 
-_CHUNK = 512  # examples that are completed at once: calling a function costs more than its work
+# Examples that are completed at once: a call of a function costs more than its work on one of them
+# (docs/keras_notes.md, pain 83).
+_CHUNK = 512
 _CHUNK_BYTES = 2**22
 _BATCHES = 8  # the largest number of batches that are finished at once
 
@@ -98,12 +100,14 @@ def draw_batches(
 
 def draw(datasets: Sequence[tf.data.Dataset], cycle: SetIndices) -> tf.data.Dataset:
     """Draws until every dataset has ended; one that has ended is passed over."""
+    # Of unknown cardinality, which the caller states (docs/keras_notes.md, pain 52).
     order = tf.data.Dataset.from_tensor_slices(cycle).repeat()
     return tf.data.Dataset.choose_from_datasets(datasets, order, stop_on_empty_dataset=False)
 
 
 def _map(dataset: tf.data.Dataset, function: Callable[..., Any], **options: Any) -> tf.data.Dataset:
     """Maps without rewriting the function's Python, which is not needed and takes long."""
+    # docs/keras_notes.md, pain 83
     return dataset.map(tf.autograph.experimental.do_not_convert(function), **options)
 
 

@@ -17,7 +17,8 @@ def make_filler(name: str, layout: Layout, tasks: Sequence[Task]) -> Callable[..
     """Returns a function that brings batches of one set to the layout of all sets.
 
     The inputs that the set does not have are zero. The labels that it does not have are zero and
-    weigh 0; its other labels weigh 1, or as much as the set's weights say.
+    weigh 0; its other labels weigh 1, or as much as the set's weights say. Only sets of one
+    structure can be drawn from together (docs/keras_notes.md, pain 51).
 
     The function raises `tf.errors.InvalidArgumentError` where a label of positive weight is out
     of the task's range, and names the set, the task and the labels.
@@ -63,7 +64,8 @@ def _check_range(name: str, task: Task, label: tf.Tensor, weight: tf.Tensor) -> 
     wrong = tf.gather_nd(label, tf.where(((value < low) | (value > high)) & (weight > 0)))
     message = f"set {name!r}, task {task.name!r}: labels must be {low:g} to {high:g}; received"
     hint = "If it marks a missing label, use data.mask_missing(dataset, tasks, sentinel=...)."
-    # The bare operation: tf.debugging.Assert wraps it in a cond, which costs more than the rest.
+    # The bare operation: tf.debugging.Assert wraps it in a cond, which costs more than the rest
+    # (docs/keras_notes.md, pain 83).
     check = tf.raw_ops.Assert(condition=tf.size(wrong) == 0, data=[message, wrong, hint])
     with tf.control_dependencies([check]):
         return tf.identity(label)

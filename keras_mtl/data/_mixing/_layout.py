@@ -71,6 +71,8 @@ def read_layout(name: str, dataset: Any, tasks: Sequence[Task]) -> Layout:
 def join_layouts(layouts: Mapping[str, Layout], tasks: Sequence[Task]) -> Layout:
     """Returns one layout for the elements of all sets.
 
+    TensorFlow draws only from datasets with equal specs (docs/keras_notes.md, pain 51).
+
     Raises:
         ValueError: If sets clash, or no set labels a task. The message names them.
     """

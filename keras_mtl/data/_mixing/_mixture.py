@@ -121,6 +121,8 @@ def mixture(
         )
     if until != "once":
         mixed = mixed.take(elements)
+    # A draw from several sets has an unknown number of elements (docs/keras_notes.md, F1 and
+    # pain 52).
     mixed = mixed.apply(tf.data.experimental.assert_cardinality(elements))
     # By examples: with files as shards, the files of a worker would decide which sets it sees.
     options = tf.data.Options()

@@ -1,4 +1,8 @@
-"""The order in which a mixture draws from its sets, and the end of an epoch in it."""
+"""The order in which a mixture draws from its sets, and the end of an epoch in it.
+
+`tf.data` draws at random without telling how long the result is, and its draws go on when a set has
+ended (docs/keras_notes.md, pain 52): here the order is known beforehand.
+"""
 
 import math
 from collections.abc import Callable, Mapping

@@ -13,7 +13,9 @@ from keras_mtl.data._elements._numbers import read_classes
 from keras_mtl.data._mixing._draw import draw
 from keras_mtl.data._mixing._order import draw_cycle, first_end, last_end
 
-_CHUNK = 512  # examples that are selected at once: calling a function costs more than its work
+# Examples that are selected at once: a call of a function costs more than its work on one of them
+# (docs/keras_notes.md, pain 83).
+_CHUNK = 512
 
 
 def resample(
@@ -89,6 +91,7 @@ def resample(
         raise ValueError(f"until is {until!r}; expected 'last' or 'first'.")
     draws = ends[until](cycle, sizes)
     drawn = draw(classes, cycle).take(draws)
+    # docs/keras_notes.md, F1
     return drawn.apply(tf.data.experimental.assert_cardinality(draws))
 
 

@@ -2,7 +2,7 @@
 
 A factor on every gradient would change each rule that depends on their scale. So statistics are
 unscaled before any rule reads them, and the direction is scaled again for the optimizer, which
-divides by the factor itself.
+divides by the factor itself, and adds up the shares of all replicas (docs/keras_notes.md, pain 30).
 """
 
 from collections.abc import Sequence

@@ -53,7 +53,8 @@ def zero_rows(which: Tensor, rows: Sequence[Row]) -> list[Row]:
     flags = tf.unstack(which)
 
     def without(flag: Tensor, numbers: Tensor) -> Tensor:
-        return tf.where(flag, tf.zeros_like(numbers), numbers)  # a product with 0 would keep NaN
+        # No product with 0, which would keep a NaN (docs/keras_notes.md, F5).
+        return tf.where(flag, tf.zeros_like(numbers), numbers)
 
     return change_rows(
         rows,

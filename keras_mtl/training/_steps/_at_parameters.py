@@ -20,7 +20,7 @@ def step_at_parameters(step: Step) -> StepResult:
 
     def fresh(local: StackedGradients, towers: list[Row]) -> Weighted:
         # The Gramian of a sum is not the sum of the Gramians: gradients are summed first
-        # (docs/design.md, D2).
+        # (docs/design.md, D2; docs/keras_notes.md, pain 30).
         stacked = step.replicas.sum(local)
         matrix, finite = finite_part(step.gramian(stacked), step.backward.sizes)
         stacked, towers = keep_finite(finite, stacked, towers)
