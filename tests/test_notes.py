@@ -90,7 +90,8 @@ def test_each_module_after_here_cites_its_entry():
         f"{path} does not cite {number}"
         for number, entry in ENTRIES.items()
         for path in PATH.findall(places(entry))
-        if path.split("/")[0] in CITING_ROOMS and number not in find_citations(SOURCES[path])[0]
+        if path.split("/")[0] in CITING_ROOMS
+        and number not in find_citations(SOURCES.get(path, ""))[0]
     ]
     assert not silent, "\n".join(silent)
 
@@ -100,7 +101,7 @@ def test_each_name_after_here_exists():
     for number, entry in ENTRIES.items():
         text = places(entry)
         for first, second, path in re.findall(r"`(\w+)`(?: and `(\w+)`)? in `([\w/]+\.py)`", text):
-            defined = re.findall(r"^ *(?:def|class) (\w+)", SOURCES[path], re.MULTILINE)
+            defined = re.findall(r"^ *(?:def|class) (\w+)", SOURCES.get(path, ""), re.MULTILINE)
             missing += [
                 f"{number}: {n} in {path}" for n in (first, second) if n not in ["", *defined]
             ]
@@ -113,7 +114,8 @@ def test_each_name_after_here_exists():
 def test_each_issue_that_the_code_names_is_on_the_page():
     named = {issue for source in SOURCES.values() for issue in ISSUE.findall(source)}
     assert len(named) > 10
-    assert not named - set(ISSUE.findall(PAGE))
+    unknown = sorted(named - set(ISSUE.findall(PAGE)))
+    assert not unknown, "add them to their entries of docs/keras_notes.md"
 
 
 @pytest.mark.parametrize(
