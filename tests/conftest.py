@@ -1,4 +1,4 @@
-"""What every test starts from."""
+"""The setting of every test."""
 
 import keras
 import pytest
@@ -6,5 +6,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """The same weights and draws in every run."""
+    """Seeds Keras, so that every run has the same initial values and draws."""
     keras.utils.set_random_seed(0)

@@ -1,4 +1,4 @@
-"""The examples and the benchmark, run as a user would run them, but for a few steps."""
+"""The examples and benchmarks, run as a user runs them, but for a few steps only."""
 
 import importlib
 import pathlib
@@ -33,7 +33,7 @@ def quickstart(folder, *arguments):
 
 
 def read_table(output):
-    """The printed table: a dict from network to its row of numbers."""
+    """Reads the printed table into a dictionary from network to its row of numbers."""
     lines = output.partition("\ntest AUC")[2].partition("\none seed")[0].splitlines()
     assert lines[0].split() == [*TASKS, "gain", "parameters", "s/epoch"]
     rows = {line[:30].strip(): re.sub("[%,]", "", line[30:]).split() for line in lines[1:]}
@@ -41,10 +41,10 @@ def read_table(output):
 
 
 def check_table(table):
-    first, *others = table
-    assert first == "single-task networks" and len(others) >= 5
+    first, *multi_task = table
+    assert first == "single-task networks" and len(multi_task) >= 5
     for part in ("hard sharing", "equal weights", "(losses)", "(gradients)", "tuned weights"):
-        assert any(part in name for name in others), part
+        assert any(part in name for name in multi_task), part
     alone = table[first][:3]
     assert alone.min() > 0.7  # they have learned
     for *aucs, gain, parameters, seconds in table.values():
@@ -59,7 +59,7 @@ def check_progress(output, table):
     steps = re.findall(r"^\[ *\d+ s\] (.+): \d+\.\d s an epoch$", output, re.MULTILINE)
     assert steps == [*(f"{task} alone" for task in TASKS), *[*table][1:]]
     weights = re.search(r"tuner: best of 2 trials \{(.+)\}", output)
-    assert [each.split("'")[1] for each in weights[1].split(", ")] == TASKS
+    assert [entry.split("'")[1] for entry in weights[1].split(", ")] == TASKS
     assert re.search(r"chosen by the validation part: (.+)", output)[1] in [*table][1:]
 
 

@@ -1,4 +1,4 @@
-"""The package as a whole: names, docstrings, sizes, what an import costs, how it is installed."""
+"""The package as a whole: names, docstrings, sizes, the cost of an import, the version."""
 
 import ast
 import configparser
@@ -18,10 +18,10 @@ import keras_mtl as mtl
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "keras_mtl").rglob("*.py"))
-PACKAGES = [mtl, *(each for each in map(mtl.__getattr__, mtl._PACKAGES))]
+PACKAGES = [mtl, *map(mtl.__getattr__, mtl._PACKAGES)]
 PACKAGES.sort(key=lambda package: package.__name__)
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
-every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda each: each.__name__)
+every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 
 
 def test_every_sub_package_is_public():
@@ -35,11 +35,11 @@ def test_every_sub_package_is_public():
     ("package", "name"), NAMES, ids=[f"{package.__name__}.{name}" for package, name in NAMES]
 )
 def test_every_public_name_has_an_example_that_runs_as_a_doctest(package, name):
-    thing = getattr(package, name)
-    text = thing.__doc__ or ""
+    value = getattr(package, name)
+    text = value.__doc__ or ""
     assert text.strip()
-    if not inspect.ismodule(thing):
-        assert text is not getattr(thing.__base__ if inspect.isclass(thing) else None, "__doc__", 0)
+    if not inspect.ismodule(value):
+        assert text is not getattr(value.__base__ if inspect.isclass(value) else None, "__doc__", 0)
         assert "Example:" in text and ">>> " in text.partition("Example:")[2]
 
 
@@ -48,29 +48,32 @@ def test_all_is_sorted_out_from_what_is_private(package):
     listed = set(package.__all__)
     assert len(listed) == len(package.__all__)
     assert listed <= set(dir(package))
-    there = {name for name, value in vars(package).items() if not inspect.ismodule(value)}
-    assert {name for name in there if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} <= listed
+    defined = {name for name, value in vars(package).items() if not inspect.ismodule(value)}
+    assert {name for name in defined if not name.startswith("_")} - {
+        "Any",
+        "TYPE_CHECKING",
+    } <= listed
     for _, module, is_package in pkgutil.iter_modules(package.__path__):
         assert is_package or module.startswith("_"), f"{module} is a public module"
 
 
-def own_classes():
+def classes_of_the_package():
     for info in pkgutil.walk_packages(mtl.__path__, "keras_mtl."):
         module = importlib.import_module(info.name)
-        for each in vars(module).values():
-            if inspect.isclass(each) and each.__module__ == module.__name__:
-                yield each
+        for value in vars(module).values():
+            if inspect.isclass(value) and value.__module__ == module.__name__:
+                yield value
 
 
 def test_whatever_keras_saves_is_registered_under_the_name_of_the_package():
-    classes = [each for each in own_classes() if hasattr(each, "get_config")]
-    bases = {base for each in classes for base in each.__mro__[1:]}
+    classes = [kind for kind in classes_of_the_package() if hasattr(kind, "get_config")]
+    bases = {base for kind in classes for base in kind.__mro__[1:]}
     public = {getattr(package, name) for package, name in NAMES}
-    saved = [each for each in classes if "get_config" in vars(each) or each in public]
-    saved = [each for each in saved if each not in bases]
+    saved = [kind for kind in classes if "get_config" in vars(kind) or kind in public]
+    saved = [kind for kind in saved if kind not in bases]
     assert len(saved) > 10
-    for each in saved:
-        assert keras.saving.get_registered_name(each) == f"keras_mtl>{each.__name__}"
+    for kind in saved:
+        assert keras.saving.get_registered_name(kind) == f"keras_mtl>{kind.__name__}"
 
 
 def test_files_stay_small():
@@ -87,7 +90,7 @@ def functions():
 
 
 def code_lines(node):
-    """Lines of the body, without the docstring."""
+    """Counts the lines of the body, without the docstring."""
     body = node.body[1:] if ast.get_docstring(node) else node.body
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 

@@ -1,4 +1,4 @@
-"""The examples on data, each run on its small built-in files for a few steps."""
+"""The examples on real data sets, each run for a few steps on small built-in files."""
 
 import importlib
 import itertools
@@ -83,7 +83,7 @@ def test_the_likely_tags_are_the_most_probable_that_are_allowed():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.full(5, 0.5), size=(20, 4))
     weights = np.arange(4) < rng.integers(1, 5, size=(20, 1))
-    found = scores.likely_tags(names, probabilities, weights).argmax(-1)
+    likely = scores.likely_tags(names, probabilities, weights).argmax(-1)
 
     def allowed(tags):
         kinds = ["O", *[names[tag] for tag in tags]]
@@ -92,10 +92,13 @@ def test_the_likely_tags_are_the_most_probable_that_are_allowed():
             for before, tag in itertools.pairwise(kinds)
         )
 
-    for own, there, tags in zip(probabilities, weights.sum(axis=1), found, strict=True):
-        every = filter(allowed, itertools.product(range(5), repeat=int(there)))
-        best = max(every, key=lambda tags: np.log(own[np.arange(len(tags)), tags]).sum())
-        assert tuple(tags[:there]) == best
+    lengths = weights.sum(axis=1)
+    for of_sentence, length, tags in zip(probabilities, lengths, likely, strict=True):
+        candidates = filter(allowed, itertools.product(range(5), repeat=int(length)))
+        best = max(
+            candidates, key=lambda tags: np.log(of_sentence[np.arange(len(tags)), tags]).sum()
+        )
+        assert tuple(tags[:length]) == best
 
 
 def test_areas_under_the_curve_count_pairs():
@@ -131,9 +134,9 @@ def test_entities_are_right_where_kind_and_both_ends_are():
     labels = np.array([[1, 2, 0, 3, 0], [3, 0, 0, 0, 0]])
     guesses = np.array([[1, 2, 0, 1, 1], [3, 1, 0, 0, 3]])
     weights = np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]])  # the rest is padding
-    # Of 3 entities 2 are found, of 4 that are claimed 2 are right.
-    found = scores.span_f1(names, labels, np.eye(4)[guesses], weights)
-    assert found == pytest.approx(2 * 2 / (3 + 4))
+    # Two of the three entities are predicted, and two of the four predicted entities are right.
+    score = scores.span_f1(names, labels, np.eye(4)[guesses], weights)
+    assert score == pytest.approx(2 * 2 / (3 + 4))
 
 
 def test_accuracies_are_those_of_labels_with_weight():

@@ -1,4 +1,4 @@
-"""What the small problem needs for each balancer of the table."""
+"""Every balancer of the table of laws, with its network and data on the small problem."""
 
 import pathlib
 import sys
@@ -28,30 +28,32 @@ def names():
 
 
 METRICS = {"z": "z_auc", "b": "b_accuracy", "r": "z_auc"}
-OF_THE_LOGS = {
+# Balancers that read the logs of an epoch, so that they must name metrics of the problem.
+BY_LOGS = {
     "DTP": lambda: DTP(metric=METRICS),
     "ValidationDriven": lambda: ValidationDriven(metric="{task}_mean_loss", mode="min"),
 }
 
 
 def make(name):
-    return OF_THE_LOGS[name]() if name in OF_THE_LOGS else CASES[name].make(range(3))
+    """Makes a new balancer for the three tasks of the small problem."""
+    return BY_LOGS[name]() if name in BY_LOGS else CASES[name].make(range(3))
 
 
 def ways(name):
-    """The pairs of `at` and `every` that a balancer takes."""
+    """Returns the pairs of `at` and `every` that a balancer takes."""
     balancer = make(name)
     if balancer.needs.preference or balancer.needs.second_batch:
         return [("parameters", 1)]
     places = ["parameters"]
-    by_statistics = not isinstance(balancer, LossBalancer)
-    by_variables = balancer.needs.per_entry_state
-    if by_statistics and not by_variables and balancer.needs.samples == 1:
+    on_gradients = not isinstance(balancer, LossBalancer)
+    if on_gradients and not balancer.needs.per_entry_state and balancer.needs.samples == 1:
         places.append("representation")
     return [(at, every) for at in places for every in (1, 2)]
 
 
 def network(balancer):
+    """Builds the network of the small problem, with a preference as an input if it is needed."""
     if not balancer.needs.preference:
         return problem.network()
     keras.utils.set_random_seed(0)
@@ -63,6 +65,5 @@ def network(balancer):
 
 
 def more_data(balancer):
-    """What `fit` takes beside the dataset."""
-    wanted = balancer.needs.second_batch
-    return {"balance_data": problem.dataset(2)} if wanted else {}
+    """Returns the arguments of `fit` beside the dataset: the second batches, if they are needed."""
+    return {"balance_data": problem.dataset(2)} if balancer.needs.second_batch else {}

@@ -1,4 +1,4 @@
-"""Optimizers and layers that change what a step does, and the same steps in NumPy."""
+"""Optimizers and layers that change a step, and the same steps computed in NumPy."""
 
 import keras
 import numpy as np
@@ -13,24 +13,36 @@ RATE, EPSILON = 0.02, 1e-3
 
 
 class ByHand:
-    """SGD or Adam with all that Keras adds to them, on arrays in float64."""
+    """Computes SGD or Adam, with the options that Keras adds to them, on arrays in float64.
 
-    def __init__(self, adam=False, clip=lambda rows: rows, accumulate=1, ema=None, every=None):
+    Args:
+        adam: Whether to compute Adam instead of SGD.
+        clip: Clips the gradients, a list with one array per variable.
+        accumulate: Number of steps whose mean gradient makes one update.
+        ema: Momentum of the moving averages of the variables; `None` for no averages.
+        every: Number of steps after which the averages overwrite the variables; `None` for never.
+    """
+
+    def __init__(
+        self, adam=False, clip=lambda gradients: gradients, accumulate=1, ema=None, every=None
+    ):
         self.adam, self.clip, self.accumulate = adam, clip, accumulate
         self.ema, self.every, self.averages = ema, every, None
-        self.waiting, self.count, self.updates, self.moments = [], 0, 0, None
+        self.waiting, self.steps, self.updates, self.moments = [], 0, 0, None
 
     def step(self, values, gradients):
-        self.count += 1
+        """Returns the values of the variables after one more step."""
+        self.steps += 1
         self.waiting.append(gradients)
         if len(self.waiting) == self.accumulate:
-            mean = [np.mean(each, axis=0) for each in zip(*self.waiting, strict=True)]
+            mean = [np.mean(of_steps, axis=0) for of_steps in zip(*self.waiting, strict=True)]
             self.waiting = []
             moves = self.move(self.clip(mean))
             values = [v - RATE * m for v, m in zip(values, moves, strict=True)]
         return self.averaged(values) if self.ema else values
 
     def move(self, gradients):
+        """Returns the update of each variable, in units of the learning rate."""
         if not self.adam:
             return gradients
         self.updates += 1
@@ -41,21 +53,25 @@ class ByHand:
         return [correction * m / (np.sqrt(v) + EPSILON) for m, v in self.moments]
 
     def averaged(self, values):
+        """Updates the averages; returns them in steps in which they overwrite the values."""
         old = self.averages or values
         self.averages = [
             self.ema * a + (1 - self.ema) * v for a, v in zip(old, values, strict=True)
         ]
-        return self.averages if self.every and self.count % self.every == 0 else values
+        return self.averages if self.every and self.steps % self.every == 0 else values
 
 
 def by_norm(limit):
-    return lambda rows: [row * (limit / max(limit, np.linalg.norm(row))) for row in rows]
+    """Returns a function that clips each gradient by its own norm."""
+    return lambda gradients: [g * (limit / max(limit, np.linalg.norm(g))) for g in gradients]
 
 
 def by_global_norm(limit):
-    def clip(rows):
-        norm = np.sqrt(sum((row**2).sum() for row in rows))
-        return [row * (limit / max(limit, norm)) for row in rows]
+    """Returns a function that clips all gradients together by their joint norm."""
+
+    def clip(gradients):
+        norm = np.sqrt(sum((g**2).sum() for g in gradients))
+        return [g * (limit / max(limit, norm)) for g in gradients]
 
     return clip
 
@@ -69,6 +85,7 @@ def adam(**options):
 
 
 def of_towers(inner, outer):
+    """Returns an optimizer that is `inner` for the tower of `z` and `outer` for the rest."""
     return optimizers.MultiOptimizer(optimizers.OptimizerMap(outer, {"z_.*": inner}))
 
 
@@ -77,11 +94,14 @@ def is_of_tower(variable):
 
 
 def only(optimizer):
-    """One optimizer for everything: who gets which variable, and the optimizer."""
+    """Returns the groups of one optimizer for all variables.
+
+    Groups are pairs: whether a variable belongs to the group, and the optimizer of the group.
+    """
     return [(lambda variable: True, optimizer)]
 
 
-# How to make the Keras optimizer, and what it does by hand, for which variables.
+# For each case, how to make the optimizer of Keras, and how to make the groups of the same by hand.
 CASES = {
     "clipnorm": (lambda: adam(clipnorm=0.1), lambda: only(ByHand(True, by_norm(0.1)))),
     "global_clipnorm": (
@@ -90,7 +110,7 @@ CASES = {
     ),
     "clipvalue": (
         lambda: sgd(clipvalue=0.02),
-        lambda: only(ByHand(clip=lambda rows: [np.clip(row, -0.02, 0.02) for row in rows])),
+        lambda: only(ByHand(clip=lambda gradients: [np.clip(g, -0.02, 0.02) for g in gradients])),
     ),
     "ema": (
         lambda: adam(use_ema=True, ema_momentum=0.7),
@@ -125,13 +145,13 @@ CASES = {
     ),
     "normalized and dropped": (lambda: sgd(), lambda: only(ByHand())),
 }
-# Those that fail in Keras on several replicas, and are refused there.
+# Cases that fail in Keras on several replicas, and are refused there.
 ON_ONE_DEVICE = (
     "ema overwrites",
     "accumulation",
     "clipped accumulation",
     "clipped towers",
-    "normalized and dropped",  # by other masks on each replica
+    "normalized and dropped",  # dropout draws another mask on each replica
 )
 
 
@@ -156,7 +176,7 @@ def network(case):
 
 
 def batches(last=7):
-    """Four batches, and the beginning of a fifth that does not divide evenly."""
+    """Returns four batches, and a fifth of `last` rows, which replicas cannot share evenly."""
     x, y, w = problem.batch(4)
     short = keras.tree.map_structure(lambda value: value[:last], (x, y, w))
     return [*[problem.batch(index) for index in range(4)], short]
@@ -169,64 +189,68 @@ def dataset():
 
 
 def variables_by_hand(case):
-    """What training leaves in the variables of the network, by name, from a tape and NumPy."""
+    """Computes the values of all variables after training, by path, with a tape and NumPy."""
     model, groups = network(case), CASES[case][1]()
     for batch in batches():
         gradients = gradients_by_hand(model, *batch)
-        for mine, optimizer in groups:
-            variables = [v for v in model.trainable_variables if mine(v)]
-            rows = [gradients[v.path] for v in variables]
-            moved = optimizer.step([np.array(v, "float64") for v in variables], rows)
+        for belongs, optimizer in groups:
+            variables = [v for v in model.trainable_variables if belongs(v)]
+            of_group = [gradients[v.path] for v in variables]
+            moved = optimizer.step([np.array(v, "float64") for v in variables], of_group)
             for variable, value in zip(variables, moved, strict=True):
                 variable.assign(value)
-    for mine, optimizer in groups:
+    for belongs, optimizer in groups:
         if optimizer.ema:  # Keras ends `fit` with the averages
-            variables = [v for v in model.trainable_variables if mine(v)]
+            variables = [v for v in model.trainable_variables if belongs(v)]
             for variable, value in zip(variables, optimizer.averages, strict=True):
                 variable.assign(value)
     return by_path(model)
 
 
 def by_path(model):
-    """All variables but the seeds of dropout, whose paths count layers of the whole process."""
+    """Returns the values of all variables but the seeds of dropout.
+
+    The path of a seed has a number that counts the layers of the whole process.
+    """
     return {v.path: np.array(v) for v in model.variables if v.name != "seed_generator_state"}
 
 
 def gradients_by_hand(model, x, y, w):
-    """The balanced gradient of every variable, from one forward pass and a pass a task."""
+    """Computes the balanced gradient of every variable, with one backward pass per task."""
     variables = model.trainable_variables
     with tf.GradientTape(persistent=True) as tape:
         losses = problem.losses_by_hand(model(x, training=True), y, w)
         losses = [loss * task.weight for loss, task in zip(losses, problem.tasks(), strict=True)]
     rows = [tape.gradient(loss, [v.value for v in variables]) for loss in losses]
-    present = [k for k, name in enumerate(NAMES) if w[name].sum() > 0]
+    active = [k for k, name in enumerate(NAMES) if w[name].sum() > 0]
     shared = [i for i, v in enumerate(variables) if v.path.startswith("shared")]
     jacobian = np.stack(
-        [np.concatenate([np.ravel(rows[k][i]) for i in shared]) for k in present]
+        [np.concatenate([np.ravel(rows[k][i]) for i in shared]) for k in active]
     ).astype("float64")
-    of_present = mtl.balancers.MGDA().weigh(jacobian @ jacobian.T, np.ones(len(present)))
-    weights = dict(zip(present, np.array(of_present, "float64"), strict=True))
-    found = {}
+    of_active = mtl.balancers.MGDA().weigh(jacobian @ jacobian.T, np.ones(len(active)))
+    weights = dict(zip(active, np.array(of_active, "float64"), strict=True))
+    balanced = {}
     for i, variable in enumerate(variables):
         terms = [
             (weights.get(k, 0.0) if i in shared else 1.0) * np.array(row[i], "float64")
             for k, row in enumerate(rows)
             if row[i] is not None
         ]
-        found[variable.path] = sum(terms)
-    return found
+        balanced[variable.path] = sum(terms)
+    return balanced
 
 
 def train(case, **compiling):
-    """The same by `fit`."""
+    """Trains by `fit` and returns the values of all variables, by path."""
     model = mtl.BalancedModel(network(case), problem.tasks(), mtl.balancers.MGDA())
     model.compile(CASES[case][0](), **compiling)
     model.fit(dataset(), verbose=0)
     return by_path(model.network)
 
 
-def check(found, expected, tolerance=1e-5):
-    assert set(found) == set(expected)
+def check(actual, expected, tolerance=1e-5):
+    """Checks that variables agree up to `tolerance` times their largest entry (at least 1)."""
+    assert set(actual) == set(expected)
     for path, value in expected.items():
         limit = tolerance * max(1, np.abs(value).max())
-        np.testing.assert_allclose(found[path], value, rtol=0, atol=limit, err_msg=path)
+        np.testing.assert_allclose(actual[path], value, rtol=0, atol=limit, err_msg=path)

@@ -1,4 +1,7 @@
-"""Trains the cases of `optimizer_cases` on several replicas and writes what came out."""
+"""Trains cases of `optimizer_cases`, and some of its own, on replicas and writes the results.
+
+python optimizer_runs.py NUMBER_OF_REPLICAS OUTPUT.npz CASE...
+"""
 
 import sys
 
@@ -12,7 +15,11 @@ import keras_mtl as mtl
 
 
 def masks(units=64):
-    """The kernel after one step of two replicas with an example each: who dropped what."""
+    """Returns a kernel after one step, from which the masks of dropout can be read.
+
+    The batch has two examples, one per replica: an entry of the kernel stays 0 if both drop its
+    unit, and moves by the same amount for each example that keeps it.
+    """
     x = keras.Input((units,))
     dropped = keras.layers.Dropout(0.5, seed=3)(x)
     tasks = [mtl.Task.regression(name, metrics=()) for name in ("b", "a")]
@@ -31,15 +38,17 @@ def masks(units=64):
 
 
 def of_replicas(variables):
+    """Returns the values of the variables on each replica."""
     local = tf.distribute.get_strategy().experimental_local_results
     return [np.array(value) for variable in variables for value in local(variable.value)]
 
 
 def half_precision(overflow):
-    """Four steps under loss scaling; one example of the second replica may be too large.
+    """Takes four steps under loss scaling; with `overflow`, one of them overflows on one replica.
 
-    Its features are, and the tower's kernel is next to nothing: the tower's gradient overflows
-    in half precision and that of the trunk does not.
+    There the last example of the first batch, on the last replica, has huge features, and the
+    tower's kernel for them is almost 0: the gradient of the tower overflows in half precision,
+    and that of the trunk does not.
     """
     keras.config.set_dtype_policy("mixed_float16")
     x = keras.Input((4,))
@@ -53,9 +62,10 @@ def half_precision(overflow):
         if overflow:
             kernel.assign(kernel * np.array([[1.0]] * 8 + [[1e-7]] * 4, "float32"))
     model = mtl.BalancedModel(model, tasks, mtl.balancers.MGDA())
-    # Clipping makes an overflow one of all replicas.
+    # Clipping by the global norm would turn the overflow on one replica into one on all replicas.
     optimizer = keras.optimizers.SGD(0.01, global_clipnorm=None if overflow else 0.5)
-    # The sums of half a batch overflow at other scales than those of all of it: keep away.
+    # The sums of half a batch overflow at other scales than those of the whole batch. These
+    # scales are far from both limits.
     scale = 2.0**15 if overflow else 2.0**8
     model.compile(keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale))
     inputs = problem.arrays()[0][: 4 * problem.BATCH].copy()
@@ -77,18 +87,18 @@ def main():
     strategy = tf.distribute.get_strategy()
     if len(names) > 1:
         strategy = tf.distribute.MirroredStrategy(names)
-    others = {
+    special = {
         "masks": masks,
         "half precision": lambda: half_precision(False),
         "overflow": lambda: half_precision(True),
     }
-    found = {}
+    results = {}
     with strategy.scope():
         for case in cases:
             keras.utils.set_random_seed(0)
-            values = others[case]() if case in others else optimizer_cases.train(case)
-            found |= {f"{case}:{path}": value for path, value in values.items()}
-    np.savez(out, **found)
+            values = special[case]() if case in special else optimizer_cases.train(case)
+            results |= {f"{case}:{path}": value for path, value in values.items()}
+    np.savez(out, **results)
 
 
 if __name__ == "__main__":

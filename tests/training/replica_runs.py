@@ -1,6 +1,6 @@
-"""Trains with every balancer on some number of replicas and writes what came out.
+"""Trains with every balancer on some number of replicas and writes the results.
 
-A process of its own for each number of replicas: TensorFlow's devices are fixed at the start,
+Each number of replicas needs a process of its own: TensorFlow's devices are fixed when it starts,
 and two strategies in one process clash.
 """
 
@@ -16,8 +16,8 @@ import tensorflow as tf
 
 import keras_mtl as mtl
 
-# Each kind of balancer, at either place, also where weights are reused; "all" runs every balancer
-# in every way.
+# A case is "<balancer>/<at>/<every>", sometimes with an option behind it. These are all kinds of
+# balancers, both values of `at`, and reuse of weights; `--all` runs every balancer in every way.
 QUICK = (
     "plain/keras",
     "RandomWeighting/parameters/1",
@@ -25,9 +25,7 @@ QUICK = (
     "MGDA/representation/1",
     "GradDrop/parameters/1/adam",
 )
-
-
-# Towers that one layer computes, and columns that one layer spreads.
+# Towers that one joint layer computes, and columns that a column layer parts.
 TOGETHER = ("MGDA/parameters/1/towers", "CAGrad/representation/1/columns")
 
 
@@ -39,6 +37,7 @@ def all_cases():
 
 
 def make_model(case):
+    """Builds and compiles the model of a case, inside of the strategy's scope."""
     name, *options = case.split("/")
     if name == "plain":
         network = problem.network()
@@ -56,7 +55,7 @@ def make_model(case):
     balancer = every_balancer.make(name)
     network = every_balancer.network(balancer)
     model = mtl.BalancedModel(network, problem.tasks(), balancer, at=at, every=int(every))
-    # A large epsilon: where a gradient is next to nothing, Adam makes steps of its rounding.
+    # A large epsilon: where a gradient is almost 0, Adam would make large steps of its rounding.
     optimizer = keras.optimizers.Adam(0.01, epsilon=1e-3) if adam else keras.optimizers.SGD(0.1)
     model.compile(optimizer)
     return model
@@ -69,19 +68,20 @@ def tasks_together(kind):
 
 
 def batches_together(tasks):
-    """The small problem's batches, with labels that follow from a column of it each."""
+    """Returns batches with the small problem's features, and one of them as each column's label."""
     x, _, w = problem.arrays()
     labels, weights = {}, {}
     for k, task in enumerate(tasks):
         names = task.columns or [task.name]
-        columns = [x[:, (k + c) % 4] > 0.1 * c for c in range(len(names))]
-        there = [np.roll(w["zbr"[(k + c) % 3]], k) for c in range(len(names))]
-        labels[task.name] = np.stack(columns, axis=1).astype("float32").squeeze()
-        weights[task.name] = np.stack(there, axis=1).squeeze()
+        of_columns = [x[:, (k + c) % 4] > 0.1 * c for c in range(len(names))]
+        valid = [np.roll(w["zbr"[(k + c) % 3]], k) for c in range(len(names))]
+        labels[task.name] = np.stack(of_columns, axis=1).astype("float32").squeeze()
+        weights[task.name] = np.stack(valid, axis=1).squeeze()
     return tf.data.Dataset.from_tensor_slices((x, labels, weights)).batch(problem.BATCH)
 
 
 def train(case):
+    """Trains for one epoch; returns the values of all variables and logs, by name."""
     model = make_model(case)
     if case in TOGETHER:
         history = model.fit(batches_together(model.tasks), verbose=0).history
@@ -117,8 +117,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--names", help="only the cases of these balancers")
-    parser.add_argument("--ports", help="a process a port: those of all workers")
-    parser.add_argument("--worker", type=int, default=0, help="which of the workers this one is")
+    parser.add_argument("--ports", help="the ports of all workers, one per process")
+    parser.add_argument("--worker", type=int, default=0, help="the index of this worker")
     arguments = parser.parse_args()
     strategy = make_strategy(arguments)
     results = {}

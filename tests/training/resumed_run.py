@@ -1,4 +1,4 @@
-"""Trains with a backup each epoch; may kill itself in the middle of one."""
+"""Trains with a backup after each epoch; with `--kill`, kills itself in the middle of an epoch."""
 
 import argparse
 import os

@@ -1,7 +1,8 @@
-"""Three tasks on four numbers, and what a step should do to them, worked out by other means.
+"""A small problem, three tasks on four features, and its losses and gradients computed by hand.
 
-The names of the tasks are not in alphabetical order, their weights differ, and labels are
-missing unevenly.
+The computations by hand use formulas, one `GradientTape` per task and NumPy, none of the package's
+own losses and backward passes. The names of the tasks are not in alphabetical order, their weights
+differ, and labels are missing unevenly.
 """
 
 import keras
@@ -30,7 +31,11 @@ def network(units=16):
 
 
 def arrays():
-    """Most labels of `r` are missing in the second half of each batch, all in the third."""
+    """Returns the features, labels and sample weights of five batches.
+
+    All labels of `r` are missing in the second half of each batch, and in the whole third batch.
+    In the first half of each batch most labels of `b` are missing.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5 * BATCH, 4)).astype("float32")
     y = {
@@ -51,13 +56,13 @@ def dataset(batches=5):
 
 
 def batch(index=0):
-    """One batch as arrays."""
+    """Returns one batch as arrays."""
     rows = slice(index * BATCH, (index + 1) * BATCH)
     return keras.tree.map_structure(lambda value: value[rows], arrays())
 
 
 def balanced(balancer, network=network, tasks=tasks, optimizer=None, **options):
-    """A compiled model; its steps are eager, for there are few of them."""
+    """Builds and compiles a model. It runs eagerly: for a few steps, tracing takes longer."""
     model = mtl.BalancedModel(network(), tasks(), balancer, **options)
     optimizer = optimizer or keras.optimizers.SGD(0.1)
     model.compile(optimizer, run_eagerly=True)
@@ -68,12 +73,12 @@ def values(variables):
     return [np.array(variable, "float64") for variable in variables]
 
 
-def variables_of(model, part):
-    """The trainable variables of layers whose names begin with `part`."""
+def variables_of(model, prefix):
+    """Returns the trainable variables of layers named `<prefix>` or `<prefix>_...`."""
     return [
         variable
         for layer in model.layers
-        if layer.name.split("_")[0] == part
+        if layer.name.split("_")[0] == prefix
         for variable in layer.trainable_variables
     ]
 
@@ -86,7 +91,7 @@ _FORMULAS = {
 
 
 def losses_by_hand(predictions, y, w):
-    """The unweighted losses, written out: sums over valid labels, by their number."""
+    """Computes the unweighted losses by their formulas: means over the valid labels."""
     return [
         tf.math.divide_no_nan(
             tf.reduce_sum(_FORMULAS[task.name](y[task.name], predictions[task.name]) * weight),
@@ -98,9 +103,9 @@ def losses_by_hand(predictions, y, w):
 
 
 def gradients_by_hand(network, sources, x, y, w, at=None):
-    """Each task's gradients, from one tape a task over the whole network.
+    """Computes each task's gradients, with one tape per task over the whole network.
 
-    With `at`, a layer's name, the gradients are those of what that layer puts out.
+    With `at`, a layer's name, the gradients are those with respect to that layer's output.
     """
     rows = []
     for k, task in enumerate(tasks()):
@@ -119,23 +124,24 @@ def gradients_by_hand(network, sources, x, y, w, at=None):
 
 
 def cut(network, layer):
-    """The network below and above a layer's output."""
+    """Returns two networks: from the inputs to a layer's output, and from there to the outputs."""
     middle = network.get_layer(layer).output
     above = keras.Model([middle, network.input], network.output)
     return keras.Model(network.input, middle), above
 
 
 def joined(rows):
-    """The Jacobian [K, n]."""
+    """Returns the Jacobian [K, n] of gradients that are lists of arrays, one list per task."""
     return np.stack([np.concatenate([entry.ravel() for entry in row]) for row in rows])
 
 
-def split(direction, like):
-    parts = np.split(direction, np.cumsum([entry.size for entry in like])[:-1])
-    return [part.reshape(entry.shape) for part, entry in zip(parts, like, strict=True)]
+def split(direction, templates):
+    """Splits a vector [n] into arrays of the shapes of `templates`; the inverse of `joined`."""
+    vectors = np.split(direction, np.cumsum([array.size for array in templates])[:-1])
+    return [vector.reshape(array.shape) for vector, array in zip(vectors, templates, strict=True)]
 
 
-def assert_close(found, expected, tolerance=2e-6):
-    """Agreement in units of the largest entry."""
-    for one, other in zip(found, expected, strict=True):
+def assert_close(actual, expected, tolerance=2e-6):
+    """Checks that arrays agree up to `tolerance` times the largest entry of each (at least 1)."""
+    for one, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(1, np.abs(other).max()))

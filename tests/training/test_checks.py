@@ -1,4 +1,4 @@
-"""Bad input gets a clear error before training starts, naming the task."""
+"""Bad input is refused before training starts, with an error that names the task."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def two_outputs(names=("z", "b")):
 TWO = [mtl.Task.regression("z"), mtl.Task.regression("b")]
 
 
-def subclassed():
+def subclassed_network():
     class Network(keras.Model):
         def call(self, x):
             return {"z": x, "b": x}
@@ -53,7 +53,7 @@ def nested_outputs():
         (lambda: two_outputs(("z", "c")), TWO, r"task\(s\) \['b'\]; no task .* \['c'\]"),
         (two_outputs, [TWO[0], TWO[0]], r"\['z'\] appear more than once"),
         (two_outputs, [], "at least one task"),
-        (subclassed, TWO, "functional keras.Model.*received Network"),
+        (subclassed_network, TWO, "functional keras.Model.*received Network"),
         (lambda: "network", TWO, "functional keras.Model.*received str"),
         (same_layer_twice, TWO, r"different names; their layers are called \['z', 'z'\]"),
         (nested_outputs, TWO, r"one tensor each; \['b'\] hold several"),
@@ -85,7 +85,7 @@ def test_an_unknown_option_is_refused(options, message):
 
 
 @pytest.mark.parametrize("balancer", ["PCGrad", None, mtl.balancers.PCGrad])
-def test_what_is_no_balancer_is_refused(balancer):
+def test_an_object_that_is_no_balancer_is_refused(balancer):
     with pytest.raises(TypeError, match="balancer must be"):
         mtl.BalancedModel(two_outputs(), TWO, balancer)
 
@@ -95,7 +95,7 @@ def test_a_rule_for_two_tasks_is_refused_for_one():
         mtl.BalancedModel(two_outputs(("z",)), TWO[:1], mtl.balancers.MGDA())
 
 
-def test_a_rule_on_gradients_is_refused_where_nothing_is_shared():
+def test_a_rule_on_gradients_is_refused_if_no_variable_is_shared():
     x = keras.Input((4,))
     network = keras.Model(x, {name: layers.Dense(1, name=name)(x) for name in ("z", "b")})
     with pytest.raises(ValueError, match=r"tasks \['z', 'b'\] share none"):
@@ -122,6 +122,7 @@ def test_a_variable_that_no_loss_reaches_is_named():
 
 
 def labeled(**changes):
+    """Returns a dataset of one batch of the small problem, with some of its labels changed."""
     x, y, _ = problem.batch()
     return tf.data.Dataset.from_tensor_slices((x, {**y, **changes})).batch(8)
 
@@ -141,9 +142,12 @@ def labeled(**changes):
 )
 @pytest.mark.parametrize("where", ["training", "validation"])
 def test_a_dataset_that_does_not_fit_is_refused_before_training(model, data, message, where):
-    given = {"x": data()} if where == "training" else {"validation_data": data(), "x": labeled()}
+    if where == "training":
+        arguments = {"x": data()}
+    else:
+        arguments = {"validation_data": data(), "x": labeled()}
     with pytest.raises(ValueError, match=message):
-        model.fit(**given, verbose=0)
+        model.fit(**arguments, verbose=0)
     assert int(model.optimizer.iterations) == 0
 
 
@@ -168,7 +172,7 @@ def test_arrays_are_checked_like_a_dataset(model):
         model.fit(x, {"z": y["z"], "b": y["b"]}, sample_weight=w, verbose=0)
 
 
-def test_class_weight_is_refused_with_the_way_out(model):
+def test_class_weight_is_refused_with_an_alternative(model):
     x, y, _ = problem.batch()
     with pytest.raises(ValueError, match=r"class_weights\(dataset, tasks"):
         model.fit(x, y, class_weight={0: 1.0, 1: 2.0}, verbose=0)
@@ -181,7 +185,7 @@ def test_a_generator_of_unknown_length_is_refused(model):
 
 
 def test_a_dataset_of_unknown_length_is_exact_with_steps_per_epoch():
-    found = []
+    results = []
     for data, arguments in (
         (problem.dataset(3).filter(lambda *_: True), {"steps_per_epoch": 2}),
         (problem.dataset(3).repeat(), {"steps_per_epoch": 2}),
@@ -189,13 +193,13 @@ def test_a_dataset_of_unknown_length_is_exact_with_steps_per_epoch():
         model = problem.balanced(mtl.balancers.PCGrad(), optimizer=keras.optimizers.Adam(0.01))
         logs = model.fit(data, epochs=2, verbose=0, **arguments).history
         assert int(model.optimizer.iterations) == 4
-        found.append((problem.values(model.variables), logs))
-    problem.assert_close(found[0][0], found[1][0], 1e-7)
-    assert found[0][1] == found[1][1]
+        results.append((problem.values(model.variables), logs))
+    problem.assert_close(results[0][0], results[1][0], 1e-7)
+    assert results[0][1] == results[1][1]
 
 
 @pytest.mark.parametrize(
-    ("options", "compiling", "named"),
+    ("options", "compiling", "option"),
     [
         ({"gradient_accumulation_steps": 2}, {}, "gradient_accumulation_steps=2"),
         ({"use_ema": True, "ema_overwrite_frequency": 3}, {}, "ema_overwrite_frequency=3"),
@@ -203,12 +207,12 @@ def test_a_dataset_of_unknown_length_is_exact_with_steps_per_epoch():
         ({}, {"steps_per_execution": 2}, "steps_per_execution=2"),
     ],
 )
-def test_what_keras_gets_wrong_on_replicas_is_refused_there_alone(
-    model, monkeypatch, options, compiling, named
+def test_options_that_keras_gets_wrong_on_replicas_are_refused_only_there(
+    model, monkeypatch, options, compiling, option
 ):
     optimizer = keras.optimizers.SGD(0.1, **options)
     model.compile(optimizer, **compiling)
     monkeypatch.setattr(_checks, "num_replicas", lambda: 2)
-    with pytest.raises(ValueError, match=f"on 2 replicas {named}"):
+    with pytest.raises(ValueError, match=f"on 2 replicas {option}"):
         model.compile(optimizer, **compiling)
     model.compile(keras.optimizers.SGD(0.1))

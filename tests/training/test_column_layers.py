@@ -1,4 +1,4 @@
-"""Columns that one layer spreads: their gradients against those of the columns one by one."""
+"""Columns that part at one layer: their gradients against those of each column by itself."""
 
 import keras
 import numpy as np
@@ -30,17 +30,17 @@ def above_a_tower(features):
 
 
 def mixed(features):
-    """No layer spreads the columns: they are normalized together."""
+    """Builds columns that part at no layer, since they are normalized together."""
     logits = layers.LayerNormalization()(layers.Dense(K, name="tower")(features))
     return layers.Activation("sigmoid")(logits)
 
 
-class OfItsOwn(layers.Dense):
-    """A layer by another's name: each of its columns sees the others."""
+class CenteredDense(layers.Dense):
+    """Subclasses a layer whose columns part, but each of its columns depends on the others."""
 
     def call(self, inputs, training=None):
-        made = super().call(inputs, training=training)
-        return made - keras.ops.mean(made, axis=-1, keepdims=True)
+        outputs = super().call(inputs, training=training)
+        return outputs - keras.ops.mean(outputs, axis=-1, keepdims=True)
 
 
 HEADS = [dense, towers, above_a_tower, mixed]
@@ -84,17 +84,19 @@ class RemembersLengths(Remembers):
 
 
 def by_hand(network):
-    """The Gramian of the gradients with respect to the body's output, a pass a column."""
+    """Computes the Gramian of the gradients by the body's output, with one pass per column."""
     x, y, w = batch()
     below, above = problem.cut(network, "body")
     features = below(x, training=True)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(features)
-        made = above([features, tf.constant(x)], training=True)
-        columns = [(made["assays"][:, k], y["assays"][:, k], w["assays"][:, k]) for k in range(K)]
+        outputs = above([features, tf.constant(x)], training=True)
+        columns = [
+            (outputs["assays"][:, k], y["assays"][:, k], w["assays"][:, k]) for k in range(K)
+        ]
         losses = [
             tf.math.divide_no_nan(tf.reduce_sum(cross_entropy(label, p) * weight), weight.sum())
-            for p, label, weight in [*columns, (made["z"][:, 0], y["z"], w["z"])]
+            for p, label, weight in [*columns, (outputs["z"][:, 0], y["z"], w["z"])]
         ]
     rows = np.stack([np.array(tape.gradient(loss, features)).ravel() for loss in losses])
     return rows @ rows.T
@@ -106,20 +108,20 @@ def cross_entropy(label, p):
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("run_eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_the_gramian_of_columns_is_that_of_each_by_itself(head, run_eagerly):
+def test_the_gramian_of_columns_equals_that_of_one_pass_per_column(head, run_eagerly):
     tasks = [task(head), mtl.Task.binary("z", metrics=())]
     expected = by_hand(network(tasks))
     model = mtl.BalancedModel(network(tasks), tasks, Remembers(), at="representation")
     model.compile("sgd", run_eagerly=run_eagerly)
     assert len(model.frontier.joint_layers) == (head is not mixed)
     model.train_on_batch(*batch())
-    found = np.asarray(model.balancer.matrix.variable)
-    expected[1] = expected[:, 1] = 0  # no label: the rule is not asked about it
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7 * np.abs(expected).max())
+    actual = np.asarray(model.balancer.matrix.variable)
+    expected[1] = expected[:, 1] = 0  # a column without labels: the rule does not see it
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-7 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("at", ["representation", "parameters"])
-def test_a_rule_that_reads_lengths_gets_no_more(at):
+def test_a_rule_that_reads_lengths_gets_a_diagonal_matrix(at):
     matrices = []
     for make in (Remembers, RemembersLengths):
         tasks = [task(dense), mtl.Task.binary("z", metrics=())]
@@ -131,11 +133,13 @@ def test_a_rule_that_reads_lengths_gets_no_more(at):
     np.testing.assert_allclose(matrices[1], np.diag(np.diag(matrices[0])), rtol=1e-5)
 
 
-def test_a_lone_tasks_columns_share_what_lies_below_the_layer_that_spreads_them():
+def test_the_columns_of_a_lone_task_share_the_layers_below_their_column_layer():
     lone = [task(above_a_tower)]
     model = mtl.BalancedModel(network(lone), lone, balancers.MGDA(), at="representation")
     assert {v.path.split("/")[0] for v in model.frontier.shared} == {"body", "tower"}
-    lone = [task(mixed)]  # it could as well begin above the normalization, which has variables
+    lone = [
+        task(mixed)
+    ]  # the frontier could as well lie above the normalization, which has variables
     model = mtl.BalancedModel(network(lone), lone, balancers.MGDA(), at="representation")
     assert {v.path.split("/")[0] for v in model.frontier.shared} == {"body", "tower"}
 
@@ -151,9 +155,9 @@ def test_half_precision_gives_the_same_gramian():
         model.train_on_batch(*batch())
     finally:
         keras.config.set_dtype_policy("float32")
-    found = np.asarray(model.balancer.matrix.variable)
+    actual = np.asarray(model.balancer.matrix.variable)
     expected[1] = expected[:, 1] = 0
-    np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.02 * np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0.05, atol=0.02 * np.abs(expected).max())
 
 
 def test_a_broken_task_beside_columns_is_left_out_alone():
@@ -181,23 +185,23 @@ def test_a_broken_task_beside_columns_is_left_out_alone():
     ],
 )
 def test_many_columns_with_labels_missing_are_balanced_in_one_graph(make):
-    count = 15  # more than a branch for each number of columns would be traced for
+    num_columns = 15  # too many for one traced branch per number of active columns
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH, 4)).astype("float32")
-    y = (rng.random((BATCH, count)) < 0.5).astype("float32")
+    y = (rng.random((BATCH, num_columns)) < 0.5).astype("float32")
     w = np.ones_like(y)
     w[:, ::3] = 0
-    names = [f"c{k}" for k in range(count)]
+    names = [f"c{k}" for k in range(num_columns)]
 
     def trained(which):
         keras.utils.set_random_seed(0)
         inputs = keras.Input((4,))
         features = layers.Dense(WIDTH, "tanh", name="body")(inputs)
-        some = mtl.Task.multilabel("assays", columns=[names[k] for k in which], metrics=())
-        net = keras.Model(inputs, {"assays": some.output(features)})
+        task = mtl.Task.multilabel("assays", columns=[names[k] for k in which], metrics=())
+        net = keras.Model(inputs, {"assays": task.output(features)})
         head = net.get_layer("assays_logits")
         head.set_weights([kernel[:, which], np.zeros(len(which))])
-        model = mtl.BalancedModel(net, [some], make(), at="representation")
+        model = mtl.BalancedModel(net, [task], make(), at="representation")
         model.compile("sgd")
         model.fit(
             x, {"assays": y[:, which]}, sample_weight={"assays": w[:, which]}, batch_size=BATCH,
@@ -205,19 +209,19 @@ def test_many_columns_with_labels_missing_are_balanced_in_one_graph(make):
         )  # fmt: skip
         return model, problem.values(net.get_layer("body").weights)
 
-    kernel = np.random.default_rng(1).normal(size=(WIDTH, count)).astype("float32")
-    model, found = trained(list(range(count)))
-    present = [k for k in range(count) if k % 3]
-    alone, expected = trained(present)
-    if make is not balancers.GradDrop:  # which draws for the entries of other arrays
-        problem.assert_close(found, expected, 1e-5)
+    kernel = np.random.default_rng(1).normal(size=(WIDTH, num_columns)).astype("float32")
+    model, actual = trained(list(range(num_columns)))
+    active = [k for k in range(num_columns) if k % 3]
+    alone, expected = trained(active)
+    if make is not balancers.GradDrop:  # its draws depend on the shapes of the arrays
+        problem.assert_close(actual, expected, 1e-5)
     weights = np.array([*model.task_weights.values()])
     if make is balancers.MGDA:
-        np.testing.assert_allclose(weights[present], [*alone.task_weights.values()], atol=1e-5)
-        np.testing.assert_allclose(weights[present].sum(), 1, rtol=1e-5)
+        np.testing.assert_allclose(weights[active], [*alone.task_weights.values()], atol=1e-5)
+        np.testing.assert_allclose(weights[active].sum(), 1, rtol=1e-5)
 
 
-def test_half_of_the_products_of_many_rows_give_the_others():
+def test_the_gramian_of_many_rows_follows_from_half_of_its_products():
     rows = tf.random.normal((131, 7))
     expected = np.asarray(rows) @ np.asarray(rows).T
     np.testing.assert_allclose(gramian([rows, rows]), 2 * expected, rtol=1e-4, atol=1e-5)
@@ -225,17 +229,17 @@ def test_half_of_the_products_of_many_rows_give_the_others():
     np.testing.assert_allclose(squared_lengths([rows, rows]), alone, rtol=1e-5)
 
 
-def test_what_mixes_columns_spreads_none():
-    def spread(head):
+def test_layers_that_mix_columns_are_no_column_layers():
+    def column_layer(head):
         x = keras.Input((4,))
         return find_column_layer(head(x), "t")
 
-    assert spread(dense) is not None and spread(mixed) is None
-    assert spread(lambda x: layers.Dense(K)(layers.Dense(K)(x))).inputs == "...i"
-    assert spread(lambda x: layers.Dense(K, "softmax")(x)) is None
-    assert spread(lambda x: layers.LayerNormalization()(layers.Dense(K)(x))) is None
-    assert spread(OfItsOwn(K)) is None
+    assert column_layer(dense) is not None and column_layer(mixed) is None
+    assert column_layer(lambda x: layers.Dense(K)(layers.Dense(K)(x))).inputs == "...i"
+    assert column_layer(lambda x: layers.Dense(K, "softmax")(x)) is None
+    assert column_layer(lambda x: layers.LayerNormalization()(layers.Dense(K)(x))) is None
+    assert column_layer(CenteredDense(K)) is None
     grown = layers.EinsumDense("bku,kuv->bkv", (K, 2))
     first = layers.EinsumDense("bi,iku->bku", (K, UNITS))
     last = layers.EinsumDense("bkv,kv->bk", (K,))
-    assert spread(lambda x: last(grown(first(x)))).kernel == "iku"
+    assert column_layer(lambda x: last(grown(first(x)))).kernel == "iku"

@@ -1,4 +1,4 @@
-"""A task with columns is as many tasks: for balancers, losses and logs."""
+"""A task with columns counts as one task per column: for balancers, losses and logs."""
 
 import keras
 import numpy as np
@@ -40,7 +40,7 @@ def one_tensor(balancer, **options):
 
 
 def named(balancer, model, build=network_of, **options):
-    """The same network with a named task for each column."""
+    """Builds the same network, with the same variables, with a named task for each column."""
     names = [*COLUMNS, *(task.name for task in model.tasks if task.columns is None)]
     tasks = [mtl.Task.binary(name, metrics=()) for name in names]
     network = build(tasks)
@@ -48,22 +48,23 @@ def named(balancer, model, build=network_of, **options):
         if layer.name == "assays_logits":
             kernel, bias = layer.get_weights()
             for k, name in enumerate(COLUMNS):
-                own = [kernel[:, k : k + 1], bias[k : k + 1]]
-                network.get_layer(f"{name}_logits").set_weights(own)
+                of_column = [kernel[:, k : k + 1], bias[k : k + 1]]
+                network.get_layer(f"{name}_logits").set_weights(of_column)
         elif layer.weights:
             network.get_layer(layer.name).set_weights(layer.get_weights())
     return problem.balanced(balancer, lambda: network, lambda: tasks, **options)
 
 
 def check_same(model, other):
+    """Checks that a task with columns and named tasks have the same variables and weights."""
     for layer in model.network.layers:
         if layer.name == "assays_logits":
             heads = [other.network.get_layer(f"{name}_logits").get_weights() for name in COLUMNS]
-            same = [np.concatenate(parts, axis=-1) for parts in zip(*heads, strict=True)]
+            same = [np.concatenate(arrays, axis=-1) for arrays in zip(*heads, strict=True)]
         else:
             same = other.network.get_layer(layer.name).get_weights() if layer.weights else []
-        for one, another in zip(layer.get_weights(), same, strict=True):
-            np.testing.assert_allclose(one, another, atol=1e-6, err_msg=layer.name)
+        for actual, expected in zip(layer.get_weights(), same, strict=True):
+            np.testing.assert_allclose(actual, expected, atol=1e-6, err_msg=layer.name)
     expected = [*other.task_weights.values()]
     np.testing.assert_allclose([*model.task_weights.values()], expected, atol=1e-5)
 
@@ -108,7 +109,7 @@ def test_columns_are_trained_as_named_tasks_are(make, options, missing):
         (balancers.GradDrop, {"every": 2}),
     ],
 )
-def test_columns_of_a_lone_task_are_balanced_over_all_below_their_head(make, options):
+def test_columns_of_a_lone_task_are_balanced_over_all_layers_below_their_head(make, options):
     def build(tasks):
         x, features = body()
         features = keras.layers.Dense(6, activation="tanh", name="above")(features)
@@ -139,7 +140,7 @@ def test_plain_keras_sums_the_means_of_columns():
 
 
 @pytest.mark.parametrize("metric", ["auc", "accuracy"])
-def test_metrics_of_columns_are_those_of_each_column_alone(metric):
+def test_metrics_of_columns_equal_those_of_each_column_alone(metric):
     task = with_columns(metrics=[metric], log_columns=["c"])
     alone = [mtl.Task.binary(name, metrics=[metric]).make_metrics()[0] for name in COLUMNS]
     mean, worst, best, of_c, _ = task.make_metrics()
@@ -149,9 +150,9 @@ def test_metrics_of_columns_are_those_of_each_column_alone(metric):
         w[:, 2] *= seed  # no label of the last column in the first batch
         prediction = rng.uniform(size=y.shape).astype("float32")
         mean.update_state(y, prediction, w)
-        for k, each in enumerate(alone):
-            each.update_state(y[:, k], prediction[:, k : k + 1], w[:, k])
-        values = np.array([float(each.result()) for each in alone])[: 2 + seed]
+        for k, of_column in enumerate(alone):
+            of_column.update_state(y[:, k], prediction[:, k : k + 1], w[:, k])
+        values = np.array([float(of_column.result()) for of_column in alone])[: 2 + seed]
         np.testing.assert_allclose(mean.by_column()[: 2 + seed], values, rtol=1e-5)
         np.testing.assert_allclose(
             [mean.result(), worst.result(), best.result(), of_c.result()],
@@ -180,7 +181,7 @@ def test_columns_are_logged_as_mean_worst_and_best():
 @pytest.mark.parametrize(
     "make", [balancers.DWA, balancers.GeometricMean, balancers.RandomWeighting]
 )
-def test_many_columns_take_part_or_not(make):
+def test_many_columns_are_active_or_not(make):
     names = [f"c{k}" for k in range(40)]
     x, y, w = arrays(40)
     w[:, ::3] = 0
@@ -188,14 +189,14 @@ def test_many_columns_take_part_or_not(make):
     model = mtl.BalancedModel(network_of([task]), [task], make())
     model.compile("sgd")
     model.fit(x, {"assays": y}, sample_weight={"assays": w}, batch_size=32, verbose=0)
-    present = np.delete([*model.task_weights.values()], np.arange(0, 40, 3))
-    assert len(present) == 26
+    of_active = np.delete([*model.task_weights.values()], np.arange(0, 40, 3))
+    assert len(of_active) == 26
     if make is balancers.DWA:
-        np.testing.assert_allclose(present, 1, rtol=1e-6)
+        np.testing.assert_allclose(of_active, 1, rtol=1e-6)
     elif make is balancers.RandomWeighting:
-        np.testing.assert_allclose(present.sum(), 1, rtol=1e-5)
-    else:  # the weights are GM / (26 L)
-        np.testing.assert_allclose(np.log(26 * present).sum(), 0, atol=1e-4)
+        np.testing.assert_allclose(of_active.sum(), 1, rtol=1e-5)
+    else:  # the weight of a loss L is GM / (26 L)
+        np.testing.assert_allclose(np.log(26 * of_active).sum(), 0, atol=1e-4)
 
 
 def test_a_model_of_columns_is_restored(tmp_path):
@@ -208,8 +209,8 @@ def test_a_model_of_columns_is_restored(tmp_path):
     copy = keras.saving.load_model(tmp_path / "m.keras")
     assert copy.tasks[0].loss_names == task.loss_names
     assert copy.tasks[0].log_columns == ("a",)
-    for one in (model, copy):
-        one.train_on_batch(x, {"assays": y}, {"assays": w})
+    for trained in (model, copy):
+        trained.train_on_batch(x, {"assays": y}, {"assays": w})
     assert copy.task_weights == model.task_weights
 
 

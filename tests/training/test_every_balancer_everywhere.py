@@ -1,6 +1,6 @@
-"""Every balancer in every way in which Keras runs a step; all of it but a sample is slow.
+"""Every balancer in every way in which Keras runs a step; all tests but one are slow.
 
-Everyday, test_keras_behaviors.py runs one balancer in each way.
+In the everyday run, test_keras_behaviors.py runs one balancer in each way.
 """
 
 import every_balancer
@@ -44,7 +44,7 @@ def test_the_ways_to_run_a_step_agree(name):
 )
 def test_half_precision_sees_unscaled_gradients(name):
     keras.config.set_dtype_policy("mixed_float16")
-    # At its own 2^15 a gradient of few examples overflows, and that step is skipped.
+    # At the default scale 2^15 the gradient of few examples overflows, and the step is skipped.
     scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.05), initial_scale=2.0**11)
     try:
         model = trained(name, scaled)
@@ -54,7 +54,7 @@ def test_half_precision_sees_unscaled_gradients(name):
     assert all(np.isfinite(np.asarray(variable, "float32")).all() for variable in model.variables)
     if DRAWN & every_balancer.CASES[name].laws:
         return
-    # A rule that saw the loss scale would be off by that.
+    # A rule that saw scaled losses or gradients would be off by the scale.
     expected = trained(name).task_weights
     for task, weight in model.task_weights.items():
         assert abs(weight - expected[task]) < 0.1 + 0.2 * abs(expected[task]), (task, weight)

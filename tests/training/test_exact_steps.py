@@ -1,4 +1,4 @@
-"""One step equals what a tape for each task and NumPy say that it should be."""
+"""One step equals the step that one tape per task and NumPy compute."""
 
 import itertools
 
@@ -16,7 +16,7 @@ WEIGHTS = np.array([task.weight for task in problem.tasks()])
 
 
 def weights_by_hand(balancer, jacobian, losses):
-    """What the rule says of a Jacobian [K, n] in float64."""
+    """Computes the rule's weights for a Jacobian [K, n] in float64."""
     gramian = (jacobian @ jacobian.T).astype("float32")
     return np.array(balancer.weigh(gramian, losses.astype("float32")), "float64")
 
@@ -26,8 +26,8 @@ def losses_of(network, x, y, w):
     return np.array(problem.losses_by_hand(predictions, y, w), "float64") * WEIGHTS
 
 
-def check_own_variables(model, before, batch, factors):
-    """Each task's own variables moved by its own gradient times a factor."""
+def check_task_variables(model, before, batch, factors):
+    """Checks that each task's variables moved by the gradient of its loss times a factor."""
     for k, name in enumerate(TASKS):
         start = problem.network()
         gradients = problem.gradients_by_hand(start, problem.variables_of(start, name), *batch)[k]
@@ -38,8 +38,9 @@ def check_own_variables(model, before, batch, factors):
 
 
 def starting_values():
+    """Returns the initial values of the shared variables and of each task's variables."""
     start = problem.network()
-    return {part: problem.values(problem.variables_of(start, part)) for part in (*TASKS, "shared")}
+    return {name: problem.values(problem.variables_of(start, name)) for name in (*TASKS, "shared")}
 
 
 @pytest.mark.parametrize(
@@ -61,10 +62,10 @@ def test_a_step_by_gramian_equals_one_by_hand(name, at, rescale):
     start = problem.network()
     shared = problem.variables_of(start, "shared")
     gradients = problem.gradients_by_hand(start, shared, *batch)
-    seen = gradients
+    statistic = gradients
     if at == "representation":
-        seen = problem.gradients_by_hand(start, None, *batch, at="shared_1")
-    weights = weights_by_hand(rule(), problem.joined(seen), losses_of(start, *batch))
+        statistic = problem.gradients_by_hand(start, None, *batch, at="shared_1")
+    weights = weights_by_hand(rule(), problem.joined(statistic), losses_of(start, *batch))
     if rescale:
         weights *= 3 / weights.sum()
     problem.assert_close([list(model.task_weights.values())], [weights], 1e-4)
@@ -75,7 +76,7 @@ def test_a_step_by_gramian_equals_one_by_hand(name, at, rescale):
             for v, g in zip(before["shared"], zip(*gradients, strict=True), strict=True)
         ],
     )
-    check_own_variables(model, before, batch, weights if rescale else np.ones(3))
+    check_task_variables(model, before, batch, weights if rescale else np.ones(3))
 
 
 @pytest.mark.parametrize("at", ["parameters", "representation"])
@@ -86,7 +87,8 @@ def test_a_step_by_merged_gradients_equals_one_by_hand(at):
 
     start = problem.network()
     shared = problem.variables_of(start, "shared")
-    # The draws go by position, and the order of the variables is the engine's.
+    # GradDrop draws by position in the vector of all entries: put the variables in the engine's
+    # order.
     order = [variable.path for variable in model.frontier.shared]
     shared = sorted(shared, key=lambda variable: order.index(variable.path))
     before = {**before, "shared": problem.values(shared)}
@@ -104,10 +106,10 @@ def test_a_step_by_merged_gradients_equals_one_by_hand(at):
         problem.values(model.frontier.shared),
         [v - RATE * np.array(d) for v, d in zip(before["shared"], direction, strict=True)],
     )
-    check_own_variables(model, before, batch, np.ones(3))
+    check_task_variables(model, before, batch, np.ones(3))
 
 
-def test_a_step_by_losses_weights_towers_and_trunk_and_learns_what_the_rule_learns():
+def test_a_step_by_losses_weights_towers_and_trunk_and_trains_the_variables_of_the_rule():
     batch, before = problem.batch(), starting_values()
     model = problem.balanced(mtl.balancers.Uncertainty(regression={"z": 0, "b": 0, "r": 1}))
     model.train_on_batch(*batch)
@@ -122,14 +124,14 @@ def test_a_step_by_losses_weights_towers_and_trunk_and_learns_what_the_rule_lear
             for v, g in zip(before["shared"], zip(*gradients, strict=True), strict=True)
         ],
     )
-    check_own_variables(model, before, batch, weights)
+    check_task_variables(model, before, batch, weights)
     derivative = 0.5 - weights * losses_of(start, *batch)
     problem.assert_close(
         [np.array(model.balancer.log_variance.variable)], [-RATE * derivative], 1e-6
     )
 
 
-def test_at_the_representation_of_a_mixture_the_frontier_is_what_the_experts_put_out():
+def test_at_the_representation_of_a_mixture_the_frontier_is_the_output_of_the_experts():
     def network():
         keras.utils.set_random_seed(0)
         x = keras.Input((4,))
@@ -139,8 +141,10 @@ def test_at_the_representation_of_a_mixture_the_frontier_is_what_the_experts_put
     model = problem.balanced(mtl.balancers.MGDA(), network=network, at="representation")
     model.train_on_batch(*batch)
     experts = [layer for layer in start.layers if "expert" in layer.name]
-    seen = problem.gradients_by_hand(start, None, *batch, at=experts[-1].name)
-    weights = weights_by_hand(mtl.balancers.MGDA(), problem.joined(seen), losses_of(start, *batch))
+    cotangents = problem.gradients_by_hand(start, None, *batch, at=experts[-1].name)
+    weights = weights_by_hand(
+        mtl.balancers.MGDA(), problem.joined(cotangents), losses_of(start, *batch)
+    )
     problem.assert_close([list(model.task_weights.values())], [weights], 1e-5)
     assert len(model.frontier.shared) == sum(len(layer.trainable_variables) for layer in experts)
 
@@ -154,19 +158,19 @@ def test_between_the_steps_that_compute_weights_the_last_ones_are_used(at):
         shared = problem.variables_of(reference, "shared")
         gradients = problem.gradients_by_hand(reference, shared, *batch)
         if index % 2 == 0:
-            seen = gradients
+            statistic = gradients
             if at == "representation":
-                seen = problem.gradients_by_hand(reference, None, *batch, at="shared_1")
-            weights = weights_by_hand(rule, problem.joined(seen), losses_of(reference, *batch))
+                statistic = problem.gradients_by_hand(reference, None, *batch, at="shared_1")
+            weights = weights_by_hand(rule, problem.joined(statistic), losses_of(reference, *batch))
         problem.assert_close([list(model.task_weights.values())], [weights], 1e-4)
         steps = [
             (v, np.tensordot(weights, np.stack(g), 1))
             for v, g in zip(shared, zip(*gradients, strict=True), strict=True)
         ]
         for k, name in enumerate(TASKS):
-            own = problem.variables_of(reference, name)
-            rows = problem.gradients_by_hand(reference, own, *batch)
-            steps += list(zip(own, rows[k], strict=True))
+            task_variables = problem.variables_of(reference, name)
+            rows = problem.gradients_by_hand(reference, task_variables, *batch)
+            steps += list(zip(task_variables, rows[k], strict=True))
         for variable, gradient in steps:
             variable.assign(variable.numpy() - RATE * gradient)
     problem.assert_close(
@@ -178,7 +182,7 @@ def test_between_the_steps_that_compute_weights_the_last_ones_are_used(at):
 
 
 @pytest.mark.parametrize("name", ["DWA", "Uncertainty"])
-def test_a_loss_rule_logs_what_is_minimized_between_the_steps_that_compute_weights(name):
+def test_a_loss_rule_logs_the_loss_that_is_minimized_between_the_steps_that_compute_weights(name):
     model = problem.balanced(getattr(mtl.balancers, name)(), every=2)
     for index in (0, 1):
         logs = model.train_on_batch(*problem.batch(index), return_dict=True)
@@ -189,7 +193,7 @@ def test_a_loss_rule_logs_what_is_minimized_between_the_steps_that_compute_weigh
     assert logs["loss"] == pytest.approx(weighted, rel=1e-5)
 
 
-def test_the_losses_that_are_logged_are_unweighted_means_over_valid_labels():
+def test_the_logged_losses_are_unweighted_means_over_valid_labels():
     batches = [problem.batch(index) for index in range(3)]
     model = problem.balanced(mtl.balancers.PCGrad(), optimizer=keras.optimizers.SGD(0.0))
     logs = model.fit(problem.dataset(3), verbose=0).history
@@ -204,7 +208,7 @@ def test_the_losses_that_are_logged_are_unweighted_means_over_valid_labels():
     assert logs["loss"][0] == pytest.approx(np.mean(totals), rel=1e-5)
 
 
-def test_weights_are_logged_as_means_over_the_steps_in_which_a_task_took_part():
+def test_weights_are_logged_as_means_over_the_steps_in_which_a_task_was_active():
     model = problem.balanced(mtl.balancers.Fixed([1.0, 2.0, 0.5]))
     logs = model.fit(problem.dataset(3), verbose=0).history
     assert [logs[f"{name}_weight"][0] for name in TASKS] == [1.0, 2.0, 0.5]
@@ -237,30 +241,30 @@ def test_the_scale_of_towers_follows_stored_weights_too():
 
 
 def test_rules_of_different_kinds_with_equal_weights_take_the_same_step():
-    """Equal weights by a sum of losses and by a Gramian without conflicts are one step."""
+    """Equal weights give one step, whether by a sum of losses or by a rule on the Gramian."""
 
     class Ones(mtl.balancers.GramianBalancer):
         def weigh(self, gramian, losses):
             return keras.ops.ones_like(losses)
 
-    found = []
+    results = []
     for balancer, at in itertools.product(
         (mtl.balancers.Equal(), Ones()), ("parameters", "representation")
     ):
         model = problem.balanced(balancer, at=at)
         model.train_on_batch(*problem.batch())
-        found.append(problem.values(model.network.trainable_variables))
-    for other in found[1:]:
-        problem.assert_close(other, found[0])
+        results.append(problem.values(model.network.trainable_variables))
+    for result in results[1:]:
+        problem.assert_close(result, results[0])
 
 
-def test_a_rule_that_goes_by_epochs_is_told_of_their_ends():
+def test_a_rule_that_counts_epochs_learns_of_their_ends():
     model = problem.balanced(mtl.balancers.DWA(temperature=2.0))
     logs = model.fit(problem.dataset(1), epochs=3, verbose=0).history
     for name in TASKS:
         assert logs[f"{name}_weight"][:2] == pytest.approx([1.0, 1.0])
     rates = np.array([logs[f"{name}_loss"][1] / logs[f"{name}_loss"][0] for name in TASKS])
     expected = 3 * np.exp(rates / 2) / np.exp(rates / 2).sum()
-    found = [logs[f"{name}_weight"][2] for name in TASKS]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert np.ptp(found) > 1e-4
+    actual = [logs[f"{name}_weight"][2] for name in TASKS]
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    assert np.ptp(actual) > 1e-4

@@ -1,4 +1,4 @@
-"""With fixed weights, training equals that of the plain network with `loss_weights`."""
+"""With fixed weights, training equals that of plain Keras with `loss_weights`."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def tasks(weighted):
 
 
 def rich_network():
-    """Regularizers, normalization and dropout, in the trunk and in towers."""
+    """Builds a network with regularizers, normalization and dropout, in the trunk and in towers."""
     keras.utils.set_random_seed(0)
     x = keras.Input((4,))
     h = layers.Dense(8, kernel_regularizer="l2", activity_regularizer="l2")(x)
@@ -29,7 +29,7 @@ def rich_network():
     for task in tasks(False):
         tower = layers.Dense(6, activation="tanh", activity_regularizer="l1")(h)
         tower = layers.Dropout(0.2, seed=2)(tower)
-        # Without a bias: before a normalization its gradient is rounding, which Adam enlarges.
+        # Without a bias: its gradient before a normalization is rounding, which Adam enlarges.
         tower = layers.Dense(5, kernel_regularizer="l1", use_bias=False)(tower)
         outputs[task.name] = task.output(layers.BatchNormalization()(tower))
     return keras.Model(x, outputs)
@@ -61,24 +61,25 @@ def test_equal_weights_and_task_weights_equal_loss_weights_of_keras(plain):
     check(model, *plain)
 
 
-def test_a_gramian_rule_with_given_weights_and_scaled_towers_equals_loss_weights(plain):
-    class Given(mtl.balancers.GramianBalancer):
+def test_a_gramian_rule_with_constant_weights_and_scaled_towers_equals_loss_weights(plain):
+    class Constant(mtl.balancers.GramianBalancer):
         def weigh(self, gramian, losses):
             return self.select_active([WEIGHTS[name] for name in self.task_names])
 
-    model = mtl.BalancedModel(rich_network(), tasks(False), Given(), scale_towers=True)
+    model = mtl.BalancedModel(rich_network(), tasks(False), Constant(), scale_towers=True)
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
-    # The loss that is logged is unweighted there.
+    # A rule on the Gramian logs the unweighted sum of the losses.
     check(model, *plain, but=("loss", "val_loss"))
 
 
 def check(model, network, expected, but=()):
-    found = train(model)
+    """Trains the model and checks its variables and its logs, all `but` some, against Keras's."""
+    logs = train(model)
     for one, other in zip(model.network.weights, network.weights, strict=True):
         assert one.path.split("/")[-1] == other.path.split("/")[-1]
         if "seed_generator" not in one.path:
             problem.assert_close([np.array(one)], [np.array(other)], 2e-5)
     # <task>_loss of Keras averages batches; <task>_mean_loss counts valid labels in both.
     for key in set(expected) - {f"{p}{t}_loss" for p in ("", "val_") for t in WEIGHTS} - {*but}:
-        np.testing.assert_allclose(found[key], expected[key], rtol=2e-5, err_msg=key)
-    assert set(found) - set(expected) == {f"{name}_weight" for name in WEIGHTS}
+        np.testing.assert_allclose(logs[key], expected[key], rtol=2e-5, err_msg=key)
+    assert set(logs) - set(expected) == {f"{name}_weight" for name in WEIGHTS}

@@ -1,4 +1,4 @@
-"""Steps that combine two batches, against what comes out by hand."""
+"""Steps that combine two batches and take inner steps, against the same computed by hand."""
 
 import warnings
 
@@ -14,52 +14,56 @@ from keras_mtl.balancers import FORUM, MOML, GramianBalancer, Needs
 
 
 class InnerSteps(GramianBalancer):
-    """Some weights of both batches, and the matrix and losses that it was given."""
+    """Returns constant weights for both batches, and remembers the matrix and the losses."""
 
     needs = Needs(second_batch=True, inner_steps=3, inner_learning_rate=0.2)
 
     def build(self, num_tasks):
         super().build(num_tasks)
         self.matrix = self.add_state("matrix", (2 * num_tasks, 2 * num_tasks), task_axes=0)
-        self.seen = self.add_state("seen", (2 * num_tasks,), task_axes=0)
+        self.seen_losses = self.add_state("seen_losses", (2 * num_tasks,), task_axes=0)
 
     def look_ahead_weights(self):
         return ops.array([0.5, 1.0, 2.0])
 
     def weigh(self, gramian, losses):
         self.matrix.assign(gramian)
-        self.seen.assign(losses)
+        self.seen_losses.assign(losses)
         return ops.array([1.0, 2.0, 3.0, -1.0, 0.5, 4.0])
 
 
 def losses_after_plain_steps(network, batch, weights, rate, steps):
-    """By a loop: each task's own variables against its loss, the others against the sum."""
+    """Computes the losses after plain descent on one batch, by a loop.
+
+    The variables of each task follow the gradient of its loss, and the shared variables that of
+    the weighted sum of the losses.
+    """
     shared = problem.variables_of(network, "shared")
-    own = [(k, v) for k, name in enumerate("zbr") for v in problem.variables_of(network, name)]
-    variables = [*shared, *[variable for _, variable in own]]
-    whose = [weights] * len(shared) + [np.eye(3)[k] for k, _ in own]
+    of_tasks = [(k, v) for k, name in enumerate("zbr") for v in problem.variables_of(network, name)]
+    variables = [*shared, *[variable for _, variable in of_tasks]]
+    factors_of = [weights] * len(shared) + [np.eye(3)[k] for k, _ in of_tasks]
     for _ in range(steps):
         rows = problem.gradients_by_hand(network, variables, *batch)
-        for variable, factors, column in zip(
-            variables, whose, zip(*rows, strict=True), strict=True
+        for variable, factors, gradients in zip(
+            variables, factors_of, zip(*rows, strict=True), strict=True
         ):
-            variable.assign(variable.value - rate * np.tensordot(factors, column, 1))
+            variable.assign(variable.value - rate * np.tensordot(factors, gradients, 1))
     losses = problem.losses_by_hand(network(batch[0]), *batch[1:])
     return [task.weight * loss for task, loss in zip(problem.tasks(), losses, strict=True)]
 
 
-def test_both_batches_are_combined_and_inner_steps_are_taken_back():
+def test_both_batches_are_combined_and_inner_steps_are_undone():
     balancer, network = InnerSteps(), problem.network()
     model = problem.balanced(balancer, lambda: network)
-    parts = {name: problem.variables_of(network, name) for name in ("shared", "z", "b", "r")}
-    before = {name: problem.values(variables) for name, variables in parts.items()}
+    groups = {name: problem.variables_of(network, name) for name in ("shared", "z", "b", "r")}
+    before = {name: problem.values(variables) for name, variables in groups.items()}
     batches = [problem.batch(1), problem.batch(0)]
     here, other = (
-        problem.joined(problem.gradients_by_hand(network, parts["shared"], *batch))
+        problem.joined(problem.gradients_by_hand(network, groups["shared"], *batch))
         for batch in batches
     )
-    own = [
-        problem.gradients_by_hand(network, parts[name], *batches[0])[k]
+    of_tasks = [
+        problem.gradients_by_hand(network, groups[name], *batches[0])[k]
         for k, name in enumerate("zbr")
     ]
     first = losses_after_plain_steps(problem.network(), batches[0], [0.5, 1.0, 2.0], 0.2, 0)
@@ -68,21 +72,22 @@ def test_both_batches_are_combined_and_inner_steps_are_taken_back():
     model.fit(train, balance_data=balance, verbose=0)
     both = np.concatenate([here, other])
     np.testing.assert_allclose(balancer.matrix.variable, both @ both.T, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(balancer.seen.variable, [*first, *after], rtol=1e-5)
+    np.testing.assert_allclose(balancer.seen_losses.variable, [*first, *after], rtol=1e-5)
     direction = problem.split(np.array([1.0, 2.0, 3.0, -1.0, 0.5, 4.0]) @ both, before["shared"])
-    for name, gradients in zip(("shared", *"zbr"), (direction, *own), strict=True):
+    for name, gradients in zip(("shared", *"zbr"), (direction, *of_tasks), strict=True):
         expected = [v - 0.1 * g for v, g in zip(before[name], gradients, strict=True)]
-        problem.assert_close(problem.values(parts[name]), expected)
+        problem.assert_close(problem.values(groups[name]), expected)
     assert list(model.task_weights.values()) == [1, 2, 3]
 
 
 def from_batches(batches):
-    rows = keras.tree.map_structure(lambda *each: np.concatenate(each), *batches)
+    """Returns a dataset of these batches."""
+    rows = keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *batches)
     return tf.data.Dataset.from_tensor_slices(rows).batch(problem.BATCH)
 
 
 def broken(batch, name):
-    """The batch with labels that make a loss, and its gradient, NaN."""
+    """Returns the batch with labels that make the loss of a task, and its gradient, NaN."""
     x, y, w = batch
     return x, {**y, name: np.full_like(y[name], np.nan)}, w
 
@@ -93,17 +98,17 @@ def test_a_task_broken_on_one_batch_leaves_the_inner_steps_to_the_others(which):
     for spoil in (broken, lambda batch, name: (*batch[:2], {**batch[2], name: 0 * batch[2][name]})):
         model = problem.balanced(FORUM(rho=2.0, inner_steps=3))
         sets = [[problem.batch(1), problem.batch(0)], [problem.batch(0), problem.batch(1)]]
-        sets[which][1] = spoil(sets[which][1], "r")  # the door looks at the first
+        sets[which][1] = spoil(sets[which][1], "r")  # the checks of `fit` read the first batch
         train, other = (from_batches(batches) for batches in sets)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the left out task is named
+            warnings.simplefilter("ignore")  # the warning that names the task
             model.fit(train, balance_data=other, verbose=0)
         outcomes.append(problem.values([*model.network.variables, *model.balancer.variables]))
     problem.assert_close(*outcomes)
     assert all(np.isfinite(value).all() for value in outcomes[0])
 
 
-def test_what_looks_at_a_second_batch_says_what_it_cannot():
+def test_rules_that_look_at_a_second_batch_refuse_the_options_they_cannot_take():
     with pytest.raises(ValueError, match=r"FORUM weighs gradients of two.*scale_towers=True"):
         problem.balanced(FORUM(), scale_towers=True)
     with pytest.raises(ValueError, match="MOML looks ahead in each step; received every=2"):

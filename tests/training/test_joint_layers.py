@@ -1,4 +1,4 @@
-"""Towers that one layer computes are trained as towers of separate layers are."""
+"""Towers that one joint layer computes are trained as towers of separate layers are."""
 
 import keras
 import numpy as np
@@ -17,7 +17,8 @@ TASKS = [
 SIDE_BY_SIDE = ["z", "r", "a"]
 
 
-def body(wall=False):
+def body(stopped=False):
+    """Builds the inputs and each task's features; `stopped` stops the gradients of the gates."""
     keras.utils.set_random_seed(0)
     x = keras.Input((4,))
     features = keras.layers.Dense(8, activation="tanh", name="shared_0")(x)
@@ -25,54 +26,56 @@ def body(wall=False):
     gates = {
         t.name: keras.layers.Dense(8, activation="sigmoid", name=f"{t.name}_gate") for t in TASKS
     }
-    # The last feature of z is gated by what no gradient passes: only gradients tell who shares.
-    source = layers.StopGradient()(features) if wall else x
+    # Where the gates read the shared features through a stopped gradient, the graph does not tell
+    # which variables are shared: only the gradients do.
+    source = layers.StopGradient()(features) if stopped else x
     return x, {name: features * gate(source) for name, gate in gates.items()}
 
 
-def own_tower(task, features):
+def separate_tower(task, features):
     features = keras.layers.Dense(5, activation="tanh", name=f"{task.name}_tower")(features)
     return task.output(features)
 
 
-def separate(wall=False):
-    x, features = body(wall)
-    return keras.Model(x, {task.name: own_tower(task, features[task.name]) for task in TASKS})
+def separate(stopped=False):
+    """Builds the network whose towers are layers of their own."""
+    x, features = body(stopped)
+    return keras.Model(x, {task.name: separate_tower(task, features[task.name]) for task in TASKS})
 
 
-def together(wall=False):
-    """The same network, with the same weights."""
-    x, features = body(wall)
+def together(stopped=False):
+    """Builds the same network, with the same values, with three of its towers in one layer."""
+    x, features = body(stopped)
     towers = layers.Towers((5, 1), "tanh", name="towers")
-    made = dict(zip(SIDE_BY_SIDE, towers([features[n] for n in SIDE_BY_SIDE]), strict=True))
+    logits = dict(zip(SIDE_BY_SIDE, towers([features[n] for n in SIDE_BY_SIDE]), strict=True))
     outputs = {}
     for task in TASKS:
-        if task.name in made:
-            prediction = task.head.activate(made[task.name], task.name)
+        if task.name in logits:
+            prediction = task.head.activate(logits[task.name], task.name)
             outputs[task.name] = keras.layers.Identity(name=task.name)(prediction)
         else:
-            outputs[task.name] = own_tower(task, features[task.name])
+            outputs[task.name] = separate_tower(task, features[task.name])
     network = keras.Model(x, outputs)
-    of = separate(wall)
+    reference = separate(stopped)
     for variable in network.trainable_variables:
         if "towers" not in variable.path:
             layer, name = variable.path.split("/")
-            variable.assign(getattr(of.get_layer(layer), name))
-    towers.set_weights(towers_of(of))
+            variable.assign(getattr(reference.get_layer(layer), name))
+    towers.set_weights(towers_of(reference))
     return network
 
 
 def towers_of(network):
-    """The weights of separate towers, as `Towers` has them."""
-    parts = [(part, kind) for part in ("tower", "logits") for kind in ("kernel", "bias")]
+    """Returns the variables of separate towers, stacked as `Towers` has them."""
+    places = [(layer, kind) for layer in ("tower", "logits") for kind in ("kernel", "bias")]
     return [
-        np.stack([np.array(getattr(network.get_layer(f"{n}_{part}"), k)) for n in SIDE_BY_SIDE])
-        for part, k in parts
+        np.stack([np.array(getattr(network.get_layer(f"{n}_{layer}"), k)) for n in SIDE_BY_SIDE])
+        for layer, k in places
     ]
 
 
 def data(batches=3):
-    """Most labels of r are missing; z has none in the second batch."""
+    """Yields batches in which most labels of r are missing, and in the second all of z."""
     rng = np.random.default_rng(1)
     for i in range(batches):
         x = rng.normal(size=(16, 4)).astype("float32")
@@ -99,15 +102,15 @@ def train(network, balancer, broken=None, **options):
 
 
 def check_equal(one, other, tolerance=2e-5):
-    """The variables of a network with separate towers and of one that has them together."""
+    """Checks that a network with separate towers and one with joint towers have equal values."""
     for variable in one.trainable_variables:
         layer = variable.path.split("/")[0]
         if layer.endswith("_gate") or not any(layer.startswith(f"{n}_") for n in SIDE_BY_SIDE):
             same = getattr(other.get_layer(layer), variable.name)
             np.testing.assert_allclose(same, variable, atol=tolerance, err_msg=variable.path)
-    found = other.get_layer("towers").get_weights()
-    for mine, theirs in zip(found, towers_of(one), strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=tolerance)
+    joint = other.get_layer("towers").get_weights()
+    for actual, expected in zip(joint, towers_of(one), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=tolerance)
 
 
 CASES = {
@@ -126,15 +129,15 @@ LONG = [*((case, False) for case in CASES), ("GradDrop", True), ("DWA", True)]
 
 
 @pytest.mark.parametrize(
-    ("case", "wall"),
+    ("case", "stopped"),
     [
         *EVERYDAY,
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in LONG if each not in EVERYDAY),
+        *(pytest.param(*row, marks=pytest.mark.slow) for row in LONG if row not in EVERYDAY),
     ],
 )
-def test_they_are_balanced_as_separate_towers(case, wall):
+def test_joint_towers_are_balanced_as_separate_towers_are(case, stopped):
     kind, options = CASES[case]
-    models = [train(make(wall), kind(), **options) for make in (separate, together)]
+    models = [train(make(stopped), kind(), **options) for make in (separate, together)]
     check_equal(*(model.network for model in models))
     weights = [list(model.task_weights.values()) for model in models]
     np.testing.assert_allclose(*weights, rtol=1e-4)
@@ -152,8 +155,8 @@ def test_a_task_that_is_not_finite_leaves_the_other_towers_alone(at):
 
 
 def test_the_step_that_is_looked_ahead_to_moves_all_towers():
-    parts = keras.tree.map_structure(lambda *each: np.concatenate(each), *data())
-    batches = tf.data.Dataset.from_tensor_slices(parts).batch(16)
+    rows = keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *data())
+    batches = tf.data.Dataset.from_tensor_slices(rows).batch(16)
     models = []
     for make in (separate, together):
         model = mtl.BalancedModel(make(), TASKS, balancers.MOML(), scale_towers=True)
@@ -165,12 +168,12 @@ def test_the_step_that_is_looked_ahead_to_moves_all_towers():
     np.testing.assert_allclose(*weights, rtol=1e-5)
 
 
-def test_what_leads_to_several_tasks_is_no_tower():
-    """A tower whose output another task reads as well is shared, and so is the layer."""
+def test_a_joint_layer_whose_output_several_tasks_read_is_no_tower():
+    """If another task reads a tower's output as well, the variables of the layer are shared."""
     x, features = body()
     z, r, a = layers.Towers((1,), name="towers")([features[n] for n in SIDE_BY_SIDE])
     outputs = {"z": z, "r": r + a, "a": a}
-    heads = {n: keras.layers.Identity(name=n)(each) for n, each in outputs.items()}
+    heads = {n: keras.layers.Identity(name=n)(output) for n, output in outputs.items()}
     tasks = [mtl.Task.regression(name) for name in outputs]
     model = mtl.BalancedModel(keras.Model(x, heads), tasks, balancers.MGDA())
     assert not model.frontier.joint_layers
@@ -181,7 +184,7 @@ MANY = [mtl.Task.binary(f"task_{7 * i % 10}") for i in range(10)]
 
 
 @pytest.mark.parametrize("builder", ["hard_sharing", "mmoe", "ple"])
-def test_many_towers_alike_are_computed_together(builder):
+def test_many_equal_towers_are_computed_together(builder):
     network = getattr(architectures, builder)(keras.Input((4,)), MANY, tower=(6,))
     kernels = [kernel.shape[0] for kernel in network.get_layer("towers_0").kernels]
     assert kernels == [10, 10]
@@ -211,7 +214,7 @@ def test_towers_of_other_kinds_stay_apart():
     assert all(network.get_layer(f"{task.name}_tower_0") for task in MANY[:7])
 
 
-def test_a_recipe_gives_each_of_many_tasks_layers_of_its_own():
+def test_a_recipe_gives_each_of_many_tasks_separate_layers():
     def tower(features):
         return keras.layers.Dense(6)(features)
 

@@ -1,4 +1,4 @@
-"""What Keras does with any model, it does with a `BalancedModel`."""
+"""A `BalancedModel` works with the features of Keras as any other model does."""
 
 import csv
 
@@ -13,6 +13,7 @@ TASKS = [task.name for task in problem.tasks()]
 
 
 def steps(model, *indices):
+    """Takes one step on each of these batches."""
     for index in indices:
         model.train_on_batch(*problem.batch(index))
 
@@ -26,7 +27,7 @@ def identical(one, other):
 
 
 @pytest.mark.parametrize("name", ["DWA", "Uncertainty", "GradDrop"])
-def test_a_saved_model_goes_on_as_if_it_had_not_been_interrupted(name, tmp_path):
+def test_a_saved_model_continues_as_if_it_had_not_been_interrupted(name, tmp_path):
     def make():
         options = {} if name == "DWA" else {"every": 2, "scale_towers": True}
         adam = keras.optimizers.Adam(0.01)
@@ -41,8 +42,8 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_interrupted(name, tmp_path)
     assert [task.weight for task in loaded.tasks] == [task.weight for task in model.tasks]
     assert identical(state(loaded), state(model))
     assert loaded.run_eagerly
-    for each in (model, loaded):
-        each.fit(problem.dataset(2), verbose=0)
+    for trained in (model, loaded):
+        trained.fit(problem.dataset(2), verbose=0)
     assert identical(state(loaded), state(model))
     x = problem.batch()[0]
     for task in TASKS:
@@ -63,7 +64,7 @@ def test_saved_weights_restore_the_balancer_and_the_optimizer(tmp_path):
     assert identical(state(model), state(other))
 
 
-def test_callbacks_of_keras_find_what_they_look_for(tmp_path):
+def test_callbacks_of_keras_find_the_logs_they_read(tmp_path):
     task = problem.tasks()[0]
     name, mode = mtl.monitor(task, "auc")
     model = problem.balanced(mtl.balancers.PCGrad(), optimizer=keras.optimizers.SGD(0.1))
@@ -105,8 +106,8 @@ def test_early_stopping_restores_the_best_weights():
     stop = keras.callbacks.EarlyStopping(name, mode=mode, patience=1, restore_best_weights=True)
     data = problem.dataset(1)
     history = model.fit(data, validation_data=data, epochs=3, verbose=0, callbacks=stop).history
-    found = model.evaluate(data, verbose=0, return_dict=True)["r_mean_loss"]
-    assert found == pytest.approx(min(history[name]), rel=1e-5)
+    loss = model.evaluate(data, verbose=0, return_dict=True)["r_mean_loss"]
+    assert loss == pytest.approx(min(history[name]), rel=1e-5)
 
 
 def test_a_schedule_and_clipping_act_on_the_balanced_gradient():
@@ -143,7 +144,7 @@ def test_gradients_are_accumulated_over_steps():
 
 
 def test_steps_in_one_execution_compiled_by_xla_or_not_equal_eager_ones():
-    found = []
+    results = []
     for compiling in (
         {"run_eagerly": True},
         {"steps_per_execution": 2, "jit_compile": False},
@@ -152,10 +153,10 @@ def test_steps_in_one_execution_compiled_by_xla_or_not_equal_eager_ones():
         model = problem.balanced(mtl.balancers.MGDA(), every=2)
         model.compile(keras.optimizers.SGD(0.01), **compiling)  # XLA takes long for Adam
         logs = model.fit(problem.dataset(4), verbose=0).history
-        found.append((problem.values(model.variables), logs))
-    for variables, logs in found[1:]:
-        problem.assert_close(variables, found[0][0], 1e-5)
-        for key, value in found[0][1].items():
+        results.append((problem.values(model.variables), logs))
+    for variables, logs in results[1:]:
+        problem.assert_close(variables, results[0][0], 1e-5)
+        for key, value in results[0][1].items():
             np.testing.assert_allclose(logs[key], value, rtol=1e-4, err_msg=key)
 
 
@@ -189,11 +190,11 @@ def test_evaluation_changes_nothing_and_logs_no_weights():
 def test_predictions_are_those_of_the_network_by_name():
     model = problem.balanced(mtl.balancers.Equal())
     x = problem.arrays()[0]
-    found = model.predict(x, batch_size=7, verbose=0)
+    predictions = model.predict(x, batch_size=7, verbose=0)
     expected = model.network.predict(x, verbose=0)
-    assert set(found) == set(TASKS)
+    assert set(predictions) == set(TASKS)
     for name in TASKS:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(predictions[name], expected[name], rtol=1e-5, atol=1e-7)
 
 
 def test_one_task_logs_under_the_same_names_as_many():
@@ -212,6 +213,7 @@ def test_one_task_logs_under_the_same_names_as_many():
 
 
 def half_precision(rule, optimizer=None):
+    """Builds and compiles a model of the small problem in mixed precision."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
         return problem.balanced(rule, optimizer=optimizer)
@@ -227,7 +229,7 @@ def test_half_precision_takes_nearly_the_same_step(name):
     assert half.network.get_layer("shared_0").compute_dtype == "float16"
     for model in (full, half):
         model.train_on_batch(*problem.batch())
-    if name != "GradDrop":  # its draws decide by the sign of entries that may be rounding
+    if name != "GradDrop":  # it decides by signs, and the sign of an entry may be rounding
         np.testing.assert_allclose(
             list(half.task_weights.values()), list(full.task_weights.values()), rtol=0.02
         )
@@ -237,7 +239,7 @@ def test_half_precision_takes_nearly_the_same_step(name):
     assert all(np.isfinite(v).all() for v in problem.values(half.variables))
 
 
-def test_a_rule_that_sees_lengths_sees_those_of_the_unscaled_loss():
+def test_a_rule_sees_the_gradients_of_the_unscaled_loss():
     seen = []
 
     class Spy(mtl.balancers.GramianBalancer):
@@ -262,7 +264,7 @@ def test_an_overflow_skips_the_step_and_lowers_the_scale(name):
     model.train_on_batch(*problem.batch())
     assert identical(before, problem.values(model.network.variables))
     assert float(optimizer.dynamic_scale) == 2.0**29
-    assert set(model.left_out.values()) == {0}  # nothing that a user should mend
+    assert set(model.left_out.values()) == {0}  # an overflow is no fault of the task
 
 
 def test_a_label_that_is_nan_does_not_lower_the_scale():
@@ -290,4 +292,4 @@ def test_the_step_is_traced_once(monkeypatch):
     model.compile("adam")
     x, y, _ = problem.batch()
     model.fit(x, {"z": y["z"], "r": y["r"]}, batch_size=8, verbose=0)
-    assert traced == [1]  # variables that a first trace makes would cost a second one
+    assert traced == [1]  # variables made in the first trace would cost a second trace

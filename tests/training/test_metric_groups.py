@@ -1,4 +1,4 @@
-"""Metrics that many tasks have alike show what Keras's own show for each of them."""
+"""Equal metrics of many tasks, computed together, have the values of Keras's metrics per task."""
 
 import keras
 import numpy as np
@@ -12,8 +12,8 @@ OTHER = mtl.Task.regression("other", metrics=["mae"])
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Users(keras.metrics.MeanAbsoluteError):
-    """A metric that a user wrote."""
+class UserMetric(keras.metrics.MeanAbsoluteError):
+    """Stands for a metric that a user wrote."""
 
 
 def data(tasks):
@@ -38,7 +38,7 @@ def test_each_task_has_the_values_of_its_own_metrics():
     model, (x, y, w) = balanced(tasks), data(tasks)
     assert [group.tasks for group in model._step.metric_groups] == [tuple(t.name for t in MANY)] * 3
     w[tasks[0].name] = np.ones(24, "float32")
-    for _ in range(2):  # the second time begins anew
+    for _ in range(2):  # each evaluation starts anew
         logs = model.evaluate(x, y, sample_weight=w, batch_size=10, return_dict=True, verbose=0)
     predictions = model.predict(x, verbose=0)
     for task in tasks:
@@ -60,8 +60,8 @@ def test_fit_logs_the_metrics_of_each_task_and_validates_by_them():
     assert not any("of_10_tasks" in name for name in history)
 
 
-@pytest.mark.parametrize("metrics", [[Users()], ["R2Score"]])
-def test_what_cannot_be_counted_for_many_at_once_is_counted_apart(metrics):
+@pytest.mark.parametrize("metrics", [[UserMetric()], ["R2Score"]])
+def test_metrics_that_cannot_be_computed_together_are_computed_apart(metrics):
     tasks = [mtl.Task.regression(f"task_{i}", metrics=metrics) for i in range(8)]
     model, (x, y, _) = balanced(tasks), data(tasks)
     assert not model._step.metric_groups
@@ -69,7 +69,7 @@ def test_what_cannot_be_counted_for_many_at_once_is_counted_apart(metrics):
     assert all(f"{t.name}_{name}" in logs for t in tasks for name in t.metric_names)
 
 
-def test_a_name_that_means_another_metric_for_another_loss_is_told_apart():
+def test_tasks_whose_loss_gives_a_metric_name_another_meaning_are_not_grouped():
     kinds = {"binary_crossentropy": "b", "mse": "m"}
     tasks = [
         mtl.Task(f"{kind}{i}", head=mtl.Head(1, "sigmoid"), loss=loss, metrics=["accuracy"])

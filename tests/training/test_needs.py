@@ -1,4 +1,4 @@
-"""What balancers may ask for beyond losses and gradients, against what comes out by hand."""
+"""The needs of balancers beyond losses and gradients, against the same computed by hand."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from keras_mtl.balancers import (
 
 
 class Remembers(GramianBalancer):
-    """Weights (1, 2, 3), and the matrix that it was given."""
+    """Returns the weights (1, 2, 3), and remembers the matrix."""
 
     def build(self, num_tasks):
         super().build(num_tasks)
@@ -59,7 +59,7 @@ class LooksBack(LossBalancer):
 
 
 def noisy_network():
-    """With layers that draw masks and keep moving averages."""
+    """Builds a network with layers that draw masks and keep moving averages."""
     keras.utils.set_random_seed(0)
     x = keras.Input((4,))
     features = keras.layers.Dense(16, activation="tanh")(x)
@@ -76,7 +76,7 @@ def test_losses_after_the_update_are_those_of_the_same_masks():
     np.testing.assert_array_equal(after, before)  # a step of length 0 changes nothing
 
 
-def test_looking_back_moves_no_average_and_no_seed():
+def test_the_losses_after_the_update_change_no_average_and_no_seed():
     models = [problem.balanced(b, noisy_network) for b in (LooksBack(), Equal())]
     for model in models:
         model.train_on_batch(*problem.batch())
@@ -96,7 +96,7 @@ def test_losses_after_the_update_are_those_of_the_new_variables():
     assert not np.allclose(model.balancer.after.variable, model.balancer.before.variable)
 
 
-def test_a_task_without_labels_is_not_looked_back_at():
+def test_a_task_without_labels_has_no_loss_after_the_update():
     model = problem.balanced(LooksBack())
     x, y, w = problem.batch(2)  # no label of r
     model.train_on_batch(x, y, w)
@@ -117,9 +117,10 @@ def test_famo_shifts_weight_to_the_task_that_improved_least():
     assert np.argmin(logits) == np.argmax(gains)
 
 
-def rows_of_part(network, part, parts=3):
+def jacobian_of_sample(network, index, samples=3):
+    """Computes the Jacobian of one of the samples into which the batch is cut."""
     x, y, w = problem.batch(1)
-    mask = np.arange(len(x)) % parts == part
+    mask = np.arange(len(x)) % samples == index
     masked = {name: weights * mask for name, weights in w.items()}
     shared = problem.variables_of(network, "shared")
     return problem.joined(problem.gradients_by_hand(network, shared, x, y, masked))
@@ -130,7 +131,7 @@ def test_samples_are_thirds_of_the_batch(every):
     model = problem.balanced(Sampled(), every=every)
     shared = problem.variables_of(model.network, "shared")
     before = problem.values(shared)
-    first, second, third = (rows_of_part(model.network, part) for part in range(3))
+    first, second, third = (jacobian_of_sample(model.network, index) for index in range(3))
     model.train_on_batch(*problem.batch(1))
     seen = np.asarray(model.balancer.seen.variable)
     np.testing.assert_allclose(seen, first @ second.T, rtol=1e-4, atol=1e-6)
@@ -140,13 +141,13 @@ def test_samples_are_thirds_of_the_batch(every):
 
 
 class Rooted(keras.losses.Loss):
-    """Finite everywhere; its gradient is not where the label is 0."""
+    """Computes a finite loss whose gradient is not finite where the label is 0."""
 
     def call(self, y_true, y_pred):
         return ops.mean(ops.sqrt(y_true * ops.square(y_pred)), axis=-1)
 
 
-@pytest.mark.parametrize("broken", [3, 5])  # of the first sample, and of the last
+@pytest.mark.parametrize("broken", [3, 5])  # a row of the first sample, and one of the last
 def test_a_task_that_breaks_in_one_sample_is_left_out_of_the_rule(broken):
     tasks = [*problem.tasks()[:2], mtl.Task("r", head=mtl.Head(1), loss=Rooted(), metrics=())]
     model = problem.balanced(Sampled(), tasks=lambda: tasks)
@@ -171,14 +172,14 @@ def test_sampled_weights_are_reused_on_the_whole_batch():
 
 
 def pair(train=1, other=0):
-    """A batch to train on and another to look at."""
+    """Returns two datasets of one batch: one to train on, one to look at."""
     return tf.data.Dataset.from_tensors(problem.batch(train)), tf.data.Dataset.from_tensors(
         problem.batch(other)
     )
 
 
 def losses_after_a_step(weights, rate, scale_towers):
-    """The losses of the other batch after plain descent with these weights."""
+    """Computes the losses of the second batch after one step of plain descent with the weights."""
     network = problem.network()
     x, y, w = problem.batch(1)
     shared = problem.variables_of(network, "shared")
@@ -187,12 +188,14 @@ def losses_after_a_step(weights, rate, scale_towers):
         losses = [task.weight * v for task, v in zip(problem.tasks(), losses, strict=True)]
         total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
         plain = sum(losses)
-    own = [v for v in network.trainable_variables if all(v is not other for other in shared)]
+    task_variables = [
+        v for v in network.trainable_variables if all(v is not other for other in shared)
+    ]
     for variable, gradient in zip(
-        [*shared, *own],
+        [*shared, *task_variables],
         [
             *tape.gradient(total, [v.value for v in shared]),
-            *tape.gradient(total if scale_towers else plain, [v.value for v in own]),
+            *tape.gradient(total if scale_towers else plain, [v.value for v in task_variables]),
         ],
         strict=True,
     ):
@@ -203,7 +206,7 @@ def losses_after_a_step(weights, rate, scale_towers):
 
 
 @pytest.mark.parametrize("scale_towers", [False, True])
-def test_gains_are_how_weights_move_the_losses_of_the_other_batch(scale_towers):
+def test_gains_are_derivatives_of_the_losses_of_the_second_batch_by_the_weights(scale_towers):
     balancer = LooksAhead()
     model = problem.balanced(balancer, scale_towers=scale_towers)
     train, other = pair()
@@ -219,7 +222,7 @@ def test_gains_are_how_weights_move_the_losses_of_the_other_batch(scale_towers):
     np.testing.assert_allclose(seen, expected, rtol=0.03, atol=2e-4 * np.abs(expected).max())
 
 
-def test_the_step_that_is_looked_ahead_to_is_not_kept():
+def test_the_step_of_the_look_ahead_is_undone():
     network = noisy_network()
     model = problem.balanced(LooksAhead(), lambda: network)
     averages = [v for v in network.non_trainable_variables if "moving" in v.path]
@@ -232,7 +235,7 @@ def test_the_step_that_is_looked_ahead_to_is_not_kept():
     assert len(averages) == 2
 
 
-def test_other_data_is_repeated_and_asked_for():
+def test_second_batches_are_repeated_and_must_be_passed():
     train = problem.dataset(3)
     model = problem.balanced(AutoLambda())
     with pytest.raises(ValueError, match=r"AutoLambda looks at a second batch.*NoneType"):
@@ -244,7 +247,7 @@ def test_other_data_is_repeated_and_asked_for():
 
 
 @pytest.mark.parametrize("make", [MoDo, AutoLambda])
-def test_what_needs_the_variables_refuses_the_representation(make):
+def test_rules_that_need_the_variables_refuse_the_representation(make):
     with pytest.raises(ValueError, match="Use at='parameters'"):
         mtl.BalancedModel(problem.network(), problem.tasks(), make(), at="representation")
 
@@ -257,7 +260,7 @@ class Preferred(Equal):
 
 
 def preferring_network():
-    """Every prediction of task r is the preference of that task."""
+    """Builds a network whose prediction for task r is the preference of that task."""
     keras.utils.set_random_seed(0)
     x, preference = keras.Input((4,), name="x"), keras.Input((3,), name="preference")
     features = keras.layers.Dense(8)(keras.layers.Concatenate()([x, preference]))
@@ -266,17 +269,17 @@ def preferring_network():
     return keras.Model({"x": x, "preference": preference}, outputs)
 
 
-def test_the_network_is_told_the_preference_that_was_drawn():
+def test_the_network_receives_the_preference_that_was_drawn():
     model = problem.balanced(Preferred(), preferring_network)
     x, y, w = problem.batch()
     logs = model.train_on_batch({"x": x}, y, w, return_dict=True)
     expected = np.average((0.5 - y["r"]) ** 2, weights=w["r"])
     np.testing.assert_allclose(logs["r_loss"], expected, rtol=1e-5)
-    logs = model.test_on_batch({"x": x}, y, w, return_dict=True)  # no draw: all alike
+    logs = model.test_on_batch({"x": x}, y, w, return_dict=True)  # no draw: equal preferences
     expected = np.average((1 / 3 - y["r"]) ** 2, weights=w["r"])
     np.testing.assert_allclose(logs["r_loss"], expected, rtol=1e-5)
-    given = np.tile([[0.0, 0.0, 2.0]], (len(x), 1))
-    logs = model.test_on_batch({"x": x, "preference": given}, y, w, return_dict=True)
+    preference = np.tile([[0.0, 0.0, 2.0]], (len(x), 1))
+    logs = model.test_on_batch({"x": x, "preference": preference}, y, w, return_dict=True)
     np.testing.assert_allclose(
         logs["r_loss"], np.average((2 - y["r"]) ** 2, weights=w["r"]), rtol=1e-5
     )
@@ -287,6 +290,6 @@ def test_a_network_without_a_preference_is_refused():
         problem.balanced(Preferred())
 
 
-def test_a_new_preference_in_each_step_needs_new_weights_in_each():
+def test_a_new_preference_in_each_step_needs_new_weights_in_each_step():
     with pytest.raises(ValueError, match=r"Preferred draws a preference.*every=2"):
         problem.balanced(Preferred(), preferring_network, every=2)

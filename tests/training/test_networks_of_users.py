@@ -1,4 +1,4 @@
-"""Networks built without this package: what is shared is read off their graphs."""
+"""Networks built without this package: their graphs and gradients tell what their tasks share."""
 
 import keras
 import numpy as np
@@ -14,8 +14,8 @@ MSE = {"loss": "mse", "head": mtl.Head(1)}
 PAIR = [mtl.Task("z", **MSE), mtl.Task("a", weight=0.5, **MSE)]
 
 
-def squared(predictions, y):
-    """The losses of squared errors by task, times the tasks' weights."""
+def squared_errors(predictions, y):
+    """Computes the mean squared error of each task, times the task's weight."""
     return {
         task.name: task.weight
         * tf.reduce_mean((predictions[task.name][..., 0] - y[task.name]) ** 2)
@@ -30,14 +30,14 @@ def data(inputs=4, seed=0):
 
 
 def jacobian(network, variables, x, y):
-    """Each task's gradients of all variables, one tape a task over the whole network."""
+    """Computes each task's gradients, with one tape per task over the whole network."""
     rows = []
     for task in PAIR:
         with tf.GradientTape() as tape:
             out = network(keras.tree.map_structure(tf.constant, x), training=True)
             if not isinstance(out, dict):
                 out = dict(zip(network.output_names, out, strict=True))
-            loss = squared(out, y)[task.name]
+            loss = squared_errors(out, y)[task.name]
         rows.append(
             [
                 np.array(tf.convert_to_tensor(gradient), "float64")
@@ -50,7 +50,10 @@ def jacobian(network, variables, x, y):
 
 
 def check_step(network, balancer, shared, batch=None, at="parameters"):
-    """One step equals the rule on the Jacobian of the variables that both tasks use."""
+    """Checks one step against the rule on the Jacobian of the variables that both tasks use.
+
+    At `"representation"` the weights are the model's: only their use is checked.
+    """
     x, y = batch or data()
     rule = type(balancer).from_config(balancer.get_config())
     variables = list(network.trainable_variables)
@@ -64,18 +67,19 @@ def check_step(network, balancer, shared, batch=None, at="parameters"):
     model.train_on_batch(x, y)
     if isinstance(balancer, mtl.balancers.LossBalancer):
         weights = np.array([1.0, 3.0])
-        own = weights
+        factors_of_towers = weights
     else:
-        seen = problem.joined([[g for g, b in zip(row, both, strict=True) if b] for row in rows])
-        gramian = (seen @ seen.T).astype("float32")
+        of_shared = [[g for g, b in zip(row, both, strict=True) if b] for row in rows]
+        matrix = problem.joined(of_shared)
+        gramian = (matrix @ matrix.T).astype("float32")
         weights = np.array(rule.weigh(gramian, np.ones(2, "float32")), "float64")
-        own = np.ones(2)
+        factors_of_towers = np.ones(2)
         if at == "parameters":
             np.testing.assert_allclose(list(model.task_weights.values()), weights, rtol=1e-4)
         else:
             weights = np.array(list(model.task_weights.values()))
     for i, variable in enumerate(variables):
-        factors = weights if both[i] else own
+        factors = weights if both[i] else factors_of_towers
         step = sum(factor * row[i] for factor, row in zip(factors, rows, strict=True))
         problem.assert_close([np.array(variable)], [before[i] - RATE * step], 5e-6)
     return model
@@ -94,15 +98,15 @@ def test_outputs_are_matched_by_name_in_any_order(as_list):
     network = two_towers(as_list)
     model = check_step(network, mtl.balancers.PCGrad(), ["trunk"])
     x, _ = data()
-    found, direct = model.predict(x, verbose=0), network.predict(x, verbose=0)
-    assert list(found) == ["z", "a"]
+    predictions, outputs = model.predict(x, verbose=0), network.predict(x, verbose=0)
+    assert list(predictions) == ["z", "a"]
     for name, index in (("z", 0), ("a", 1)):
-        expected = direct[index] if as_list else direct[name]
-        np.testing.assert_allclose(found[name], expected, rtol=1e-5)
+        expected = outputs[index] if as_list else outputs[name]
+        np.testing.assert_allclose(predictions[name], expected, rtol=1e-5)
 
 
 def chained(through):
-    """The tower of `a` reads a hidden layer or the prediction of `z`."""
+    """Builds a network in which the tower of `a` reads a hidden layer or the prediction of `z`."""
     x = keras.Input((4,))
     h = layers.Dense(8, activation="tanh", name="trunk")(x)
     hidden = layers.Dense(6, activation="tanh", name="hidden")(h)
@@ -117,11 +121,12 @@ def chained(through):
     [("hidden", ["trunk", "hidden"]), ("prediction", ["trunk", "hidden", "z"])],
 )
 @pytest.mark.parametrize("at", ["parameters", "representation"])
-def test_what_a_chained_task_reads_is_shared(through, shared, at):
+def test_the_layers_that_a_chained_task_reads_are_shared(through, shared, at):
     check_step(chained(through), mtl.balancers.MGDA(), shared, at=at)
 
 
 def tied():
+    """Builds a network in which both towers call one layer."""
     x = keras.Input((4,))
     h = layers.Dense(8, activation="tanh", name="trunk")(x)
     twice = layers.Dense(6, activation="tanh", name="twice")
@@ -138,13 +143,13 @@ def test_a_layer_that_two_towers_call_is_shared(balancer):
     check_step(tied(), balancer, ["trunk", "twice"])
 
 
-def test_a_layer_that_two_towers_call_leaves_no_representation():
+def test_the_representation_is_refused_if_two_towers_call_one_layer():
     with pytest.raises(ValueError, match=r"towers of \['z', 'a'\] use the same layer"):
         mtl.BalancedModel(tied(), PAIR, mtl.balancers.MGDA(), at="representation")
 
 
 def branched():
-    """A nested model with two outputs, of which each task reads one."""
+    """Builds a network around a nested model with two outputs, each of which one task reads."""
     inner = keras.Input((4,))
     h = layers.Dense(8, activation="tanh", name="stem")(inner)
     ends = [layers.Dense(5, activation="tanh", name=f"branch_{i}")(h) for i in range(2)]
@@ -169,9 +174,9 @@ def test_branches_of_a_nested_model_are_not_shared_but_its_stem_is(balancer):
 def test_embeddings_in_the_trunk_and_in_a_tower_get_their_gradients(balancer, at):
     tokens = keras.Input((3,), dtype="int32")
     h = layers.Flatten()(layers.Embedding(9, 4, name="trunk")(tokens))
-    own = layers.Flatten()(layers.Embedding(9, 2, name="a_embedding")(tokens))
+    of_tower = layers.Flatten()(layers.Embedding(9, 2, name="a_embedding")(tokens))
     z = layers.Dense(1, name="z")(h)
-    a = layers.Dense(1, name="a")(layers.Concatenate()([h, own]))
+    a = layers.Dense(1, name="a")(layers.Concatenate()([h, of_tower]))
     network = keras.Model(tokens, {"z": z, "a": a})
     batch = np.random.default_rng(1).integers(0, 7, (8, 3)).astype("int32"), data()[1]
     fixed = balancer is mtl.balancers.Fixed
@@ -188,7 +193,7 @@ def test_two_inputs_may_enter_the_trunk_and_a_tower():
     check_step(network, mtl.balancers.MGDA(), ["trunk"], ({"first": x, "second": x[:, :2]}, y))
 
 
-def test_a_frozen_layer_stays_and_a_thawed_one_is_balanced_again():
+def test_a_frozen_layer_is_not_balanced_and_an_unfrozen_one_is_again():
     network = two_towers()
     network.get_layer("trunk").trainable = False
     with pytest.raises(ValueError, match="share none"):

@@ -1,4 +1,4 @@
-"""Whatever an optimizer or a layer adds to a step, the step is the one worked out by hand."""
+"""A step with any option of an optimizer, and any layer, equals the step computed by hand."""
 
 import pathlib
 import subprocess
@@ -12,8 +12,7 @@ import small_problem as problem
 from keras import layers
 
 import keras_mtl as mtl
-from keras_mtl.training import _checks
-from keras_mtl.training import _optimizer as _updates
+from keras_mtl.training import _checks, _optimizer
 
 SCRIPT = pathlib.Path(__file__).with_name("optimizer_runs.py")
 EVERYDAY = ("ema overwrites", "clipped accumulation", "clipped towers", "normalized and dropped")
@@ -27,22 +26,23 @@ ON_REPLICAS = [case for case in optimizer_cases.CASES if case not in optimizer_c
         for case in optimizer_cases.CASES
     ],
 )
-def test_a_training_on_one_device_is_that_by_hand(case):
-    found = optimizer_cases.train(case, run_eagerly=True)
-    optimizer_cases.check(found, optimizer_cases.variables_by_hand(case))
+def test_training_on_one_device_equals_that_by_hand(case):
+    actual = optimizer_cases.train(case, run_eagerly=True)
+    optimizer_cases.check(actual, optimizer_cases.variables_by_hand(case))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiling", [{"jit_compile": True}, {"steps_per_execution": 5}])
 @pytest.mark.parametrize("case", optimizer_cases.CASES)
-def test_a_compiled_training_on_one_device_is_that_by_hand(case, compiling):
+def test_compiled_training_on_one_device_equals_that_by_hand(case, compiling):
     if "dropped" in case and "jit_compile" in compiling:
         pytest.skip("XLA draws other numbers")
-    found = optimizer_cases.train(case, **compiling)
-    optimizer_cases.check(found, optimizer_cases.variables_by_hand(case))
+    actual = optimizer_cases.train(case, **compiling)
+    optimizer_cases.check(actual, optimizer_cases.variables_by_hand(case))
 
 
 def on_replicas(folder, replicas, *cases):
+    """Trains cases in a process with replicas; returns the values of the variables of each case."""
     out = folder / f"{replicas}.npz"
     command = [sys.executable, str(SCRIPT), str(replicas), str(out), *cases]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -60,21 +60,21 @@ def check_replicas(folder, replicas, *cases):
 
 
 @pytest.mark.slow
-def test_clipping_and_normalization_on_two_replicas_are_those_by_hand(tmp_path):
+def test_clipping_and_normalization_on_two_replicas_equal_those_by_hand(tmp_path):
     check_replicas(tmp_path, 2, "normalized")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("replicas", [2, 3])
-def test_a_training_on_replicas_is_that_by_hand(replicas, tmp_path):
+def test_training_on_replicas_equals_that_by_hand(replicas, tmp_path):
     check_replicas(tmp_path, replicas, *ON_REPLICAS)
 
 
 @pytest.mark.slow
-def test_each_replica_drops_units_of_its_own(tmp_path):
-    found = on_replicas(tmp_path, 2, "masks")["masks"]
-    kernel, (before, after) = found["kernel"][:, 0], found["seeds"]
-    # Each example that keeps a unit adds the same to its entry: none, one or both do.
+def test_each_replica_drops_different_units(tmp_path):
+    results = on_replicas(tmp_path, 2, "masks")["masks"]
+    kernel, (before, after) = results["kernel"][:, 0], results["seeds"]
+    # Each example that keeps a unit adds the same amount to its entry of the kernel.
     shares = [np.mean(np.isclose(kernel, n * kernel.max() / 2)) for n in range(3)]
     assert sum(shares) == 1 and all(share > 0.1 for share in shares)
     np.testing.assert_array_equal(after - before, [[0, 1], [0, 1]])  # as on one device
@@ -90,20 +90,20 @@ def test_replicas_agree_under_loss_scaling_and_see_each_others_overflow(tmp_path
     assert one["overflow"]["scale"] == 2.0**14
 
 
-def test_an_accumulated_step_leaves_nothing_to_look_back_at():
+def test_accumulated_steps_are_refused_if_the_rule_compares_losses_after_the_update():
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
     with pytest.raises(ValueError, match=r"FAMO compares .* gradient_accumulation_steps=2"):
         problem.balanced(mtl.balancers.FAMO(), optimizer=optimizer)
 
 
-def test_there_is_no_looking_ahead_by_several_learning_rates():
+def test_a_look_ahead_by_several_optimizers_is_refused():
     optimizer = optimizer_cases.of_towers(keras.optimizers.SGD(), keras.optimizers.SGD())
     with pytest.raises(ValueError, match=r"MOML looks ahead .* MultiOptimizer"):
         problem.balanced(mtl.balancers.MOML(), optimizer=optimizer)
 
 
-@pytest.mark.parametrize("wrap", [lambda each: each, keras.optimizers.LossScaleOptimizer])
-def test_what_a_balancer_learns_does_not_decay_nor_what_the_user_excludes(wrap):
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer])
+def test_variables_of_a_balancer_do_not_decay_nor_those_that_the_user_excludes(wrap):
     decaying = keras.optimizers.AdamW(1e-9, weight_decay=1e8)
     decaying.exclude_from_weight_decay(var_names=["bias"])
     rule = mtl.balancers.Uncertainty()
@@ -118,7 +118,7 @@ def test_what_a_balancer_learns_does_not_decay_nor_what_the_user_excludes(wrap):
         np.testing.assert_allclose(variable, expected, atol=1e-5, err_msg=variable.path)
 
 
-def test_rows_of_an_embedding_that_come_twice_are_clipped_by_their_sum():
+def test_repeated_rows_of_an_embedding_are_clipped_by_their_sum():
     x = keras.Input((2,), dtype="int32")
     embed = layers.Embedding(3, 2, embeddings_initializer="zeros", name="b_embedding")
     tower = layers.Flatten()(embed(x))
@@ -135,7 +135,7 @@ def test_rows_of_an_embedding_that_come_twice_are_clipped_by_their_sum():
     model.compile(keras.optimizers.SGD(1.0, clipnorm=0.5), run_eagerly=True)
     label = np.ones((1, 1), "float32")
     model.train_on_batch(np.ones((1, 2), "int32"), {"b": label, "a": label})
-    # The prediction is 0, so that each of the row's two numbers gets -2 from either token.
+    # The prediction is 0, so both numbers of the row get the gradient -2 from each of two tokens.
     moved = np.array(network.get_layer("b_embedding").embeddings)
     np.testing.assert_allclose(moved, [[0, 0], [0.5 / np.sqrt(2)] * 2, [0, 0]], atol=1e-6)
 
@@ -153,9 +153,9 @@ def test_statistics_that_replicas_cannot_share_are_refused(monkeypatch):
     often = mtl.BalancedModel(
         optimizer_cases.network("normalized"), problem.tasks(), mtl.balancers.MGDA(), every=2
     )
-    for each in (model, often):
-        each.compile("sgd")
-    for module in (_checks, _updates):
+    for accepted in (model, often):
+        accepted.compile("sgd")
+    for module in (_checks, _optimizer):
         monkeypatch.setattr(module, "num_replicas", lambda: 2)
     with pytest.raises(ValueError, match=r"on 2 replicas the layers \['normal'\] normalize masked"):
         model.compile("sgd")
@@ -164,7 +164,7 @@ def test_statistics_that_replicas_cannot_share_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "option"),
     [
         ({"clipnorm": 1.0}, "clipnorm=1.0"),
         ({"global_clipnorm": 1.0}, "global_clipnorm=1.0"),
@@ -172,9 +172,9 @@ def test_statistics_that_replicas_cannot_share_are_refused(monkeypatch):
         ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps=2"),
     ],
 )
-def test_an_optimizer_inside_of_another_is_looked_at_too(options, named, monkeypatch):
+def test_an_optimizer_inside_of_another_is_checked_too(options, option, monkeypatch):
     model = problem.balanced(mtl.balancers.MGDA())
     monkeypatch.setattr(_checks, "num_replicas", lambda: 2)
     inside = optimizer_cases.of_towers(keras.optimizers.SGD(**options), keras.optimizers.SGD())
-    with pytest.raises(ValueError, match=f"on 2 replicas {named}"):
+    with pytest.raises(ValueError, match=f"on 2 replicas {option}"):
         model.compile(keras.optimizers.LossScaleOptimizer(inside))

@@ -13,6 +13,7 @@ SCRIPT = pathlib.Path(__file__).with_name("replica_runs.py")
 
 
 def outcome(folder, replicas, *arguments):
+    """Runs `replica_runs.py` in a process and returns its results."""
     out = folder / f"{replicas}.npz"
     command = [sys.executable, str(SCRIPT), "--replicas", str(replicas), "--out", str(out)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
@@ -21,13 +22,15 @@ def outcome(folder, replicas, *arguments):
         return dict(values)
 
 
-def check(found, expected):
-    assert set(found) == set(expected)
+def check(actual, expected):
+    """Checks that all values agree up to `tolerance` times the largest entry of each."""
+    assert set(actual) == set(expected)
     worst = {}
     for key, value in expected.items():
-        # Steps of 0.1 x gradients near 1: the rounding is that of the terms, also of a sum near 0.
+        # Steps are 0.1 times gradients near 1. The rounding is that of the terms, even if their
+        # sum is almost 0.
         scale = max(np.abs(value).max(), 0.1)
-        worst[key] = np.abs(found[key] - value).max() / scale
+        worst[key] = np.abs(actual[key] - value).max() / scale
     off = {key: error for key, error in worst.items() if not error <= tolerance(key)}
     assert not off
 
@@ -75,9 +78,9 @@ def check_workers(folder, expected, *arguments):
 def free_ports(count):
     with contextlib.ExitStack() as open_sockets:
         sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for connection in sockets:
+            connection.bind(("127.0.0.1", 0))
+        return [connection.getsockname()[1] for connection in sockets]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Training that was killed goes on from its last backup as if nothing had happened."""
+"""Training that was killed continues from its last backup as if it had not been killed."""
 
 import pathlib
 import signal
@@ -13,6 +13,7 @@ SCRIPT = pathlib.Path(__file__).with_name("resumed_run.py")
 
 
 def run(balancer, folder, *arguments):
+    """Runs `resumed_run.py`; returns the finished process and the path of its results."""
     out = folder / "end.npz"
     command = [sys.executable, str(SCRIPT), "--balancer", balancer, "--out", str(out)]
     command += ["--backup", str(folder / "backup"), *arguments]
@@ -27,7 +28,7 @@ def run(balancer, folder, *arguments):
         for name in every_balancer.names()
     ],
 )
-def test_a_killed_training_ends_bit_by_bit_like_one_that_was_not(balancer, tmp_path):
+def test_a_killed_training_ends_bit_by_bit_as_one_that_was_not(balancer, tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
     killed, out = run(balancer, tmp_path / "killed", "--kill")
@@ -37,11 +38,11 @@ def test_a_killed_training_ends_bit_by_bit_like_one_that_was_not(balancer, tmp_p
     assert resumed.returncode == 0, resumed.stderr[-2000:]
     whole, whole_out = run(balancer, tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr[-2000:]
-    with np.load(resumed_out) as found, np.load(whole_out) as expected:
-        assert (int(found["epochs"]), int(expected["epochs"])) == (2, 5)
+    with np.load(resumed_out) as actual, np.load(whole_out) as expected:
+        assert (int(actual["epochs"]), int(expected["epochs"])) == (2, 5)
         different = [
             key
             for key in expected.files
-            if key != "epochs" and not np.array_equal(found[key], expected[key])
+            if key != "epochs" and not np.array_equal(actual[key], expected[key])
         ]
         assert different == []

@@ -1,4 +1,4 @@
-"""Networks that stop gradients, and tasks that are measured but not trained."""
+"""Networks that stop gradients: only the gradients tell which variables are shared."""
 
 import keras
 import numpy as np
@@ -12,15 +12,14 @@ from keras_mtl.layers import StopGradient
 
 RATE = 0.1
 TASKS = [Task(name, head=Head(1), loss="mse") for name in ("z", "a")]
-MEASURED = Task("measured", head=Head(1), loss="mse", weight=0.0)
 
 
-def walled(wall):
-    """Task a reads what task z hides, but leaves it as it is."""
+def network_of(stop):
+    """Builds a network in which task a reads a hidden layer of task z, but does not train it."""
     x = keras.Input((4,))
     body = keras.layers.Dense(5, activation="tanh", name="body")(x)
     hidden = keras.layers.Dense(3, activation="tanh", name="hidden")(body)
-    reads = keras.layers.Concatenate()([body, wall(hidden)])
+    reads = keras.layers.Concatenate()([body, stop(hidden)])
     return keras.Model(x, {"z": TASKS[0].output(hidden), "a": TASKS[1].output(reads)})
 
 
@@ -29,19 +28,19 @@ def data():
     return x, {"z": x[:, 0] * x[:, 1], "a": np.abs(x[:, 1])}
 
 
-@pytest.mark.parametrize("wall", [StopGradient(), keras.ops.stop_gradient], ids=["layer", "op"])
-def test_what_lies_behind_a_wall_belongs_to_the_task_before_it(wall):
-    network, (x, y) = walled(wall), data()
+@pytest.mark.parametrize("stop", [StopGradient(), keras.ops.stop_gradient], ids=["layer", "op"])
+def test_layers_below_a_stopped_gradient_belong_to_the_task_that_trains_them(stop):
+    network, (x, y) = network_of(stop), data()
     shared = network.get_layer("body").trainable_variables
-    own = network.get_layer("hidden").trainable_variables
+    of_z = network.get_layer("hidden").trainable_variables
     rows = []
     for task in TASKS:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean((network(x)[task.name][:, 0] - y[task.name]) ** 2)
-        gradients = tape.gradient(loss, [v.value for v in [*shared, *own]])
+        gradients = tape.gradient(loss, [v.value for v in [*shared, *of_z]])
         rows.append([None if g is None else np.array(g, "float64") for g in gradients])
     assert rows[1][2:] == [None, None]
-    before = problem.values([*shared, *own])
+    before = problem.values([*shared, *of_z])
 
     model = mtl.BalancedModel(network, TASKS, mtl.balancers.MGDA())
     model.compile(keras.optimizers.SGD(RATE), run_eagerly=True)
@@ -58,35 +57,12 @@ def test_what_lies_behind_a_wall_belongs_to_the_task_before_it(wall):
         if b is not None
     ]
     steps += [g.ravel() for g in rows[0][2:]]
-    for variable, old, step in zip([*shared, *own], before, steps, strict=True):
+    for variable, old, step in zip([*shared, *of_z], before, steps, strict=True):
         problem.assert_close([np.array(variable)], [old - RATE * step.reshape(old.shape)])
 
 
-def test_a_network_with_a_wall_has_no_single_frontier():
+def test_a_network_that_stops_gradients_has_no_single_frontier():
     with pytest.raises(ValueError, match=r"\['z', 'a'\] stop each other's gradients. Use at="):
-        mtl.BalancedModel(walled(StopGradient()), TASKS, mtl.balancers.MGDA(), at="representation")
-
-
-@pytest.mark.parametrize("name", ["MGDA", "PCGrad", "Uncertainty", "Equal"])
-def test_a_task_without_weight_takes_no_part_in_the_balancing(name):
-    balancer, (x, y) = getattr(mtl.balancers, name), data()
-
-    def train(tasks):
-        keras.utils.set_random_seed(0)
-        inputs = keras.Input((4,))
-        body = keras.layers.Dense(5, activation="tanh", name="body")(inputs)
-        outputs = {task.name: task.output(body) for task in [*TASKS, MEASURED]}
-        outputs = {task.name: outputs[task.name] for task in tasks}
-        model = mtl.BalancedModel(keras.Model(inputs, outputs), tasks, balancer())
-        model.compile(keras.optimizers.SGD(RATE), run_eagerly=True)
-        for _ in range(2):
-            logs = model.train_on_batch(x, y | {"measured": x[:, 2]}, return_dict=True)
-        return model, logs
-
-    model, logs = train([TASKS[0], MEASURED, TASKS[1]])
-    assert logs["measured_loss"] > 0 == model.task_weights["measured"] == logs["measured_weight"]
-    without, _ = train(TASKS)
-    for task in TASKS:
-        assert model.task_weights[task.name] == pytest.approx(without.task_weights[task.name])
-    found = model.network.get_layer("body").kernel
-    np.testing.assert_allclose(found, without.network.get_layer("body").kernel, atol=1e-6)
+        mtl.BalancedModel(
+            network_of(StopGradient()), TASKS, mtl.balancers.MGDA(), at="representation"
+        )
