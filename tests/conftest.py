@@ -5,6 +5,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def seeded():
+def seeded() -> None:
     """Seeds Keras, so that every run has the same initial values and draws."""
     keras.utils.set_random_seed(0)

@@ -1,16 +1,20 @@
 """The tasks and data with which builders are tested, and small parts for the first three."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_mtl import Task
+
+Array: TypeAlias = NDArray[np.float32]
 
 ROWS, SIZE = 12, 6
 
 
-def tasks_of_all_kinds(count):
+def tasks_of_all_kinds(count: int) -> list[Task]:
     """Returns tasks, not in alphabetical order."""
     return [
         Task.regression("yield"),
@@ -21,7 +25,7 @@ def tasks_of_all_kinds(count):
     ][:count]
 
 
-def labels_of_all_kinds(tasks):
+def labels_of_all_kinds(tasks: Sequence[Task]) -> dict[str, Array]:
     rng = np.random.default_rng(1)
     labels = {
         "yield": rng.normal(size=ROWS),
@@ -33,7 +37,7 @@ def labels_of_all_kinds(tasks):
     return {task.name: labels[task.name].astype("float32") for task in tasks}
 
 
-def rows_of_numbers():
+def rows_of_numbers() -> Array:
     return np.random.default_rng(0).normal(size=(ROWS, SIZE)).astype("float32")
 
 
@@ -53,24 +57,24 @@ class Setting:
     """
 
     counts: tuple[int, ...] = (1, 2, 5)
-    tasks: Callable = tasks_of_all_kinds
-    labels: Callable = labels_of_all_kinds
-    features: Callable = rows_of_numbers
+    tasks: Callable[[int], list[Task]] = tasks_of_all_kinds
+    labels: Callable[[Sequence[Task]], dict[str, Array]] = labels_of_all_kinds
+    features: Callable[[], Array] = rows_of_numbers
     chained: bool = False
     exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
-    def usual_count(self):
+    def usual_count(self) -> int:
         """The number of tasks of the everyday run."""
         return self.counts[len(self.counts) // 2]
 
-    def reached(self, task, tasks):
+    def reached(self, task: Task, tasks: Sequence[Task]) -> set[str]:
         """Returns the names of the outputs that a task's layers may reach."""
         names = [other.name for other in tasks]
         return set(names[names.index(task.name) :]) if self.chained else {task.name}
 
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "single_task": {"tower": (8, 7)},
     "hard_sharing": {"shared": (8, 7), "tower": (5,)},
     "mmoe": {"num_experts": 3, "expert": (8, 7), "tower": (5,)},

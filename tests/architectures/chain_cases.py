@@ -1,12 +1,15 @@
 """Arguments and settings with which the contracts build chains and dense prediction."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from base_cases import ROWS, Setting
+from base_cases import ROWS, Array, Setting
 
 from keras_mtl import Head, Labels, Task
 from keras_mtl.layers import CounterfactualRisk
 
-CASES: dict[str, dict] = {
+CASES: dict[str, dict[str, Any]] = {
     "aitm": {"tower": (8, 7), "calibrator": 0.0},  # a calibrator is for events alone
     "cascade": {"shared": (8,), "tower": (7,)},
     "deep_bayesian": {"shared": (8,), "tower": (7,), "relation": (5,)},
@@ -19,7 +22,7 @@ CASES: dict[str, dict] = {
 }
 
 
-def events(count):
+def events(count: int) -> list[Task]:
     """Returns a chain of events; the rate of each event but the first stands before it."""
     return [
         Task.binary("view"),
@@ -30,7 +33,7 @@ def events(count):
     ][:count]
 
 
-def behaviors(count):
+def behaviors(count: int) -> list[Task]:
     return [
         Task.binary("view"),
         Task.binary("cart"),
@@ -39,13 +42,13 @@ def behaviors(count):
     ]
 
 
-def with_risk(count):
+def with_risk(count: int) -> list[Task]:
     head = Head(1, "softplus")
     risk = Task("hazard", head=head, loss=CounterfactualRisk(), metrics=(), weight=0.1)
     return [Task.binary("view"), Task.binary("rate", weight=0), Task.binary("buy"), risk]
 
 
-def labels_of_events(tasks):
+def labels_of_events(tasks: Sequence[Task]) -> dict[str, Array]:
     rng = np.random.default_rng(1)
     view, rate, success = (rng.integers(0, 2, ROWS) for _ in range(3))
     labels = {"view": view, "rate": rate, "click": view * rate, "success": success}
@@ -53,7 +56,7 @@ def labels_of_events(tasks):
     return {task.name: labels[task.name].astype("float32") for task in tasks}
 
 
-def tasks_of_pixels(count):
+def tasks_of_pixels(count: int) -> list[Task]:
     return [
         Task.segmentation("parts", 4),
         Task("depth", head=Head(1), loss="mae", labels=Labels((None, None)), weight=0.5),
@@ -63,7 +66,7 @@ def tasks_of_pixels(count):
     ][:count]
 
 
-def labels_of_pixels(tasks):
+def labels_of_pixels(tasks: Sequence[Task]) -> dict[str, Array]:
     rng = np.random.default_rng(1)
     size = (4, 8, 8)
     labels = {
@@ -76,7 +79,7 @@ def labels_of_pixels(tasks):
     return {task.name: labels[task.name].astype("float32") for task in tasks}
 
 
-def images():
+def images() -> Array:
     # Large enough that a step of SGD still moves weights below many layers.
     return np.random.default_rng(0).normal(scale=5.0, size=(4, 8, 8, 3)).astype("float32")
 

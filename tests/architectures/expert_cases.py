@@ -1,8 +1,10 @@
 """Arguments with which the contracts build experts, conditioning and branching: small parts."""
 
+from typing import Any
+
 _EXPERTS = {"expert": (8, 7), "tower": (5,)}
 
-CASES: dict[str, dict] = {
+CASES: dict[str, dict[str, Any]] = {
     "moe": {"num_experts": 3, **_EXPERTS},
     "ml_mmoe": {"num_experts": 3, **_EXPERTS},
     "cgc": {"num_shared_experts": 3, "num_task_experts": 2, **_EXPERTS},

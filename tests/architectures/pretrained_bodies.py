@@ -3,20 +3,21 @@
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 
-def mobile_net(blocks=4):
+def mobile_net(blocks: int = 4) -> keras.Model:
     """Builds a MobileNet of the first `blocks` of its thirteen blocks."""
     whole = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
     last = whole.get_layer(f"conv_pw_{blocks}_relu").output
     return keras.Model(whole.input, keras.layers.GlobalAveragePooling2D()(last))
 
 
-def images(count=3):
+def images(count: int = 3) -> NDArray[np.float32]:
     return np.random.default_rng(0).normal(size=(count, 32, 32, 3)).astype("float32")
 
 
-def bert(output="sequence_output"):
+def bert(output: str = "sequence_output") -> keras.Model:
     keras_hub = pytest.importorskip("keras_hub")
     backbone = keras_hub.models.BertBackbone(
         vocabulary_size=20,
@@ -29,7 +30,7 @@ def bert(output="sequence_output"):
     return keras.Model(backbone.input, backbone.output[output])
 
 
-def sentences(padding=0):
+def sentences(padding: int = 0) -> dict[str, NDArray[np.int32]]:
     """Returns two sentences, the second one padded with the token `padding`."""
     tokens = np.array([[3, 1, 4, 1], [5, 9, padding, padding]], "int32")
     mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], "int32")

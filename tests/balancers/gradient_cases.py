@@ -1,12 +1,12 @@
 """Rows of the table of laws: balancers of gradients."""
 
-from law_case import case
+from law_case import Case, Tasks, case
 
 from keras_mtl import balancers
 from keras_mtl.balancers import GradientBalancer
 
 
-def position_of_task_0(tasks):
+def position_of_task_0(tasks: Tasks) -> int:
     return list(tasks).index(0)
 
 
@@ -38,4 +38,4 @@ CASES = {
         lambda tasks: balancers.TrimmedMean(), GradientBalancer, ((1.0, 1.0, 1.0),)
     ),
 }
-VARIANTS = {}
+VARIANTS: dict[str, Case] = {}

@@ -1,12 +1,12 @@
 """Rows of the table of laws: balancers of the Gramian."""
 
-from law_case import case
+from law_case import Tasks, case
 
 from keras_mtl import balancers
 from keras_mtl.balancers import GramianBalancer
 
 
-def rays(tasks):
+def rays(tasks: Tasks) -> list[list[float]]:
     """Builds six preferences whose entry for a task depends on no other task."""
     # Five that each favor one task, and one that treats all tasks equally.
     favoring_one = [[1.0 if task == ray else 0.2 for task in tasks] for ray in range(5)]

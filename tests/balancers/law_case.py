@@ -2,10 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from keras_mtl.balancers import Balancer
+
+Tasks: TypeAlias = Sequence[int]
+"""Indices of tasks, on which arguments per task depend."""
+
+Golden: TypeAlias = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
 JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
 
@@ -14,14 +20,16 @@ JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
 class Case:
     """Holds one row of the table."""
 
-    make: Callable[[Sequence[int]], Balancer]
-    """Makes the balancer for tasks with these indices, on which arguments by task depend."""
+    make: Callable[[Tasks], Balancer]
+    """Makes the balancer for tasks with these indices."""
     kind: type[Balancer]
-    golden: tuple
+    golden: Golden
     """The weights for `JACOBIAN`; for a gradient balancer, the possible directions."""
     laws: frozenset[str] = frozenset()
     """The laws that the balancer claims, or from which it is excepted."""
 
 
-def case(make, kind, golden, *laws):
+def case(
+    make: Callable[[Tasks], Balancer], kind: type[Balancer], golden: Golden, *laws: str
+) -> Case:
     return Case(make, kind, golden, frozenset(laws))

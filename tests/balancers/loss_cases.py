@@ -1,12 +1,12 @@
 """Rows of the table of laws: balancers of losses."""
 
-from law_case import case
+from law_case import Tasks, case
 
 from keras_mtl import balancers
 from keras_mtl.balancers import LossBalancer
 
 
-def by_task(tasks):
+def by_task(tasks: Tasks) -> list[float]:
     return [1.0 + task for task in tasks]
 
 

@@ -1,13 +1,27 @@
 """Random Jacobians, and the helpers of all references of Gramian balancers, in float64 NumPy."""
 
 import itertools
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
+
+from keras_mtl._types import Tensor
+from keras_mtl.balancers import GramianBalancer
+
+Array: TypeAlias = NDArray[np.float64]
 
 
-def random_jacobians(count, num_tasks, seed, condition=100.0, spread=4.0, size=None):
+def random_jacobians(
+    count: int,
+    num_tasks: int,
+    seed: int,
+    condition: float = 100.0,
+    spread: float = 4.0,
+    size: int | None = None,
+) -> Array:
     """Draws Jacobians of condition 1 to `condition`, half of them with rows of unequal length."""
     rng, size = np.random.default_rng(seed), num_tasks + 3 if size is None else size
     # The singular value decomposition, with chosen singular values.
@@ -15,44 +29,53 @@ def random_jacobians(count, num_tasks, seed, condition=100.0, spread=4.0, size=N
     right = np.linalg.qr(rng.normal(size=(count, size, num_tasks)))[0]
     conditions = condition ** rng.uniform(size=(count, 1))
     values = conditions ** -np.linspace(0, 1, num_tasks)
-    jacobians = np.einsum("bij,bj,bnj->bin", left, values, right)
+    jacobians: Array = np.einsum("bij,bj,bnj->bin", left, values, right)
     spreads = np.where(np.arange(count) % 2, spread, 0)[:, None, None]
-    return jacobians * 10 ** (spreads * rng.uniform(-0.5, 0.5, size=(count, num_tasks, 1)))
+    jacobians *= 10 ** (spreads * rng.uniform(-0.5, 0.5, size=(count, num_tasks, 1)))
+    return jacobians
 
 
-def weigh_all(balancer, jacobians, precision="float64", jit_compile=False):
+def weigh_all(
+    balancer: GramianBalancer,
+    jacobians: Array,
+    precision: str = "float64",
+    jit_compile: bool = False,
+) -> Array:
     """Computes the weights for each Jacobian, in float64, in one graph that loops over them."""
     gramians = tf.constant(jacobians @ jacobians.transpose(0, 2, 1), precision)
     losses = tf.ones(gramians.shape[1])
     if not balancer.built:
         balancer.build(gramians.shape[1])
 
-    def weigh(gramian):
+    def weigh(gramian: Tensor) -> Tensor:
         with balancer.on_tasks(None):
             return balancer.weigh(gramian, losses)
 
     graph = tf.function(lambda stack: tf.map_fn(weigh, stack), jit_compile=jit_compile)
-    return graph(gramians).numpy().astype("float64")
+    return np.array(graph(gramians), "float64")
 
 
-def gramians_of(jacobians):
+def gramians_of(jacobians: Array) -> Array:
     return jacobians @ jacobians.transpose(0, 2, 1)
 
 
-def lengths_of(jacobians):
-    return np.linalg.norm(jacobians, axis=2)
+def lengths_of(jacobians: Array) -> Array:
+    lengths: Array = np.linalg.norm(jacobians, axis=2)
+    return lengths
 
 
-def combine(weights, jacobians):
-    return np.einsum("bi,bij->bj", weights, jacobians)
+def combine(weights: Array, jacobians: Array) -> Array:
+    directions: Array = np.einsum("bi,bij->bj", weights, jacobians)
+    return directions
 
 
-def relative_errors(weights, jacobians, expected):
-    errors = np.linalg.norm(combine(weights, jacobians) - expected, axis=1)
-    return errors / np.linalg.norm(expected, axis=1)
+def relative_errors(weights: Array, jacobians: Array, expected: Array) -> Array:
+    errors: Array = np.linalg.norm(combine(weights, jacobians) - expected, axis=1)
+    errors /= np.linalg.norm(expected, axis=1)
+    return errors
 
 
-def minimum_by_faces(gramians, linear=None):
+def minimum_by_faces(gramians: Array, linear: Array | None = None) -> Array:
     """Minimizes `w^T G w / 2 + b^T w` over the simplex: the best stationary point of a face.
 
     The result is exact. The algorithm is not the package's: it solves 2^K linear systems.
@@ -83,6 +106,6 @@ def minimum_by_faces(gramians, linear=None):
     return weights
 
 
-def slow(*cases):
+def slow(*cases: tuple[Any, ...]) -> list[Any]:
     """Marks cases that take long, and repeat a law that another case shows."""
     return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]

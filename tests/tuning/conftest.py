@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def cheap_trials(monkeypatch):
+def cheap_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Disables garbage collection.
 
     Keras Tuner collects garbage twice per trial, which takes longer here than the training.

@@ -1,11 +1,14 @@
 """Three small tasks, and a search for their weights that takes little time."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 import keras_mtl as mtl
-from keras_mtl.tuning import search_task_weights
+from keras_mtl.tuning import SearchResult, search_task_weights
 
 TASKS = [
     mtl.Task.regression("z"),
@@ -14,7 +17,7 @@ TASKS = [
 ]
 
 
-def rows(names, count=8, seed=0):
+def rows(names: Iterable[str], count: int = 8, seed: int = 0) -> tf.data.Dataset:
     """Makes a dataset of random rows with one label per task."""
     random = np.random.default_rng(seed)
     x = random.normal(size=(count, 3)).astype("float32")
@@ -22,7 +25,7 @@ def rows(names, count=8, seed=0):
     return tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
 
 
-def build(tasks):
+def build(tasks: Sequence[mtl.Task]) -> keras.Model:
     """Builds and compiles a network of one head per task."""
     x = keras.Input((3,))
     network = keras.Model(x, {task.name: task.output(x) for task in tasks})
@@ -31,7 +34,11 @@ def build(tasks):
     return network
 
 
-def search(tasks=TASKS, build=build, **arguments):
+def search(
+    tasks: Sequence[mtl.Task] = TASKS,
+    build: Callable[..., keras.Model] = build,
+    **arguments: Any,
+) -> SearchResult:
     """Runs a search of two random trials, unless the arguments change that."""
     names = [task.name for task in tasks]
     arguments = {
