@@ -1,12 +1,19 @@
 """Optimizers and layers that change a step, and the same steps computed in NumPy."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
 import keras
 import numpy as np
 import small_problem as problem
 import tensorflow as tf
 from keras import layers, optimizers
+from small_problem import Array, Arrays, Batch, Row
 
 import keras_mtl as mtl
+from keras_mtl._types import Optimizer
+
+Clip: TypeAlias = Callable[[Row], Row]
 
 NAMES = ["z", "b", "r"]
 RATE, EPSILON = 0.02, 1e-3
@@ -24,13 +31,21 @@ class ByHand:
     """
 
     def __init__(
-        self, adam=False, clip=lambda gradients: gradients, accumulate=1, ema=None, every=None
-    ):
+        self,
+        adam: bool = False,
+        clip: Clip = lambda gradients: gradients,
+        accumulate: int = 1,
+        ema: float | None = None,
+        every: int | None = None,
+    ) -> None:
         self.adam, self.clip, self.accumulate = adam, clip, accumulate
-        self.ema, self.every, self.averages = ema, every, None
-        self.waiting, self.steps, self.updates, self.moments = [], 0, 0, None
+        self.ema, self.every = ema, every
+        self.steps, self.updates = 0, 0
+        self.waiting: list[Row] = []
+        self.moments: list[tuple[Array, Array]] = []
+        self.averages: Row = []
 
-    def step(self, values, gradients):
+    def step(self, values: Row, gradients: Row) -> Row:
         """Returns the values of the variables after one more step."""
         self.steps += 1
         self.waiting.append(gradients)
@@ -39,70 +54,71 @@ class ByHand:
             self.waiting = []
             moves = self.move(self.clip(mean))
             values = [v - RATE * m for v, m in zip(values, moves, strict=True)]
-        return self.averaged(values) if self.ema else values
+        return self.averaged(values, self.ema) if self.ema else values
 
-    def move(self, gradients):
+    def move(self, gradients: Row) -> Row:
         """Returns the update of each variable, in units of the learning rate."""
         if not self.adam:
             return gradients
         self.updates += 1
-        old = self.moments or [(0.0, 0.0)] * len(gradients)
+        old = self.moments or [(np.zeros_like(g), np.zeros_like(g)) for g in gradients]
         pairs = zip(old, gradients, strict=True)
         self.moments = [(0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g) for (m, v), g in pairs]
         correction = np.sqrt(1 - 0.999**self.updates) / (1 - 0.9**self.updates)
         return [correction * m / (np.sqrt(v) + EPSILON) for m, v in self.moments]
 
-    def averaged(self, values):
+    def averaged(self, values: Row, momentum: float) -> Row:
         """Updates the averages; returns them in steps in which they overwrite the values."""
         old = self.averages or values
         self.averages = [
-            self.ema * a + (1 - self.ema) * v for a, v in zip(old, values, strict=True)
+            momentum * a + (1 - momentum) * v for a, v in zip(old, values, strict=True)
         ]
         return self.averages if self.every and self.steps % self.every == 0 else values
 
 
-def by_norm(limit):
+Groups: TypeAlias = Sequence[tuple[Callable[[keras.Variable], bool], ByHand]]
+"""Pairs: whether a variable belongs to the group, and the optimizer of the group."""
+
+
+def by_norm(limit: float) -> Clip:
     """Returns a function that clips each gradient by its own norm."""
-    return lambda gradients: [g * (limit / max(limit, np.linalg.norm(g))) for g in gradients]
+    return lambda gradients: [g * (limit / max(limit, float(np.linalg.norm(g)))) for g in gradients]
 
 
-def by_global_norm(limit):
+def by_global_norm(limit: float) -> Clip:
     """Returns a function that clips all gradients together by their joint norm."""
 
-    def clip(gradients):
+    def clip(gradients: Row) -> Row:
         norm = np.sqrt(sum((g**2).sum() for g in gradients))
         return [g * (limit / max(limit, norm)) for g in gradients]
 
     return clip
 
 
-def sgd(**options):
+def sgd(**options: Any) -> Optimizer:
     return optimizers.SGD(RATE, **options)
 
 
-def adam(**options):
+def adam(**options: Any) -> Optimizer:
     return optimizers.Adam(RATE, epsilon=EPSILON, **options)
 
 
-def of_towers(inner, outer):
+def of_towers(inner: Optimizer, outer: Optimizer) -> Optimizer:
     """Returns an optimizer that is `inner` for the tower of `z` and `outer` for the rest."""
     return optimizers.MultiOptimizer(optimizers.OptimizerMap(outer, {"z_.*": inner}))
 
 
-def is_of_tower(variable):
-    return variable.path.startswith("z_")
+def is_of_tower(variable: keras.Variable) -> bool:
+    return bool(variable.path.startswith("z_"))
 
 
-def only(optimizer):
-    """Returns the groups of one optimizer for all variables.
-
-    Groups are pairs: whether a variable belongs to the group, and the optimizer of the group.
-    """
+def only(optimizer: ByHand) -> Groups:
+    """Returns the groups of one optimizer for all variables."""
     return [(lambda variable: True, optimizer)]
 
 
 # For each case, how to make the optimizer of Keras, and how to make the groups of the same by hand.
-CASES = {
+CASES: dict[str, tuple[Callable[[], Optimizer], Callable[[], Groups]]] = {
     "clipnorm": (lambda: adam(clipnorm=0.1), lambda: only(ByHand(True, by_norm(0.1)))),
     "global_clipnorm": (
         lambda: adam(global_clipnorm=0.2),
@@ -155,7 +171,7 @@ ON_ONE_DEVICE = (
 )
 
 
-def network(case):
+def network(case: str) -> keras.Model:
     if "normalized" not in case:
         return problem.network()
     drop = "dropped" in case
@@ -175,20 +191,20 @@ def network(case):
     return keras.Model(x, outputs)
 
 
-def batches(last=7):
+def batches(last: int = 7) -> list[Batch]:
     """Returns four batches, and a fifth of `last` rows, which replicas cannot share evenly."""
     x, y, w = problem.batch(4)
     short = keras.tree.map_structure(lambda value: value[:last], (x, y, w))
     return [*[problem.batch(index) for index in range(4)], short]
 
 
-def dataset():
+def dataset() -> tf.data.Dataset:
     rows = 4 * problem.BATCH + 7
     arrays = keras.tree.map_structure(lambda value: value[:rows], problem.arrays())
     return tf.data.Dataset.from_tensor_slices(arrays).batch(problem.BATCH)
 
 
-def variables_by_hand(case):
+def variables_by_hand(case: str) -> Arrays:
     """Computes the values of all variables after training, by path, with a tape and NumPy."""
     model, groups = network(case), CASES[case][1]()
     for batch in batches():
@@ -207,7 +223,7 @@ def variables_by_hand(case):
     return by_path(model)
 
 
-def by_path(model):
+def by_path(model: keras.Model) -> Arrays:
     """Returns the values of all variables but the seeds of dropout.
 
     The path of a seed has a number that counts the layers of the whole process.
@@ -215,7 +231,7 @@ def by_path(model):
     return {v.path: np.array(v) for v in model.variables if v.name != "seed_generator_state"}
 
 
-def gradients_by_hand(model, x, y, w):
+def gradients_by_hand(model: keras.Model, x: Array, y: Arrays, w: Arrays) -> Arrays:
     """Computes the balanced gradient of every variable, with one backward pass per task."""
     variables = model.trainable_variables
     with tf.GradientTape(persistent=True) as tape:
@@ -229,18 +245,18 @@ def gradients_by_hand(model, x, y, w):
     ).astype("float64")
     of_active = mtl.balancers.MGDA().weigh(jacobian @ jacobian.T, np.ones(len(active)))
     weights = dict(zip(active, np.array(of_active, "float64"), strict=True))
-    balanced = {}
+    balanced: Arrays = {}
     for i, variable in enumerate(variables):
         terms = [
             (weights.get(k, 0.0) if i in shared else 1.0) * np.array(row[i], "float64")
             for k, row in enumerate(rows)
             if row[i] is not None
         ]
-        balanced[variable.path] = sum(terms)
+        balanced[variable.path] = sum(terms, np.zeros(variable.shape))
     return balanced
 
 
-def train(case, **compiling):
+def train(case: str, **compiling: Any) -> Arrays:
     """Trains by `fit` and returns the values of all variables, by path."""
     model = mtl.BalancedModel(network(case), problem.tasks(), mtl.balancers.MGDA())
     model.compile(CASES[case][0](), **compiling)
@@ -248,7 +264,7 @@ def train(case, **compiling):
     return by_path(model.network)
 
 
-def check(actual, expected, tolerance=1e-5):
+def check(actual: Arrays, expected: Arrays, tolerance: float = 1e-5) -> None:
     """Checks that variables agree up to `tolerance` times their largest entry (at least 1)."""
     assert set(actual) == set(expected)
     for path, value in expected.items():

@@ -4,17 +4,20 @@ python optimizer_runs.py NUMBER_OF_REPLICAS OUTPUT.npz CASE...
 """
 
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 import optimizer_cases
 import small_problem as problem
 import tensorflow as tf
+from small_problem import Array, Arrays
 
 import keras_mtl as mtl
 
 
-def masks(units=64):
+def masks(units: int = 64) -> Arrays:
     """Returns a kernel after one step, from which the masks of dropout can be read.
 
     The batch has two examples, one per replica: an entry of the kernel stays 0 if both drop its
@@ -37,13 +40,13 @@ def masks(units=64):
     return {"kernel": kernel, "seeds": np.array([before, of_replicas(seeds)])}
 
 
-def of_replicas(variables):
+def of_replicas(variables: Iterable[keras.Variable]) -> list[Array]:
     """Returns the values of the variables on each replica."""
     local = tf.distribute.get_strategy().experimental_local_results
     return [np.array(value) for variable in variables for value in local(variable.value)]
 
 
-def half_precision(overflow):
+def half_precision(overflow: bool) -> Arrays:
     """Takes four steps under loss scaling; with `overflow`, one of them overflows on one replica.
 
     There the last example of the first batch, on the last replica, has huge features, and the
@@ -78,7 +81,7 @@ def half_precision(overflow):
     return values | {"scale": np.array(model.optimizer.dynamic_scale)}
 
 
-def main():
+def main() -> None:
     replicas, out, *cases = sys.argv[1:]
     cpu = tf.config.list_physical_devices("CPU")[0]
     devices = [tf.config.LogicalDeviceConfiguration()] * int(replicas)
@@ -87,12 +90,12 @@ def main():
     strategy = tf.distribute.get_strategy()
     if len(names) > 1:
         strategy = tf.distribute.MirroredStrategy(names)
-    special = {
+    special: dict[str, Callable[[], Arrays]] = {
         "masks": masks,
         "half precision": lambda: half_precision(False),
         "overflow": lambda: half_precision(True),
     }
-    results = {}
+    results: dict[str, Any] = {}
     with strategy.scope():
         for case in cases:
             keras.utils.set_random_seed(0)

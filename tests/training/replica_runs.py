@@ -7,6 +7,8 @@ and two strategies in one process clash.
 import argparse
 import json
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import every_balancer
 import keras
@@ -29,14 +31,14 @@ QUICK = (
 TOGETHER = ("MGDA/parameters/1/towers", "CAGrad/representation/1/columns")
 
 
-def all_cases():
+def all_cases() -> list[str]:
     cases = ["plain/keras", "MGDA/parameters/1/adam", "GradDrop/parameters/1/adam", *TOGETHER]
     for name in every_balancer.names():
         cases += [f"{name}/{at}/{every}" for at, every in every_balancer.ways(name)]
     return cases
 
 
-def make_model(case):
+def make_model(case: str) -> keras.Model:
     """Builds and compiles the model of a case, inside of the strategy's scope."""
     name, *options = case.split("/")
     if name == "plain":
@@ -61,13 +63,13 @@ def make_model(case):
     return model
 
 
-def tasks_together(kind):
+def tasks_together(kind: str) -> list[mtl.Task]:
     if kind == "towers":
         return [mtl.Task.binary(f"task_{k}") for k in range(8)]
     return [mtl.Task.multilabel("assays", columns=list("cab")), mtl.Task.binary("z")]
 
 
-def batches_together(tasks):
+def batches_together(tasks: Sequence[mtl.Task]) -> tf.data.Dataset:
     """Returns batches with the small problem's features, and one of them as each column's label."""
     x, _, w = problem.arrays()
     labels, weights = {}, {}
@@ -80,7 +82,7 @@ def batches_together(tasks):
     return tf.data.Dataset.from_tensor_slices((x, labels, weights)).batch(problem.BATCH)
 
 
-def train(case):
+def train(case: str) -> dict[str, Any]:
     """Trains for one epoch; returns the values of all variables and logs, by name."""
     model = make_model(case)
     if case in TOGETHER:
@@ -96,7 +98,7 @@ def train(case):
     return values | {f"log_{key}": value[-1] for key, value in history.items()}
 
 
-def make_strategy(arguments):
+def make_strategy(arguments: argparse.Namespace) -> tf.distribute.Strategy:
     if arguments.ports:
         workers = [f"127.0.0.1:{port}" for port in arguments.ports.split(",")]
         task = {"type": "worker", "index": arguments.worker}
@@ -111,7 +113,7 @@ def make_strategy(arguments):
     return tf.distribute.MirroredStrategy(names)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--replicas", type=int, required=True)
     parser.add_argument("--out", required=True)
@@ -121,7 +123,7 @@ def main():
     parser.add_argument("--worker", type=int, default=0, help="the index of this worker")
     arguments = parser.parse_args()
     strategy = make_strategy(arguments)
-    results = {}
+    results: dict[str, Any] = {}
     with strategy.scope():
         cases = all_cases() if arguments.all else QUICK
         if arguments.names:

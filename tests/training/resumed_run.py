@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+from typing import Any
 
 import every_balancer
 import keras
@@ -13,15 +14,15 @@ import small_problem as problem
 class Killer(keras.callbacks.Callback):
     """Ends the process at once, as a lost machine would, in the fourth epoch."""
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.epoch == 3 and batch == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--balancer", required=True)
     parser.add_argument("--backup", required=True)
@@ -44,7 +45,7 @@ def main():
         **every_balancer.more_data(balancer),
     ).history
     values = [*model.variables, *model.optimizer.variables]
-    named = {f"{i:03}": np.array(value) for i, value in enumerate(values)}
+    named: dict[str, Any] = {f"{i:03}": np.array(value) for i, value in enumerate(values)}
     np.savez(arguments.out, epochs=len(history["loss"]), loss=history["loss"][-1], **named)
 
 
