@@ -26,7 +26,9 @@ from keras_mtl.layers._masked_gate import MaskedGate
 from keras_mtl.layers._mixture import Mixture
 from keras_mtl.layers._nddr import NDDR
 from keras_mtl.layers._parallel_dense import ParallelDense
+from keras_mtl.layers._periodic_embedding import PeriodicEmbedding
 from keras_mtl.layers._pick_branch import PickBranch
+from keras_mtl.layers._piecewise_linear_encoding import PiecewiseLinearEncoding
 from keras_mtl.layers._select_or_skip import SelectOrSkip
 from keras_mtl.layers._stack_branches import StackBranches
 from keras_mtl.layers._stop_gradient import StopGradient
@@ -65,7 +67,9 @@ __all__ = [
     "MaskedGate",
     "Mixture",
     "ParallelDense",
+    "PeriodicEmbedding",
     "PickBranch",
+    "PiecewiseLinearEncoding",
     "SelectOrSkip",
     "StackBranches",
     "StopGradient",

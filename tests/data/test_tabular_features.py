@@ -23,6 +23,10 @@ COLUMNS = {
 LABELS = {"won": np.array([0, 1, 0, 1, 1, 0, 1]), "lost": np.array([1, 0, 1, 0, 0, 1, 0])}
 
 
+# The column "same" is constant, and warned of.
+pytestmark = pytest.mark.filterwarnings("ignore:column.s. 'same' hold one value")
+
+
 @pytest.fixture
 def train():
     return tf.data.Dataset.from_tensor_slices((COLUMNS, LABELS)).batch(3)
