@@ -7,20 +7,33 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_mtl._tasks import Labels, Task, check_tasks
+from keras_mtl._tasks import Task, check_tasks
 from keras_mtl.data._elements._element import is_batched
+from keras_mtl.data._elements._numbers import num_classes
+from keras_mtl.data._findings._forms import list_advice
+from keras_mtl.data._findings._inputs import InputSummary, list_input_warnings, select_inputs
+from keras_mtl.data._findings._labels import list_label_warnings
 from keras_mtl.data._label_summary import LabelSummary
 from keras_mtl.data._mask_missing import mask_missing
 
-_SMALL_SHARE = 0.01  # a task with fewer labels than this share of the largest is warned of
-
 
 def describe(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> dict[str, LabelSummary]:
-    """Summarizes the labels of each task, prints a table, and warns of labels that harm training.
+    """Summarizes the labels of each task, prints a table, and warns of data that harm training.
 
     Reads the dataset once. Missing labels are those that `mask_missing` masks, and those with
-    weight 0. It warns of a task or column without labels, a task with less than 1 % of the labels
-    of another, a class without examples, and a target that is always the same.
+    weight 0. It warns of
+
+    - a task or column without labels, or with one value only; a task with less than 1 % of the
+      labels of another; a class without examples, or with fewer than 50 (of 100 or more labels);
+      one of two classes that comes less than once in 256 labels;
+    - targets whose variances differ tenfold, among tasks or among the units of a task;
+    - inputs with NaN, with one value only, or with huge numbers: beyond 10,000 in features
+      `(batch, ..., features)` of floats, beyond 2^24 in columns `(batch,)` of a table.
+
+    Below the table it says where another form would fit several labels better: `units` (one loss,
+    for labels that come together and vary alike), `columns` (one loss per label, for labels that
+    are missing one by one or differ in scale) or named tasks (for labels of different kinds). It
+    says nothing where all is well.
 
     Args:
         dataset: Finite; yields `(x, y)` or `(x, y, w)`, single examples or batches; a `mixture`
@@ -50,31 +63,59 @@ def describe(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> dict[str, Label
     tasks = check_tasks(tasks)
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the dataset is infinite; pass it as it is before .repeat().")
-    batches = _label_batches(dataset, tasks)
+    batches, inputs = _read_batches(dataset, tasks)
     summaries = {task.name: LabelSummary() for task in tasks}
-    for labels, weights in batches.as_numpy_iterator():
+    for values, labels, weights in batches.as_numpy_iterator():
+        for summary, value in zip(inputs, values, strict=True):
+            summary.add(value)
         for task in tasks:
             _add(summaries[task.name], task, labels[task.name], weights[task.name])
     if not summaries[tasks[0].name].examples:
         raise ValueError("the dataset is empty; expected at least one example.")
     _print(summaries)
-    for message in _list_warnings(summaries, tasks):
+    for line in list_advice(summaries, tasks):
+        print(line)
+    for message in [*list_label_warnings(summaries, tasks), *list_input_warnings(inputs)]:
         warnings.warn(message, stacklevel=2)
     return summaries
 
 
-def _label_batches(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> tf.data.Dataset:
-    """Returns batches of labels and weights; entries added by padding here have weight -1."""
+def _read_batches(
+    dataset: tf.data.Dataset, tasks: Sequence[Task]
+) -> tuple[tf.data.Dataset, list[InputSummary]]:
+    """Returns batches of inputs, labels and weights, and an empty summary for each of the inputs.
+
+    Entries of labels that are added by padding here have weight -1.
+    """
     masked = mask_missing(dataset, tasks)
     inputs, labels, weights = masked.element_spec
-    batches = masked.map(lambda x, y, w: (y, w))
-    if is_batched(inputs, labels, tasks):
-        return batches
+    batched = is_batched(inputs, labels, tasks)
+    if not batched:  # the specs that a batch will have
+        inputs = tf.nest.map_structure(_add_batch_axis, inputs)
+    selected = select_inputs(inputs)
+    places = [place for place, _ in selected.values()]
+    batches = masked.map(lambda x, y, w: (_pick(x, places), y, w))
+    summaries = [InputSummary(name, column=column) for name, (_, column) in selected.items()]
+    if batched:
+        return batches, summaries
     padding = (
+        tuple(None for _ in places),
         {name: tf.zeros((), spec.dtype) for name, spec in labels.items()},
         {name: tf.constant(-1.0) for name in weights},
     )
-    return batches.padded_batch(1024, padding_values=padding)
+    return batches.padded_batch(1024, padding_values=padding), summaries
+
+
+def _pick(inputs: Any, places: Sequence[int]) -> tuple[Any, ...]:
+    leaves = tf.nest.flatten(inputs)
+    return tuple(leaves[place] for place in places)
+
+
+def _add_batch_axis(spec: Any) -> Any:
+    """Returns the spec of a batch of dense tensors; other specs as they are."""
+    if not isinstance(spec, tf.TensorSpec):
+        return spec
+    return tf.TensorSpec([None, *spec.shape] if spec.shape.rank is not None else None, spec.dtype)
 
 
 def _add(
@@ -83,21 +124,16 @@ def _add(
     """Adds the labels of a batch to the summary of a task, and to those of its columns."""
     if values.ndim > 1 and values.shape[-1] == 1 and not task.elementwise:
         values, weights = values[..., 0], weights[..., 0]
-    classes = _num_classes(task.labels) is not None
+    classes = num_classes(task) is not None
     summary.add(values, weights, classes=classes)
     if not task.elementwise:
         return
+    labeled = weights > 0
+    summary.partly += int((labeled.any(axis=-1) & ~labeled.all(axis=-1)).sum())
     for index in range(values.shape[-1]):
         name = task.columns[index] if task.columns is not None else str(index)
         column = summary.columns.setdefault(name, LabelSummary())
         column.add(values[..., index], weights[..., index], classes=classes)
-
-
-def _num_classes(labels: Labels | None) -> int | None:
-    """Returns the number of a task's classes; `None` where its labels are numbers."""
-    if labels is None or labels.low is None or labels.high is None:
-        return None
-    return int(labels.high - labels.low) + 1
 
 
 def _print(summaries: Mapping[str, LabelSummary]) -> None:
@@ -130,50 +166,3 @@ def _values(summary: LabelSummary) -> str:
         f"mean {summary.mean:.4g}, std {summary.std:.4g}, "
         f"from {summary.low:.4g} to {summary.high:.4g}"
     )
-
-
-def _list_warnings(summaries: Mapping[str, LabelSummary], tasks: Sequence[Task]) -> list[str]:
-    """Returns a message for each harmful property of the labels."""
-    largest = max(summaries, key=lambda name: summaries[name].labels)
-    messages = []
-    for task in tasks:
-        summary = summaries[task.name]
-        share = summary.labels / max(summaries[largest].labels, 1)
-        if not summary.labels:
-            messages.append(f"task {task.name!r} has no label in this dataset: it cannot learn.")
-            continue
-        if share < _SMALL_SHARE:
-            messages.append(
-                f"task {task.name!r} has {summary.labels} labels, {share:.2%} of those of "
-                f"{largest!r}: most batches will hold none. data.mixture(sampling=...) draws them "
-                "more often."
-            )
-        messages += _flaws(task, summary)
-        names = [name for name, column in summary.columns.items() if _flaws(task, column)]
-        if names:
-            listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            messages.append(
-                f"task {task.name!r}: {len(names)} of {len(summary.columns)} columns have no "
-                f"label or one value only, and nothing to learn: {listed}."
-            )
-    return messages
-
-
-def _flaws(task: Task, summary: LabelSummary) -> list[str]:
-    """Returns a message if the values of a task or a column leave nothing, or less, to learn."""
-    classes = _num_classes(task.labels)
-    if not summary.labels:
-        return [f"task {task.name!r} has no label."]
-    if summary.low == summary.high:
-        return [f"task {task.name!r}: all labels are {summary.low:g}; there is nothing to learn."]
-    if classes is None or task.labels is None or summary.columns:
-        return []
-    low = int(task.labels.low or 0)
-    empty = [str(value) for value in range(low, low + classes) if value not in summary.classes]
-    if not empty:
-        return []
-    listed = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
-    return [
-        f"task {task.name!r}: {len(empty)} of {classes} classes have no example: {listed}. The "
-        "network will never predict them."
-    ]

@@ -22,6 +22,8 @@ class LabelSummary:
         low: Smallest label.
         high: Largest label.
         columns: By name or number, a summary of each column of a task with several columns.
+        partly: The number of examples that have labels of some of these columns, not of all.
+        whole: Whether all labels are whole numbers.
 
     Example:
         >>> LabelSummary(examples=4, entries=4, labels=3).missing
@@ -37,11 +39,18 @@ class LabelSummary:
     low: float = np.inf
     high: float = -np.inf
     columns: dict[str, "LabelSummary"] = dataclasses.field(default_factory=dict)
+    partly: int = 0
+    whole: bool = True
 
     @property
     def missing(self) -> float:
         """The share of labels that are missing."""
         return 1 - self.labels / self.entries if self.entries else 0.0
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether 0 and 1 are the only labels, and both come."""
+        return self.whole and (self.low, self.high) == (0, 1)
 
     def add(self, values: npt.NDArray[Any], weights: npt.NDArray[Any], *, classes: bool) -> None:
         """Adds the labels of a batch.
@@ -57,6 +66,7 @@ class LabelSummary:
         values = values[weights > 0].astype(np.float64)
         if not values.size:
             return
+        self.whole = self.whole and bool((values == np.round(values)).all())
         if classes:
             for value, count in zip(*np.unique(values, return_counts=True), strict=True):
                 self.classes[int(value)] = self.classes.get(int(value), 0) + int(count)
