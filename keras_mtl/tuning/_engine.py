@@ -1,13 +1,8 @@
-"""The tuners of Keras Tuner, and the folder from which a stopped search resumes."""
+"""The tuners of Keras Tuner."""
 
-import atexit
-import dataclasses
-import json
 import math
-import os
+import numbers
 import pathlib
-import shutil
-import tempfile
 from typing import Any
 
 import keras_tuner
@@ -22,27 +17,45 @@ _TUNERS = {
 }
 
 
-def check_choices(kind: str, max_trials: int | None, bounds: tuple[float, float]) -> None:
-    """Checks the kind of tuner, the number of trials and the bounds of the ratios.
+def check_choices(
+    kind: str, max_trials: int | None, ratio: float, executions: int, seed: int
+) -> None:
+    """Checks the arguments of a search that are numbers, and the kind of tuner.
 
     Raises:
-        ValueError: If the tuner is unknown, the bounds are not `0 < low < high`, or the number of
-            trials is not positive, or is missing for a tuner that never ends by itself.
+        TypeError: If a number that has to be whole is not.
+        ValueError: If the tuner is unknown, `ratio` is not above 1 and finite, a number is too
+            small, or `max_trials` is missing for a tuner that never ends by itself.
 
     Example:
-        >>> check_choices("random", 3, (0.1, 10.0))
+        >>> check_choices("random", max_trials=3, ratio=100.0, executions=1, seed=0)
     """
     if kind not in _TUNERS:
         raise ValueError(f"tuner must be one of {sorted(_TUNERS)}; received {kind!r}.")
-    low, high = bounds
-    if not 0 < low < high < math.inf:
+    if not isinstance(ratio, numbers.Real) or not 1 < float(ratio) < math.inf:
         raise ValueError(
-            f"bounds are the smallest and the largest ratio, 0 < low < high; received {bounds}."
+            "ratio is the largest ratio between two task weights, a finite number above 1; "
+            f"received {ratio!r}."
         )
     if max_trials is None and kind in ("bayesian", "random"):
         raise ValueError(f"tuner={kind!r} never ends by itself: pass max_trials.")
-    if max_trials is not None and max_trials < 1:
-        raise ValueError(f"max_trials must be at least 1; received {max_trials}.")
+    check_whole("executions_per_trial", executions, 1)
+    check_whole("seed", seed, 0)
+    if max_trials is not None:
+        check_whole("max_trials", max_trials, 1)
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Checks that an argument is a whole number of at least `least`.
+
+    Raises:
+        TypeError: If it is no whole number.
+        ValueError: If it is too small.
+    """
+    if not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a whole number; received {value!r}.")
+    if int(value) < least:
+        raise ValueError(f"{name} must be at least {least}; received {value}.")
 
 
 def make_tuner(
@@ -80,59 +93,7 @@ def make_tuner(
     )
     # Hyperband takes no `max_trials` as an argument (docs/keras_notes.md, pain 80).
     tuner.oracle.max_trials = max_trials
+    # `WeightedTasks` counts errors in a row itself: a trial that diverged is none
+    # (docs/keras_notes.md, pain 96).
+    tuner.oracle.max_consecutive_failed_trials = None
     return tuner
-
-
-def open_folder(
-    directory: str | os.PathLike[str] | None,
-    model: WeightedTasks,
-    kind: str,
-    fit_arguments: dict[str, Any],
-    overwrite: bool,
-) -> pathlib.Path:
-    """Opens the folder of a search: a new one, or one in which the same search was stopped.
-
-    Args:
-        directory: The folder; `None` for one that is removed when the process ends.
-        model: The hypermodel, whose settings are written to `search.json` in the folder.
-        kind: The kind of tuner.
-        fit_arguments: The arguments of `keras.Model.fit`.
-        overwrite: Whether to remove the trials that the folder holds.
-
-    Returns:
-        The path of the folder.
-
-    Raises:
-        ValueError: If the folder holds another search, whose scores cannot be compared with
-            those of this one.
-    """
-    if directory is None:
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="task_weights_"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return folder
-    folder = pathlib.Path(directory)
-    record = folder / "search.json"
-    settings = {
-        "tuner": kind,
-        "space": dataclasses.asdict(model.space),
-        "objective": dataclasses.asdict(model.goal),
-        "executions_per_trial": model.executions,
-        **{key: fit_arguments.get(key) for key in ("epochs", "steps_per_epoch")},
-    }
-    settings = json.loads(json.dumps(settings))  # Tuples become lists, as in the file.
-    if overwrite:
-        shutil.rmtree(folder / "trials", ignore_errors=True)
-    elif record.exists():
-        _check_same(folder, json.loads(record.read_text()), settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(settings, indent=1))
-    return folder
-
-
-def _check_same(folder: pathlib.Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    for key, value in now.items():
-        if before.get(key) != value:
-            raise ValueError(
-                f"{str(folder)!r} holds another search, whose {key} was {before.get(key)} and now "
-                f"is {value}. Choose another directory, or overwrite=True to forget it."
-            )

@@ -1,9 +1,10 @@
 """Objectives of a search: validation metrics that the searched weights do not multiply."""
 
 import dataclasses
+import difflib
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import keras_tuner
 
 from keras_mtl._tasks import Mode, Task, monitor
 from keras_mtl._types import Tensor
+from keras_mtl.tuning._divergence import check_finite_logs
 
 Baselines = Mapping[str, float | Mapping[str, float]]
 
@@ -56,6 +58,11 @@ class Goal:
     mode: Mode
     gains: tuple[tuple[Gain, ...], ...] = ()
 
+    @property
+    def reads(self) -> list[str]:
+        """The names of the validation metrics that the value is computed from."""
+        return sorted({gain.log for gains in self.gains for gain in gains}) or [self.name]
+
     def score(self, logs: Mapping[str, float]) -> float:
         """Computes the relative gain, averaged over the metrics of each task, then over tasks."""
         return statistics.fmean(
@@ -68,7 +75,7 @@ class LogGoal(keras.callbacks.Callback):
 
     A name that is not logged stops the whole search. Otherwise Keras Tuner would count the trial
     as failed and go on to the next one, which would fail in the same way (docs/keras_notes.md,
-    pains 46 and 80; keras-tuner#464).
+    pains 46 and 80; keras-tuner#464). A value that is not finite fails the trial.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -76,18 +83,32 @@ class LogGoal(keras.callbacks.Callback):
         self.goal = goal
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Tensor] | None = None) -> None:
-        """Checks the names and adds the mean relative gain, if that is the goal."""
+        """Checks names and values, and adds the mean relative gain, if that is the goal."""
         logs = logs if logs is not None else {}
-        needed = {gain.log for gains in self.goal.gains for gain in gains} or {self.goal.name}
-        if missing := sorted(needed - set(logs)):
-            # Any other error would only fail this trial.
-            raise keras_tuner.errors.FatalValueError(
-                f"The objective needs {missing}, which the network does not log; it logs "
-                f"{sorted(logs)}. Take the name from keras_mtl.monitor(task, metric), and compile "
-                "with keras_mtl.compile_args(tasks)."
-            )
+        check_logged(self.goal.reads, logs)
+        check_finite_logs(epoch, logs, self.goal.reads)
         if self.goal.gains:
             logs[self.goal.name] = self.goal.score(logs)
+
+
+def check_logged(names: Sequence[str], logged: Iterable[str]) -> None:
+    """Checks that the network logs the names that an objective needs.
+
+    Raises:
+        keras_tuner.errors.FatalValueError: If it does not; this stops the search.
+    """
+    known = sorted(logged)
+    missing = sorted(set(names) - set(known))
+    if not missing:
+        return
+    # Any other error would only fail this trial.
+    close = difflib.get_close_matches(missing[0], known, n=1)
+    raise keras_tuner.errors.FatalValueError(
+        f"The objective needs {missing}, which the network does not log; it logs {known}. "
+        + (f"Is {close[0]!r} meant? " if close else "")
+        + "Take the name from keras_mtl.monitor(task, metric), and compile with "
+        "keras_mtl.compile_args(tasks)."
+    )
 
 
 def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None) -> Goal:
@@ -101,7 +122,7 @@ def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None)
     Raises:
         TypeError: If the objective is none of these.
         ValueError: If the searched weights multiply the objective, if it is not measured on
-            validation data or has no direction, or if the baselines do not fit.
+            validation data, has no direction or the wrong one, or if the baselines do not fit.
 
     Example:
         >>> task = Task.binary("income")
@@ -114,27 +135,65 @@ def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None)
         return Goal(f"val_{MEAN_RELATIVE_GAIN}", "max", gains)
     if baselines is not None:
         raise ValueError(f"baselines belong to objective={MEAN_RELATIVE_GAIN!r} alone.")
-    if isinstance(objective, keras_tuner.Objective):
-        objective = (objective.name, objective.direction)
-    if isinstance(objective, str):
-        objective = (objective, None)
-    if not isinstance(objective, (tuple, list)) or len(objective) != 2:
-        raise TypeError(
-            "objective is keras_mtl.monitor(task, metric), a keras_tuner.Objective or "
-            f"{MEAN_RELATIVE_GAIN!r}; received {objective!r}."
-        )
-    name, mode = objective
-    _check_name(name)
+    name, mode = _read_pair(objective)
+    _check_name(name, tasks)
     # Keras Tuner infers no direction for a metric of one output (docs/keras_notes.md, pain 46).
     if mode not in ("min", "max"):
         raise ValueError(
             f"Whether {name!r} is better low or high must be stated, as 'min' or 'max': pass "
             f"objective=keras_mtl.monitor(task, metric); received {mode!r}."
         )
+    better = logged_modes(tasks).get(name)
+    if better not in (None, mode):
+        raise ValueError(
+            f"{name!r} is better {'low' if better == 'min' else 'high'}, so the mode is "
+            f"{better!r}; received {mode!r}, for which the worst trial would win."
+        )
     return Goal(name, mode)
 
 
-def _check_name(name: Any) -> None:
+def logged_modes(tasks: Sequence[Task]) -> dict[str, Mode | None]:
+    """Returns the validation metrics that are known before a network exists.
+
+    Returns:
+        The direction of each metric by its name in the logs; `None` where a metric of the user's
+        does not tell its direction.
+
+    Example:
+        >>> logged_modes([Task.binary("click")])
+        {'val_click_auc': 'max', 'val_click_mean_loss': 'min', 'val_click_loss': 'min'}
+    """
+    modes: dict[str, Mode | None] = {}
+    for task in tasks:
+        for metric in task.metric_names:
+            name, _ = monitor(task, metric, mode="min")
+            modes[name] = task.mode(metric)
+        name, mode = monitor(task, "loss")
+        modes |= {name: mode, f"val_{task.name}_loss": "min"}
+    return modes
+
+
+def _read_pair(objective: Any) -> tuple[Any, Any]:
+    """Returns the name and the mode of an objective."""
+    if isinstance(objective, keras_tuner.Objective):
+        return objective.name, objective.direction
+    if isinstance(objective, str):
+        return objective, None
+    pair = isinstance(objective, (tuple, list)) and len(objective) == 2
+    if not pair or not isinstance(objective[0], str):
+        raise TypeError(
+            "objective is keras_mtl.monitor(task, metric), a keras_tuner.Objective or "
+            f"{MEAN_RELATIVE_GAIN!r}; received {objective!r}."
+        )
+    return tuple(objective)
+
+
+def _check_name(name: str, tasks: Sequence[Task]) -> None:
+    if name in {f"val_{task.name}_weight" for task in tasks}:
+        raise ValueError(
+            f"{name!r} is a task weight, not a result. Choose a metric of a task, "
+            f"objective=keras_mtl.monitor(task, metric), or {MEAN_RELATIVE_GAIN!r}."
+        )
     # docs/keras_notes.md, pain 48
     if name in _WEIGHTED:
         raise ValueError(
@@ -142,10 +201,10 @@ def _check_name(name: Any) -> None:
             "would win, no matter how well the network learns. Choose a metric of a task, "
             f"objective=keras_mtl.monitor(task, metric), or {MEAN_RELATIVE_GAIN!r}."
         )
-    if not isinstance(name, str) or not name.startswith("val_"):
+    if not name.startswith("val_"):
         raise ValueError(
             f"The objective must be measured on the validation data, so its name must begin with "
-            f"'val_'; received {name!r}."
+            f"'val_'; received {name!r}. The tasks log {sorted(logged_modes(tasks))}."
         )
 
 

@@ -1,6 +1,5 @@
-"""The public search for task weights, and its results."""
+"""The public search for task weights."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -11,48 +10,14 @@ import tensorflow as tf
 
 from keras_mtl._tasks import Mode, Task, check_tasks
 from keras_mtl.data import check_dataset
-from keras_mtl.tuning._engine import check_choices, make_tuner, open_folder
-from keras_mtl.tuning._objectives import Baselines, get_goal
-from keras_mtl.tuning._weighted_tasks import Space, WeightedTasks, reweighted
+from keras_mtl.tuning._engine import check_choices, check_whole, make_tuner
+from keras_mtl.tuning._folder import describe_search, open_folder
+from keras_mtl.tuning._objectives import Baselines, check_logged, get_goal, logged_modes
+from keras_mtl.tuning._result import SearchResult, read_result
+from keras_mtl.tuning._space import Space
+from keras_mtl.tuning._weighted_tasks import WeightedTasks
 
 _FIT_ARGUMENTS = {"epochs", "callbacks", "steps_per_epoch", "validation_steps", "verbose"}
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchTrial:
-    """Holds the weights of a trial and its score (`None` if the trial failed).
-
-    Example:
-        >>> SearchTrial({"click": 0.5, "buy": 1.5}, 0.71).score
-        0.71
-    """
-
-    weights: dict[str, float]
-    score: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchResult:
-    """Holds the result of `search_task_weights`.
-
-    Args:
-        weights: The best weights, by task name; they sum to the number of tasks.
-        score: The objective that these weights reached on the validation data.
-        tasks: The tasks with these weights, from which to build the final network.
-        trials: All trials, the best one first.
-        tuner: The tuner of Keras Tuner, which holds all other records of the search.
-
-    Example:
-        >>> result = SearchResult({"click": 1.0}, 0.9, (Task.binary("click"),), (), None)
-        >>> result.tasks[0].weight
-        1.0
-    """
-
-    weights: dict[str, float]
-    score: float
-    tasks: tuple[Task, ...]
-    trials: tuple[SearchTrial, ...]
-    tuner: Any
 
 
 def search_task_weights(
@@ -66,7 +31,7 @@ def search_task_weights(
     tuner: Literal["bayesian", "random", "hyperband", "grid"] = "bayesian",
     max_trials: int | None = 10,
     directory: str | os.PathLike[str] | None = None,
-    bounds: tuple[float, float] = (0.1, 10.0),
+    ratio: float = 100.0,
     seed: int = 0,
     executions_per_trial: int = 1,
     overwrite: bool = False,
@@ -75,22 +40,34 @@ def search_task_weights(
     """Searches for task weights by a validation metric, with Keras Tuner.
 
     Choose it when better weights are worth several full trainings. Choose a balancer instead to
-    find weights within one training. Weights are searched as ratios r_k to the weight of the
-    first task, on a logarithmic scale, and then scaled to sum to the number of tasks K:
+    find weights within one training. The weights w of K tasks sum to K. They are searched on a
+    logarithmic scale, in the largest ball in which no weight is more than `ratio` times another:
 
-        w_k = K r_k / (r_1 + ... + r_K)   with r_1 = 1
+        w = K softmax(H' z)   with |z| <= ln(ratio) / sqrt(2)
 
-    They replace the weights that the tasks have. With one task there is nothing to search: its
-    weight is 1, and one trial measures it.
+    H is the Helmert matrix [K - 1, K] of orthonormal rows with sum 0 (the isometric log-ratio
+    transform). This space is the same for every order of the tasks. So are the draws, which
+    belong to the tasks' names: tasks in another order get the same trials, and the same result
+    if the network that `build` makes does not depend on their order. The best weights may lie on
+    the bound of the space: then a warning says so, and `SearchResult.at_bound` names the tasks.
+
+    The searched weights replace the weights that the tasks have. With one task there is nothing
+    to search: its weight is 1, and one trial measures it.
 
     A loss that the searched weights multiply is refused as the objective, because the search
     would choose small weights. Do not pass test data here: the search would fit it.
 
+    A trial fails in the first epoch in which the objective, `val_loss`, a trainable variable or
+    a task's loss on the first validation batch is not finite. A failed trial has no score and is
+    never the best; a warning lists the failed trials by number and reason. Three trials in a row
+    that end with another error stop the search.
+
     Args:
         build: `build(tasks)` returns a compiled model. It receives the tasks with the weights of
             a trial, so `network.compile("adam", **keras_mtl.compile_args(tasks))` uses them. As
-            `build(tasks, hp)` it may search further hyper-parameters of Keras Tuner. Open the
-            scope of a `tf.distribute` strategy inside it.
+            `build(tasks, hp)` it may search further hyper-parameters of Keras Tuner. It makes a
+            new network and a new optimizer at each call. Open the scope of a `tf.distribute`
+            strategy inside it.
         tasks: The tasks.
         train: Batched `tf.data.Dataset` to train on, of known cardinality (or endless, with
             `steps_per_epoch`); see `keras_mtl.data.check_dataset`.
@@ -101,13 +78,14 @@ def search_task_weights(
             improvement of the task's metrics over `baselines`, relative to them.
         baselines: The validation metrics of a model of each task alone:
             `{task: {metric: value}}`, or `{task: value}` for the task's first metric.
-        tuner: The tuner that proposes weights. `"grid"` tries five ratios per task.
+        tuner: The tuner that proposes weights. `"grid"` gives each task three levels, a factor
+            of `sqrt(ratio)` apart, and tries all ratios, equal weights first: 3^K - 2^K trials.
             `"hyperband"` trains many trials for few epochs and the best ones for up to `epochs`.
         max_trials: The largest number of trials. With `None`, `"grid"` and `"hyperband"` end by
             themselves.
         directory: Folder of the trials, from which a stopped search resumes. Defaults to a
             folder that is removed when the process ends.
-        bounds: Smallest and largest ratio to the first task's weight.
+        ratio: The largest ratio between two task weights.
         seed: The same seed repeats the same search. All trials begin with the same initial
             values.
         executions_per_trial: Number of trainings per trial, from different initial values; the
@@ -121,12 +99,18 @@ def search_task_weights(
         A `SearchResult`. The score of a trial is the one of its best epoch.
 
     Raises:
-        TypeError: If `build`, the objective, a dataset or a fit argument has a wrong type.
+        TypeError: If `build`, the objective, a dataset or a fit argument has a wrong type, or
+            `build` returns no compiled model.
         ValueError: If the weights multiply the objective, if it is not measured on validation
-            data or is not logged; if baselines, bounds or a dataset do not fit; if `directory`
-            holds another search; or inside the scope of a strategy.
-        RuntimeError: If no trial ended with a score; the message holds the error of the first
-            trial.
+            data, has the wrong direction or is not logged; if baselines, `ratio` or a dataset do
+            not fit; if the network of `build` lacks an output, does not use the weights or is
+            the one of an earlier trial; if `directory` holds another search; or inside the scope
+            of a strategy.
+        RuntimeError: If all trials failed, or three in a row ended with an error; the message
+            holds the reasons.
+
+    Reference:
+        Egozcue et al., 2003, "Isometric Logratio Transformations for Compositional Data Analysis".
 
     Example:
         >>> import numpy as np
@@ -150,30 +134,52 @@ def search_task_weights(
         2
     """
     tasks = check_tasks(tasks)
-    fit_arguments = {"epochs": 1, "verbose": 0, **fit_arguments}
+    fit_arguments = _read_fit_arguments(fit_arguments)
     _check_data(tasks, train, validation, fit_arguments)
-    check_choices(tuner, max_trials, bounds)
+    check_choices(tuner, max_trials, ratio, executions_per_trial, seed)
     goal = get_goal(objective, tasks, baselines)
-    space = Space(tuple(task.name for task in tasks), *bounds, grid=tuner == "grid")
-    model = WeightedTasks(build, tasks, space, goal, seed)
-    model.executions = executions_per_trial
+    names = tuple(sorted(task.name for task in tasks))
+    space = Space(names, float(ratio), grid=tuner == "grid")
+    model = WeightedTasks(build, tasks, space, goal, int(seed))
+    model.executions = int(executions_per_trial)
     # One task without further hyper-parameters has one point to try.
     if len(tasks) == 1 and not model.takes_hp:
         tuner, max_trials = "random", 1
-    folder = open_folder(directory, model, tuner, fit_arguments, overwrite)
+    if not set(goal.reads) <= set(logged_modes(tasks)):
+        _check_names(model, validation)
+    settings = describe_search(model, tuner, fit_arguments, train, validation)
+    folder = open_folder(directory, settings, overwrite)
     engine = make_tuner(tuner, model, folder, max_trials, fit_arguments["epochs"])
     # A dataset keeps its own order, and Keras warns of its default (docs/keras_notes.md, pain 76).
     engine.search(train, validation_data=validation, shuffle=False, **fit_arguments)
-    return _result(engine, tasks, space)
+    return read_result(engine, tasks, space)
+
+
+def _read_fit_arguments(fit_arguments: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of `fit` with the defaults of a search."""
+    if unknown := sorted(set(fit_arguments) - _FIT_ARGUMENTS):
+        raise TypeError(
+            f"Of the arguments of fit, a search takes {sorted(_FIT_ARGUMENTS)}; received {unknown}."
+        )
+    fit_arguments = {"epochs": 1, "verbose": 0, **fit_arguments}
+    check_whole("epochs", fit_arguments["epochs"], 1)
+    fit_arguments["epochs"] = int(fit_arguments["epochs"])
+    callbacks = fit_arguments.get("callbacks") or []
+    if isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [callbacks]
+    return {**fit_arguments, "callbacks": list(callbacks)}
+
+
+def _check_names(model: WeightedTasks, validation: tf.data.Dataset) -> None:
+    """Checks the names of an objective that the tasks do not know, on a network for one batch."""
+    network = model.build(keras_tuner.HyperParameters())
+    logs = network.evaluate(validation.take(1), verbose=0, return_dict=True)
+    check_logged(model.goal.reads, [f"val_{name}" for name in logs])
 
 
 def _check_data(
     tasks: Sequence[Task], train: Any, validation: Any, fit_arguments: dict[str, Any]
 ) -> None:
-    if unknown := sorted(set(fit_arguments) - _FIT_ARGUMENTS):
-        raise TypeError(
-            f"Of the arguments of fit, a search takes {sorted(_FIT_ARGUMENTS)}; received {unknown}."
-        )
     # docs/keras_notes.md, pains 49 and 80; keras-tuner#915
     if tf.distribute.has_strategy():
         raise ValueError(
@@ -192,24 +198,3 @@ def _check_data(
             check_dataset(dataset, tasks, steps_per_epoch=fit_arguments.get(steps))
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name} cannot be used: {error}") from error
-
-
-def _result(engine: Any, tasks: Sequence[Task], space: Space) -> SearchResult:
-    best_first = engine.oracle.get_best_trials(len(engine.oracle.trials))
-    trials = tuple(
-        SearchTrial(
-            space.weights(trial.hyperparameters.values),
-            float(trial.score) if trial.status == "COMPLETED" else None,
-        )
-        for trial in best_first
-    )
-    score = trials[0].score if trials else None
-    # Keras Tuner ends such a search without an error (docs/keras_notes.md, pain 46).
-    if score is None:
-        reason = best_first[0].message if best_first else None
-        raise RuntimeError(
-            "No trial of the search ended with a score. The first one: "
-            f"{reason or 'the objective was never a number'}"
-        )
-    weights = trials[0].weights
-    return SearchResult(weights, score, reweighted(tasks, weights), trials, engine)

@@ -1,55 +1,22 @@
 """A hypermodel of Keras Tuner whose hyper-parameters are the task weights."""
 
+import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 
 from keras_mtl._tasks import Task
+from keras_mtl.tuning._divergence import FailDiverged
+from keras_mtl.tuning._effect import WeightEffect
+from keras_mtl.tuning._network_checks import FreshNetworks, check_network
 from keras_mtl.tuning._objectives import Goal, LogGoal
+from keras_mtl.tuning._space import Space
 
-_GRID_POINTS = 5  # ratios per task
-
-
-@dataclasses.dataclass(frozen=True)
-class Space:
-    """Describes the searched space: ratios to the first task's weight, on a logarithmic scale.
-
-    Only ratios matter to an optimizer such as Adam, so K tasks have K - 1 dimensions. Weights are
-    then scaled to sum to K, which keeps the size of steps comparable between trials for every
-    other optimizer.
-
-    Args:
-        names: Task names.
-        low: Smallest ratio.
-        high: Largest ratio.
-        grid: Whether ratios are chosen from `_GRID_POINTS` values instead of an interval.
-    """
-
-    names: tuple[str, ...]
-    low: float
-    high: float
-    grid: bool
-
-    def declare(self, hp: keras_tuner.HyperParameters) -> None:
-        """Declares the ratios as hyper-parameters."""
-        hp.Fixed(_key(self.names[0]), 1.0)  # r_1: only ratios to the first task are searched
-        for name in self.names[1:]:
-            if self.grid:
-                points = np.geomspace(self.low, self.high, _GRID_POINTS).round(9).tolist()
-                hp.Choice(_key(name), points, default=points[_GRID_POINTS // 2])
-            else:
-                hp.Float(_key(name), self.low, self.high, sampling="log")
-
-    def weights(self, values: Mapping[str, Any]) -> dict[str, float]:
-        """Computes the task weights for the ratios of a trial; they sum to K."""
-        ratios = {name: float(values[_key(name)]) for name in self.names}
-        total = sum(ratios.values())
-        return {name: ratio * len(ratios) / total for name, ratio in ratios.items()}
+_MAX_ERRORS = 3  # trials in a row that end with an error
 
 
 class WeightedTasks(keras_tuner.HyperModel):
@@ -64,6 +31,9 @@ class WeightedTasks(keras_tuner.HyperModel):
         # Trainings per trial, and the index of the current one among them.
         self.executions, self.execution = 1, 0
         self.dtype_policy = keras.config.dtype_policy()
+        self._fresh, self._effect = FreshNetworks(), WeightEffect(tasks, self.takes_hp)
+        self._errors = 0
+        self._batch: Any = None
         super().__init__()
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -75,12 +45,10 @@ class WeightedTasks(keras_tuner.HyperModel):
         keras.utils.set_random_seed(self.seed + self.execution)
         self.space.declare(hp)
         tasks = reweighted(self.tasks, self.space.weights(hp.values))
-        network = self.build_network(*([tasks, hp] if self.takes_hp else [tasks]))
-        if not isinstance(network, keras.Model) or not network.compiled:
-            raise keras_tuner.errors.FatalTypeError(
-                "build(tasks) must return a compiled keras.Model: call network.compile(optimizer, "
-                f"**keras_mtl.compile_args(tasks)) first; received {network!r}."
-            )
+        with self._count_errors():
+            network = self.build_network(*([tasks, hp] if self.takes_hp else [tasks]))
+        check_network(network, tasks)
+        self._fresh.check(network)
         if network.built:
             # Hyperband continues the training of a saved trial. Keras restores the variables of
             # an optimizer only if it is built (docs/keras_notes.md, pain 90).
@@ -94,9 +62,44 @@ class WeightedTasks(keras_tuner.HyperModel):
         """Trains the network of a trial, with the goal in the logs."""
         # The next training of the same trial begins with another seed; the next trial with the
         # first seed again.
-        self.execution = (self.execution + 1) % self.executions
-        callbacks = [LogGoal(self.goal), *kwargs.pop("callbacks", ())]
-        return model.fit(*args, callbacks=callbacks, **kwargs)
+        execution = self.execution
+        self.execution = (execution + 1) % self.executions
+        if self._batch is None:
+            self._batch = next(iter(kwargs["validation_data"].take(1)))
+        # Keras Tuner's callbacks, which keep the best epoch, come last.
+        *callbacks, tuner_callback, save_best = kwargs.pop("callbacks")
+        callbacks = [
+            LogGoal(self.goal),
+            *callbacks,
+            FailDiverged(self.goal.reads, self.tasks, self._batch),
+            tuner_callback,
+            save_best,
+        ]
+        with self._count_errors():
+            history = model.fit(*args, callbacks=callbacks, **kwargs)
+        self._errors = 0
+        self._effect.check(self.space.weights(hp.values), execution, hp.values, history.history)
+        return history
+
+    @contextlib.contextmanager
+    def _count_errors(self) -> Iterator[None]:
+        """Stops the search after some trials in a row that ended with an error of the user's.
+
+        A trial that diverged is no error: others may do well.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.execution = 0  # of the next trial, which begins with the first seed
+            self._errors += 1
+            if isinstance(error, keras_tuner.errors.FailedTrialError):
+                self._errors = 0
+            if isinstance(error, keras_tuner.errors.FatalError) or self._errors < _MAX_ERRORS:
+                raise
+            raise keras_tuner.errors.FatalRuntimeError(
+                f"{_MAX_ERRORS} trials in a row ended with an error; the last one was "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
 def reweighted(tasks: Sequence[Task], weights: Mapping[str, float]) -> tuple[Task, ...]:
@@ -117,15 +120,13 @@ def takes_hyper_parameters(build: Callable[..., Any]) -> bool:
     if not callable(build):
         raise TypeError(f"build must be a function of tasks; received {build!r}.")
     required = [
-        parameter.name
+        parameter
         for parameter in inspect.signature(build).parameters.values()
         if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    if len(required) not in (1, 2):
-        raise TypeError(f"build must be build(tasks) or build(tasks, hp); it takes {required}.")
-    return len(required) == 2
-
-
-def _key(name: str) -> str:
-    return f"weight/{name}"
+    names = [parameter.name for parameter in required]
+    by_keyword = any(parameter.kind == parameter.KEYWORD_ONLY for parameter in required)
+    if len(names) not in (1, 2) or by_keyword or names[0] == "hp":
+        raise TypeError(f"build must be build(tasks) or build(tasks, hp); it takes {names}.")
+    return len(names) == 2

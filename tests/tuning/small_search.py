@@ -1,6 +1,9 @@
 """Three small tasks, and a search for their weights that takes little time."""
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -48,3 +51,18 @@ def search(
         **arguments,
     }
     return search_task_weights(build, tasks, rows(names), rows(names, seed=1), **arguments)
+
+
+@contextlib.contextmanager
+def warned(pattern: str) -> Iterator[list[warnings.WarningMessage]]:
+    """Checks that exactly one warning of a search matches; yields it once the block has ended.
+
+    `pytest.warns` would raise the warnings of Keras Tuner that `setup.cfg` ignores.
+    """
+    matching: list[warnings.WarningMessage] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield matching
+    matching += [warning for warning in caught if re.search(pattern, str(warning.message))]
+    assert len(matching) == 1, [str(warning.message) for warning in caught]
+    assert matching[0].category is UserWarning

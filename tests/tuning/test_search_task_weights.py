@@ -11,12 +11,13 @@ import keras_mtl as mtl
 from keras_mtl.tuning import SearchResult
 
 
+@pytest.mark.filterwarnings("ignore:The best task weights lie on the bound")
 @pytest.mark.parametrize(
     ("tuner", "max_trials", "epochs"),
     [("bayesian", 4, 1), ("random", 2, 1), ("hyperband", 4, 3), ("grid", 2, 1)],
 )
 def test_each_tuner_returns_the_best_of_its_trials(tuner, max_trials, epochs):
-    result = search(tuner=tuner, max_trials=max_trials, epochs=epochs, bounds=(0.5, 8.0))
+    result = search(tuner=tuner, max_trials=max_trials, epochs=epochs, ratio=8.0)
     assert isinstance(result, SearchResult)
     assert isinstance(result.tuner, keras_tuner.Tuner)
     assert len(result.trials) == max_trials
@@ -27,8 +28,7 @@ def test_each_tuner_returns_the_best_of_its_trials(tuner, max_trials, epochs):
     assert [task.name for task in result.tasks] == ["z", "a", "m"]
     for trial in result.trials:
         assert sum(trial.weights.values()) == pytest.approx(3)
-        for name in ("a", "m"):
-            assert 0.5 - 1e-9 <= trial.weights[name] / trial.weights["z"] <= 8 + 1e-9
+        assert max(trial.weights.values()) <= 8.000001 * min(trial.weights.values())
     assert len({trial.weights["m"] for trial in result.trials}) > 1
 
 
@@ -58,8 +58,9 @@ def test_hyperband_continues_the_training_of_the_best_trial():
     assert [bool(moments > 0) for _, moments in starts] == [False, False, False, True]
 
 
+@pytest.mark.filterwarnings("ignore:The best task weights lie on the bound")
 def test_ratios_are_spread_evenly_on_a_logarithmic_scale():
-    result = search(TASKS[:2], tuner="grid", max_trials=None)
+    result = search(TASKS[:2], tuner="grid", max_trials=None, ratio=10)
     ratios = sorted(trial.weights["a"] / trial.weights["z"] for trial in result.trials)
     np.testing.assert_allclose(ratios, [0.1, 10**-0.5, 1, 10**0.5, 10], rtol=1e-6)
 

@@ -1,0 +1,102 @@
+"""The folder of a search, from which it resumes after it was stopped."""
+
+import atexit
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+from keras_mtl._tasks import Task
+from keras_mtl.tuning._weighted_tasks import WeightedTasks
+
+
+def describe_search(
+    model: WeightedTasks, kind: str, fit_arguments: dict[str, Any], train: Any, validation: Any
+) -> dict[str, Any]:
+    """Describes what the scores of a search depend on, as far as it can be written down.
+
+    Args:
+        model: The hypermodel.
+        kind: The kind of tuner.
+        fit_arguments: The arguments of `keras.Model.fit`.
+        train, validation: The datasets, of which the number of batches is kept.
+    """
+    return {
+        "tuner": kind,
+        "space": dataclasses.asdict(model.space),
+        "objective": dataclasses.asdict(model.goal),
+        "executions_per_trial": model.executions,
+        **{key: fit_arguments.get(key) for key in ("epochs", "steps_per_epoch")},
+        "validation_steps": fit_arguments.get("validation_steps"),
+        "seed": model.seed,
+        "losses": {task.name: _name_loss(task) for task in model.tasks},
+        "batches": {
+            "train": int(train.cardinality()),
+            "validation": int(validation.cardinality()),
+        },
+    }
+
+
+def _name_loss(task: Task) -> str:
+    return task.loss if isinstance(task.loss, str) else type(task.loss).__name__
+
+
+def open_folder(
+    directory: str | os.PathLike[str] | None, settings: dict[str, Any], overwrite: bool
+) -> pathlib.Path:
+    """Opens the folder of a search: a new one, or one in which the same search was stopped.
+
+    Args:
+        directory: The folder; `None` for one that is removed when the process ends.
+        settings: From `describe_search`; they are written to `search.json` in the folder.
+        overwrite: Whether to remove the trials that the folder holds.
+
+    Returns:
+        The path of the folder.
+
+    Raises:
+        ValueError: If the folder holds another search, whose scores cannot be compared with
+            those of this one, or trials of another program.
+    """
+    if directory is None:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="task_weights_"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+    folder = pathlib.Path(directory)
+    record = folder / "search.json"
+    settings = json.loads(json.dumps(settings))  # Tuples become lists, as in the file.
+    if overwrite:
+        shutil.rmtree(folder / "trials", ignore_errors=True)
+    elif record.exists():
+        _check_same(folder, _read_record(record), settings)
+    elif (folder / "trials").exists():
+        raise ValueError(
+            f"{str(folder)!r} holds trials of another program, without the search.json of a "
+            "search for task weights. Choose another directory, or overwrite=True to remove them."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(settings, indent=1))
+    return folder
+
+
+def _read_record(record: pathlib.Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(record.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{str(record)!r} cannot be read ({error}). Choose another directory, or "
+            "overwrite=True to forget the search in it."
+        ) from error
+    return settings if isinstance(settings, dict) else {}
+
+
+def _check_same(folder: pathlib.Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    for key, value in now.items():
+        if before.get(key) != value:
+            raise ValueError(
+                f"{str(folder)!r} holds another search, whose {key} was {before.get(key)} and now "
+                f"is {value}. Choose another directory, or overwrite=True to forget it."
+            )
