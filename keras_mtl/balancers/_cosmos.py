@@ -109,7 +109,15 @@ class COSMOS(LossBalancer):
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the weighted sum of the losses `[K]`, minus the reward for their ratio."""
         # The seed depends on the iteration alone: this draw equals the one fed to the network.
-        preference = shares_of(self.select_active(self.draw_preference()))
+        return self._objective(losses, shares_of(self.select_active(self.draw_preference())))
+
+    def evaluate(self, losses: Tensor) -> Tensor:
+        """Returns the objective of even preferences, which the network is evaluated with."""
+        if self._preference is not None:
+            return self.scalarize(losses)
+        return self._objective(losses, shares_of(ops.ones_like(losses)))
+
+    def _objective(self, losses: Tensor, preference: Tensor) -> Tensor:
         unit_preference, size = preference / length(preference), length(losses)
         cosine = ops.sum(unit_preference * losses) / ops.where(size > 1e-30, size, 1.0)
         return ops.sum(preference * losses) - self.lambda_ * cosine

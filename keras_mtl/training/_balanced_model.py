@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._keras_internals import PreparedModel
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Optimizer, Tensor
 from keras_mtl.balancers import Balancer
@@ -22,11 +21,12 @@ from keras_mtl.training._checks import (
 from keras_mtl.training._epochs import with_epoch_end
 from keras_mtl.training._frontier import find_frontier, split_forward
 from keras_mtl.training._optimizer import spare_from_decay, synchronize_statistics
+from keras_mtl.training._reports import ReportingModel
 from keras_mtl.training._train_step import TrainStep
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class BalancedModel(PreparedModel):
+class BalancedModel(ReportingModel):
     """Trains a network whose task weights a balancer finds at each step, inside `fit`.
 
     Wraps any functional model with named outputs, also one that was built without this
@@ -55,7 +55,12 @@ class BalancedModel(PreparedModel):
     `LossBalancer`, the scalar that it minimizes; regularizers are added to either.
 
     A task without a valid label in a step takes no part in it. Neither does a task whose loss
-    or gradient is not finite: it is counted, and `fit` warns of it by name.
+    or gradient is not finite: it is counted, and `fit` warns of it by name. No such value is
+    logged as a number. In training, a task's loss is its mean over the steps in which it was
+    finite, and NaN, as `loss` then is too, if there was none in the epoch. In evaluation one
+    batch is enough: the task's loss and `loss` are infinite, its metrics have their worst value
+    (NaN if they have no direction), and a warning names the task. So no monitor, such as
+    `EarlyStopping`, takes them for better.
 
     Args:
         network: A functional `keras.Model` with one named output per task.
@@ -118,18 +123,13 @@ class BalancedModel(PreparedModel):
         check_balancing(balancer, self.frontier, tasks, at, every)
         check_needs(self)
         self._step = TrainStep(self)
-        self._kept_metrics = self._step.metrics  # an attribute, so that Keras resets them
-        self._evaluating = False
+        self._kept_metrics = self._step.logs.metrics  # an attribute, so that Keras resets them
         self.built = True  # otherwise Keras would call the model once, to build it
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks, in the order of the balancer's weights."""
         return self._tasks
-
-    @property
-    def _loss_names(self) -> list[str]:
-        return [name for task in self._tasks for name in task.loss_names]
 
     def compile(
         self,
@@ -158,7 +158,7 @@ class BalancedModel(PreparedModel):
         self.frontier = find_frontier(self.network, self._tasks)
         super().compile(
             optimizer,
-            weighted_metrics=self._step.make_task_metrics(),
+            weighted_metrics=self._step.logs.make_task_metrics(),
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
@@ -285,8 +285,7 @@ class BalancedModel(PreparedModel):
         **kwargs: Any,
     ) -> Any:
         """Evaluates as Keras does; ask for `return_dict=True`: a list has an order of its own."""
-        self._evaluating = True
-        try:
+        with self._evaluation():
             return super().evaluate(
                 x,
                 y,
@@ -298,32 +297,6 @@ class BalancedModel(PreparedModel):
                 return_dict=return_dict,
                 **kwargs,
             )
-        finally:
-            self._evaluating = False
-
-    def get_metrics_result(self) -> dict[str, Tensor]:
-        """Returns the logs of the epoch so far; task weights are logged in training only."""
-        logs = dict(super().get_metrics_result())
-        if self._evaluating:
-            for task in self._tasks:
-                del logs[f"{task.name}_weight"]
-        return logs
-
-    @property
-    def task_weights(self) -> dict[str, float]:
-        """The weights that the balancer found last, by task, or by `<task>/<column>`."""
-        weights = self._step.state.task_weights.numpy()
-        return dict(zip(self._loss_names, map(float, weights), strict=True))
-
-    @property
-    def left_out(self) -> dict[str, int]:
-        """In how many steps of this epoch each task was left out as not finite."""
-        counts = self._step.state.left_out.numpy()
-        return dict(zip(self._loss_names, map(int, counts), strict=True))
-
-    def reset_left_out(self) -> None:
-        """Starts to count anew in how many steps each task was left out."""
-        self._step.state.left_out.assign(keras.ops.zeros_like(self._step.state.left_out))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal model, with the network inside."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_mtl.training._reports import CURE, listing
+
 
 class EpochEnd(keras.callbacks.Callback):
     """Tells the balancer that an epoch is over and reports tasks that were left out of steps."""
@@ -16,14 +18,14 @@ class EpochEnd(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Ends the epoch of the balancer, and warns of each task that was left out of steps."""
+        if logs is not None:
+            self.model.mark_epoch(logs)
         self.model.balancer.end_epoch(logs)
-        left_out = {name: count for name, count in self.model.left_out.items() if count}
-        if left_out:
-            listed = ", ".join(f"{name!r} in {count} step(s)" for name, count in left_out.items())
+        listed = listing(self.model.left_out, "step(s)")
+        if listed:
             warnings.warn(
                 f"epoch {epoch + 1}: the loss or gradient was not finite for {listed}; the task "
-                "was left out of those steps. Look for NaN in its labels and inputs, or lower "
-                "the learning rate.",
+                f"was left out of those steps. {CURE}",
                 stacklevel=2,
             )
 

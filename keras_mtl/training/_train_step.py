@@ -14,13 +14,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._keras_internals import compiled_metrics, loss_tracker
-from keras_mtl._replicas import Replicas, current_replicas, several_workers
+from keras_mtl._replicas import Replicas, current_replicas, num_replicas, several_workers
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GradientBalancer, LossBalancer
+from keras_mtl.training._batch import Batch
 from keras_mtl.training._dropout_seeds import seeds_by_replica
 from keras_mtl.training._extra_forward import State, forward_with, state_before, with_preference
-from keras_mtl.training._frontier import named_outputs
 from keras_mtl.training._gradients import (
     Backward,
     Gradient,
@@ -28,7 +27,7 @@ from keras_mtl.training._gradients import (
     loss_scale_of,
     make_backward,
 )
-from keras_mtl.training._logs import Losses, TaskLosses, TaskMeans, group_metrics
+from keras_mtl.training._logs import Losses, MetricGroup, StepLogs, TaskLosses
 from keras_mtl.training._optimizer import as_on_one_device
 from keras_mtl.training._state import StepState
 from keras_mtl.training._steps import (
@@ -38,6 +37,7 @@ from keras_mtl.training._steps import (
     after_update,
     choose_step,
     deal_out,
+    evaluated_scalar,
     step_at_parameters,
     step_at_representation,
     step_by_inner_steps,
@@ -45,22 +45,6 @@ from keras_mtl.training._steps import (
     step_by_losses,
     step_by_samples,
 )
-
-
-class Batch:
-    """Holds one batch as Keras hands it to a step.
-
-    Args:
-        data: `x`, `(x, y)` or `(x, y, weights)`.
-    """
-
-    def __init__(self, data: Any) -> None:
-        self.x, self.y, self.sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-
-    @property
-    def size(self) -> Tensor:
-        """The number of examples on this replica."""
-        return tf.shape(keras.tree.flatten(self.x)[0])[0]
 
 
 class TrainStep:
@@ -77,8 +61,7 @@ class TrainStep:
         self.task_losses = TaskLosses(model.tasks)
         num_losses = sum(self.task_losses.sizes)
         self.state = StepState(model, num_losses)
-        self.means = TaskMeans({task.name: len(task.loss_names) for task in model.tasks})
-        self.metric_groups = group_metrics(model.tasks, named_outputs(model.network))
+        self.logs = StepLogs(model)
 
     def _build_balancer(self) -> None:
         balancer, frontier = self.model.balancer, self.model.frontier
@@ -91,19 +74,6 @@ class TrainStep:
             balancer.lay_out([math.prod(variable.shape) for variable in frontier.shared])
         balancer.build(len(names))
 
-    def make_task_metrics(self) -> dict[str, list[keras.metrics.Metric]]:
-        """Makes the metrics that Keras compiles and counts, by task."""
-        tasks = self.model.tasks
-        # Keras prefixes metrics only where there are several outputs (docs/keras_notes.md, pain 6;
-        # keras#21513).
-        prefix = f"{tasks[0].name}_" if len(tasks) == 1 else ""
-        grouped = {name for group in self.metric_groups for name in group.tasks}
-        return {
-            # The mean loss is known already; Keras would compute it again.
-            task.name: [] if task.name in grouped else task.make_metrics(prefix=prefix)[:-1]
-            for task in tasks
-        }
-
     def make_variables(self) -> None:
         """Makes the variables of the optimizer and of the metrics that `compile` was given.
 
@@ -112,15 +82,23 @@ class TrainStep:
         """
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
-        metrics = compiled_metrics(self.model)
-        if metrics is not None:
-            outputs = named_outputs(self.model.network)
-            metrics.build(outputs, outputs)  # metrics are objects: no label is read
+        self.logs.make_variables()
 
     @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The metrics that are kept beside those of `compile`."""
-        return [self.means, *self.metric_groups]
+    def metric_groups(self) -> list[MetricGroup]:
+        """The metrics that are counted for many tasks at once."""
+        return self.logs.metric_groups
+
+    def broken_batches(self) -> list[int]:
+        """Returns in how many batches of evaluation each loss was not finite, `[K]`."""
+        counts = keras.ops.convert_to_numpy(self.logs.means.broken_batches())
+        return [int(count) // num_replicas() for count in counts]
+
+    def mark(self, logs: dict[str, Tensor], evaluating: bool) -> dict[str, Tensor]:
+        """Returns the logs so far, with the values of broken tasks marked."""
+        if evaluating:
+            return self.logs.mark_evaluated(logs)
+        return self.logs.mark_loss(logs, self.task_losses.weights)
 
     def train(self, data: Any) -> dict[str, Tensor]:
         """Takes one balanced step; returns the logs."""
@@ -155,28 +133,38 @@ class TrainStep:
         if balancer.needs.losses_after:
             self._look_back(forward_with(model, batch.x, before), batch, step.asked)
         self._count(result, losses, step.reuse.due)
-        self._track_loss(batch, losses, result.scalar, penalty, replicas)
-        return self._logs(batch, predictions)
+        scalar = tf.reduce_sum(step.losses) if result.scalar is None else result.scalar
+        scalar = _with_penalty(scalar, penalty, replicas)
+        return _by_worker(self.logs.add(batch, predictions, scalar))
 
     def evaluate(self, data: Any) -> dict[str, Tensor]:
         """Evaluates one batch; returns the logs, without weights."""
         model, balancer, replicas = self.model, self.model.balancer, current_replicas()
+        balancer.static_shapes = bool(model.jit_compile)
         batch = Batch(data)
         if balancer.needs.preference:
             batch.x = with_preference(model.network, batch.x, self.even_preference)
         predictions = model(batch.x, training=False)
         penalty = self._penalty(replicas)
         losses = self.task_losses(batch.y, predictions, batch.sample_weight)
-        scalar = None
-        if isinstance(balancer, LossBalancer):
-            with balancer.on_tasks(None):  # collects updates of state, which are dropped here
-                scalar = balancer.scalarize(losses.unweighted * self.task_losses.weights)
-        zeros = tf.zeros_like(losses.unweighted)
-        self.means.update_state(losses.unweighted, losses.counts, zeros, tf.cast(zeros, tf.bool))
-        self._track_loss(batch, losses, scalar, penalty, replicas)
+        self.logs.means.add_evaluated(losses.unweighted, losses.counts)
+        scalar = _with_penalty(self._evaluated_scalar(losses), penalty, replicas)
+        logs = self.logs.mark_evaluated(self.logs.add(batch, predictions, scalar))
         weights = {f"{task.name}_weight" for task in model.tasks}
-        logs = self._logs(batch, predictions)
-        return {name: value for name, value in logs.items() if name not in weights}
+        return _by_worker({name: v for name, v in logs.items() if name not in weights})
+
+    def _evaluated_scalar(self, losses: Losses) -> Tensor:
+        """Returns `loss` as a step of training has it, without a trace in the balancer's state.
+
+        It is infinite where a labeled task's loss is not finite.
+        """
+        weighted, labeled, active = self._active(losses)
+        used = tf.where(active, weighted, tf.zeros_like(weighted))
+        if isinstance(self.model.balancer, LossBalancer):
+            scalar = evaluated_scalar(self.model.balancer, used, active)
+        else:
+            scalar = tf.reduce_sum(used)
+        return tf.where(tf.reduce_all(active | ~labeled), scalar, float("inf"))
 
     @property
     def even_preference(self) -> Tensor:
@@ -203,6 +191,16 @@ class TrainStep:
         dealt = deal_out(batch.sample_weight, names, batch.size, num_samples, replicas)
         return [self.task_losses(batch.y, predictions, weights) for weights in dealt]
 
+    def _active(self, losses: Losses) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the weighted losses, who has labels, and who of them is finite; all `[K]`."""
+        task_weights = self.task_losses.weights
+        weighted = losses.unweighted * task_weights
+        # Sample weights that are NaN have a sum that is no number above 0.
+        some = (losses.counts > 0.0) | tf.math.is_nan(losses.counts)
+        # A task of weight 0 is measured, not balanced: a min-norm rule would take its gradient, 0.
+        labeled = some & (task_weights > 0.0)
+        return weighted, labeled, labeled & tf.math.is_finite(weighted)
+
     def _make_step(
         self,
         backward: Callable[[list[Tensor]], Backward],
@@ -210,11 +208,8 @@ class TrainStep:
         loss_scale: LossScale,
         replicas: Replicas,
     ) -> Step:
-        model, task_weights = self.model, self.task_losses.weights
-        weighted = losses.unweighted * task_weights
-        # A task of weight 0 is measured, not balanced: a min-norm rule would take its gradient, 0.
-        labeled = (losses.counts > 0.0) & (task_weights > 0.0)
-        active = labeled & tf.math.is_finite(weighted)
+        model = self.model
+        weighted, labeled, active = self._active(losses)
         return Step(
             balancer=model.balancer,
             backward=backward(losses.of_replica),
@@ -307,39 +302,24 @@ class TrainStep:
     def _count(self, result: StepResult, losses: Losses, due: Tensor | None) -> None:
         took_part = (losses.counts > 0.0) & ~result.broken
         self.state.update(result, took_part, due)
-        self.means.update_state(losses.unweighted, losses.counts, result.weights, took_part)
+        self.logs.means.update_state(losses.unweighted, losses.counts, result.weights, took_part)
 
-    def _track_loss(
-        self,
-        batch: Batch,
-        losses: Losses,
-        scalar: Tensor | None,
-        penalty: Tensor | None,
-        replicas: Replicas,
-    ) -> None:
-        """Averages `loss` over examples: the rule's scalar, or the sum of losses, and the penalty.
 
-        Both are numbers of the global batch, so that logs need no factor (docs/keras_notes.md,
-        pain 28); of the penalty, `_penalty` returned this replica's share.
-        """
-        if scalar is None:
-            finite = tf.math.is_finite(losses.unweighted)
-            used = tf.where(finite, losses.unweighted, tf.zeros_like(losses.unweighted))
-            scalar = tf.reduce_sum(used * self.task_losses.weights)
-        if penalty is not None:
-            scalar += penalty * replicas.count
-        # Otherwise `loss` is logged as 0 (docs/keras_notes.md, pain 27; keras#14705).
-        loss_tracker(self.model).update_state(scalar, sample_weight=batch.size)
+def _by_worker(logs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the logs, of several workers with an axis.
 
-    def _logs(self, batch: Batch, predictions: dict[str, Tensor]) -> dict[str, Tensor]:
-        for group in self.metric_groups:
-            group.update_state(batch.y, predictions, batch.sample_weight)
-        logs: dict[str, Tensor] = self.model.compute_metrics(
-            batch.x, batch.y, predictions, batch.sample_weight
-        )
-        # Keras averages the logs of workers along an axis that scalars do not have
-        # (docs/keras_notes.md, F9; keras#20585).
-        return {k: v[None] for k, v in logs.items()} if several_workers() else logs
+    Keras averages the logs of workers along an axis that scalars do not have
+    (docs/keras_notes.md, F9; keras#20585).
+    """
+    return {key: value[None] for key, value in logs.items()} if several_workers() else logs
+
+
+def _with_penalty(scalar: Tensor, penalty: Tensor | None, replicas: Replicas) -> Tensor:
+    """Returns `loss`: a scalar of the global batch, and the penalty of this replica's share.
+
+    Numbers of the global batch need no factor in the logs (docs/keras_notes.md, pain 28).
+    """
+    return scalar if penalty is None else scalar + penalty * replicas.count
 
 
 def _add(gradient: Tensor, extra: Tensor | None) -> Tensor:

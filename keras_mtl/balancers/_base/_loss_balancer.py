@@ -41,3 +41,13 @@ class LossBalancer(Balancer):
         Returns:
             A scalar, differentiable with respect to `losses`.
         """
+
+    def evaluate(self, losses: Tensor) -> Tensor:
+        """Returns the scalar that evaluation logs as `loss`: by default, that of `scalarize`.
+
+        Override it where a step draws something that evaluation does not.
+
+        Args:
+            losses: Losses of the K tasks with labels, `[K]`, float32.
+        """
+        return self.scalarize(losses)

@@ -11,65 +11,120 @@ from keras_mtl._types import Tensor
 class TaskMeans(keras.metrics.Metric):
     """Keeps the mean loss and the mean weight of each task, under the tasks' own names.
 
-    Losses are averaged over labels. (Keras's own `<output>_loss` averages batches, so that a short
-    last batch counts too much: docs/keras_notes.md, F7.) One variable holds all means: separate
-    `keras.metrics.Mean`s would cost two assignments per task in every step.
+    One variable holds all of them: a `keras.metrics.Mean` for each would cost two assignments
+    per task in every step.
 
-    For a task with columns, the mean is over columns that have labels, and the logs hold the worst
-    and the best loss of a column too.
+    Of a task with columns it shows the mean over those with labels, and the worst and best loss.
+
+    A loss that is not finite adds nothing to a mean, and is counted instead. In training, where
+    the task was left out of that step, the mean is one over the other steps, or NaN where there
+    is no other. In evaluation the whole value is infinite: for a monitor, the worst of all.
+    (NaN would be kept as the best value if the first epoch had it: docs/keras_notes.md, pain 98.)
 
     Args:
-        tasks: The number of losses of each task, by name.
+        tasks: How many losses each task has, by name.
         name: Name of the metric.
     """
 
     def __init__(self, tasks: Mapping[str, int], name: str = "task_means") -> None:
         super().__init__(name=name)
         self.sizes = dict(tasks)
-        # [4, K]: the sums of losses, of labels, of weights and of steps.
-        self.sums = self.add_variable((4, sum(self.sizes.values())), "zeros", name="sums")
+        # The rows: the sums of losses, of labels, of weights, and of steps; then in how many
+        # batches of training, and of evaluation, the loss was not finite.
+        self.sums = self.add_variable((6, sum(self.sizes.values())), "zeros", name="sums")
 
     def update_state(
         self, losses: Tensor, labels: Tensor, weights: Tensor, took_part: Tensor
     ) -> None:
-        """Adds a batch; a loss that is not finite adds nothing.
+        """Adds a batch of training.
 
         Args:
             losses: Mean losses `[K]` of the batch.
             labels: The numbers `[K]` of labels that they are means of.
-            weights: Task weights `[K]`; zeros in evaluation.
-            took_part: Which tasks took part in the step, bool `[K]`.
+            weights: Task weights `[K]`.
+            took_part: Which tasks the weights were for, bool `[K]`.
         """
-        labels = ops.where(ops.isfinite(losses), labels, 0.0)
-        losses = ops.where(labels > 0.0, losses * labels, 0.0)
         steps = ops.cast(took_part, "float32")
-        self.sums.assign_add(ops.stack([losses, labels, weights * steps, steps]))
+        sums, broken = _sums_of_finite(losses, labels)
+        self.sums.assign_add(ops.stack([*sums, weights * steps, steps, broken, broken * 0.0]))
+
+    def add_evaluated(self, losses: Tensor, labels: Tensor) -> None:
+        """Adds a batch of evaluation: mean losses `[K]`, and the numbers `[K]` of their labels."""
+        sums, broken = _sums_of_finite(losses, labels)
+        zeros = ops.zeros_like(broken)
+        self.sums.assign_add(ops.stack([*sums, zeros, zeros, zeros, broken]))
+
+    def broken_in_training(self) -> Tensor:
+        """Returns for which losses no step of training was finite, bool `[K]`."""
+        return ops.logical_and(self.sums[4] > 0.0, ops.logical_not(self.sums[1] > 0.0))
+
+    def finite_in_training(self) -> Tensor:
+        """Returns for which losses a step of training was finite and had labels, bool `[K]`."""
+        return ops.logical_and(self.sums[1] > 0.0, self.sums[3] > 0.0)
+
+    def broken_batches(self) -> Tensor:
+        """Returns in how many batches of evaluation each loss was not finite, `[K]`.
+
+        On several replicas each of them has counted every batch.
+        """
+        return self.sums[5]
+
+    def broken_tasks(self) -> list[Tensor]:
+        """Returns for each task whether its values in evaluation are not finite, bool scalars."""
+        broken = self.broken_batches() > 0.0
+        flags, first = ops.unstack(broken), 0
+        tasks = []
+        for size in self.sizes.values():
+            of_task = flags[first] if size == 1 else ops.any(broken[first : first + size])
+            tasks.append(of_task)
+            first += size
+        return tasks
 
     def result(self) -> dict[str, Tensor]:
         """Returns the means by log key; 0 where nothing was added."""
-        sums, counts = self.sums[0::2], self.sums[1::2]  # [2, K]: of losses, of weights
-        losses, weights = ops.unstack(ops.divide_no_nan(sums, counts), axis=0)
+        counts = self.sums[1:4:2]  # [2, K]: of labels, of steps
+        losses, weights = ops.unstack(ops.divide_no_nan(self.sums[0:4:2], counts), axis=0)
+        losses = ops.where(self.broken_in_training(), float("nan"), losses)
+        losses = ops.where(self.broken_batches() > 0.0, float("inf"), losses)
+        # Columns without labels have no part in the values of their task.
+        known = ops.logical_or(counts[0] > 0.0, ops.logical_not(ops.isfinite(losses)))
         means: dict[str, Tensor] = {}
         loss_list, weight_list = (ops.unstack(values) for values in (losses, weights))
         first = 0
         for name, size in self.sizes.items():
             columns = slice(first, first + size)
             first += size
-            if size == 1:  # unstacked above: a slice for each of many tasks takes long to trace
+            if size == 1:  # a slice for each of many tasks takes long to trace
                 loss, weight = loss_list[columns.start], weight_list[columns.start]
             else:
-                known = counts[0, columns] > 0
-                loss = _mean(losses[columns], known)
+                loss = _mean(losses[columns], known[columns])
                 weight = _mean(weights[columns], counts[1, columns] > 0)
-                means[f"{name}_worst_loss"] = ops.max(ops.where(known, losses[columns], 0.0))
-                least = ops.min(ops.where(known, losses[columns], float("inf")))
-                means[f"{name}_best_loss"] = ops.where(ops.any(known), least, 0.0)
+                means |= _ends(name, losses[columns], known[columns], loss)
             # Under plain Keras the mean over labels has the second name.
             means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss, f"{name}_weight": weight}
         return means
 
 
+def _sums_of_finite(losses: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Returns the sums over a batch of losses and of labels, and which were not finite, `[K]`."""
+    finite = ops.isfinite(losses)
+    labels = ops.where(finite, labels, 0.0)
+    sums = ops.where(labels > 0.0, losses * labels, 0.0)
+    return [sums, labels], ops.cast(ops.logical_not(finite), "float32")
+
+
 def _mean(values: Tensor, known: Tensor) -> Tensor:
     """Returns the mean of the known values; 0 where none is."""
-    known = ops.cast(known, "float32")
-    return ops.divide_no_nan(ops.sum(values * known), ops.sum(known))
+    used = ops.where(known, values, 0.0)
+    return ops.divide_no_nan(ops.sum(used), ops.sum(ops.cast(known, "float32")))
+
+
+def _ends(name: str, losses: Tensor, known: Tensor, mean: Tensor) -> dict[str, Tensor]:
+    """Returns the worst and the best loss of a task's columns; its mean if that is not finite."""
+    worst = ops.max(ops.where(known, losses, 0.0))
+    best = ops.where(ops.any(known), ops.min(ops.where(known, losses, float("inf"))), 0.0)
+    finite = ops.isfinite(mean)
+    return {
+        f"{name}_worst_loss": ops.where(finite, worst, mean),
+        f"{name}_best_loss": ops.where(finite, best, mean),
+    }

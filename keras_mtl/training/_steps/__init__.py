@@ -10,7 +10,7 @@ _global_batch       batches that are spread over several replicas
 _moved_variables    gradients and losses after steps that are taken back
 """
 
-from keras_mtl.training._steps._active_tasks import after_update
+from keras_mtl.training._steps._active_tasks import after_update, evaluated_scalar
 from keras_mtl.training._steps._at_parameters import step_at_parameters
 from keras_mtl.training._steps._at_representation import step_at_representation
 from keras_mtl.training._steps._by_inner_steps import step_by_inner_steps
@@ -29,6 +29,7 @@ __all__ = [
     "after_update",
     "choose_step",
     "deal_out",
+    "evaluated_scalar",
     "excluded_option",
     "step_at_parameters",
     "step_at_representation",

@@ -27,10 +27,7 @@ _MAX_BRANCHES_OF_LOSSES = 32
 def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
     """Runs `rule` on the active tasks alone and assigns the state that it changed.
 
-    There is one branch for each possible number of active tasks, so that every shape is static.
-    The branch for all tasks gathers nothing. Only with many tasks, and if XLA does not ask for
-    static shapes, one branch serves any number of active tasks. The rule's state is read and
-    written at the same indices.
+    The rule's state is read and written at the indices of the active tasks.
 
     Args:
         balancer: The balancer whose state the rule may change.
@@ -41,8 +38,6 @@ def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
     Returns:
         The results of `rule`.
     """
-    num_tasks = int(active.shape[0])
-    few = _MAX_BRANCHES_OF_LOSSES if isinstance(balancer, LossBalancer) else _MAX_BRANCHES
     # Learned state is updated by the optimizer, from the gradients among the results of `rule`.
     states = [state.variable for state in balancer.states if not state.variable.trainable]
 
@@ -52,6 +47,40 @@ def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
         # State leaves the branch as values: what the rule did not assign stays as it is.
         return *results, *[tf.convert_to_tensor(updates.get(v.path, v)) for v in states]
 
+    outputs = _branch_by_number(balancer, active, run)
+    results = outputs[: len(outputs) - len(states)]
+    for variable, value in zip(states, outputs[len(results) :], strict=True):
+        variable.assign(value)
+    return results
+
+
+def evaluated_scalar(balancer: LossBalancer, losses: Tensor, active: Tensor) -> Tensor:
+    """Returns the scalar of a loss balancer for the active tasks, and leaves its state alone.
+
+    Args:
+        balancer: The balancer.
+        losses: Losses `[K]`; finite.
+        active: Which tasks the scalar is for, bool `[K]`.
+    """
+
+    def run(indices: Tensor | None) -> Results:
+        with balancer.on_tasks(indices):  # collects updates of state, which are dropped here
+            scalar = balancer.evaluate(_select(losses, indices)) if _any_of(indices) else 0.0
+        return (tf.cast(scalar, losses.dtype),)
+
+    (scalar,) = _branch_by_number(balancer, active, run)
+    return scalar
+
+
+def _branch_by_number(balancer: Balancer, active: Tensor, run: Rule) -> Results:
+    """Runs a rule, traced for each possible number of active tasks, so that shapes are static.
+
+    The branch for all tasks gathers nothing. Only with many tasks, and if XLA does not ask for
+    static shapes, one branch serves any number of active tasks.
+    """
+    num_tasks = int(active.shape[0])
+    few = _MAX_BRANCHES_OF_LOSSES if isinstance(balancer, LossBalancer) else _MAX_BRANCHES
+
     def run_on_some() -> Results:
         if num_tasks > few and not balancer.static_shapes:
             return _on_any_number(active, run)
@@ -60,11 +89,7 @@ def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
         branches = [functools.partial(run, order[:n]) for n in range(num_tasks)]
         return tuple(tf.switch_case(tf.reduce_sum(tf.cast(active, tf.int32)), branches))
 
-    outputs = tuple(tf.cond(tf.reduce_all(active), lambda: run(None), run_on_some))
-    results = outputs[: len(outputs) - len(states)]
-    for variable, value in zip(states, outputs[len(results) :], strict=True):
-        variable.assign(value)
-    return results
+    return tuple(tf.cond(tf.reduce_all(active), lambda: run(None), run_on_some))
 
 
 def _on_any_number(active: Tensor, run: Callable[[Tensor], Results]) -> Results:

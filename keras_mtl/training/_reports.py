@@ -1,0 +1,79 @@
+"""What a model tells of its steps: logs, task weights, and tasks that broke."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+
+from keras_mtl._keras_internals import PreparedModel
+from keras_mtl._tasks import Task
+from keras_mtl._types import Tensor
+from keras_mtl.training._train_step import TrainStep
+
+CURE = "Look for NaN in its labels and inputs, or lower the learning rate."
+
+
+class ReportingModel(PreparedModel):
+    """Reports what the steps of a model have counted.
+
+    A subclass sets `_tasks` and `_step` in its constructor.
+    """
+
+    _tasks: Sequence[Task]
+    _step: TrainStep
+    _evaluating: bool = False
+
+    @property
+    def _loss_names(self) -> list[str]:
+        return [name for task in self._tasks for name in task.loss_names]
+
+    @contextlib.contextmanager
+    def _evaluation(self) -> Iterator[None]:
+        """Leaves task weights out of the logs inside, and warns of broken tasks at the end."""
+        self._evaluating = True
+        try:
+            yield
+        finally:
+            self._evaluating = False
+        broken = self._step.broken_batches()
+        listed = listing(dict(zip(self._loss_names, broken, strict=True)), "batch(es)")
+        if listed:
+            warnings.warn(
+                f"evaluation: the loss was not finite for {listed}, and is logged as infinite. "
+                + CURE,
+                stacklevel=4,
+            )
+
+    def get_metrics_result(self) -> dict[str, Tensor]:
+        """Returns the logs of the epoch so far; task weights are logged in training only."""
+        logs = self._step.mark(dict(super().get_metrics_result()), self._evaluating)
+        if self._evaluating:
+            for task in self._tasks:
+                del logs[f"{task.name}_weight"]
+        return logs
+
+    def mark_epoch(self, logs: dict[str, float]) -> None:
+        """Marks in the logs of an epoch the tasks that had no finite step; changes the logs."""
+        self._step.logs.mark_epoch(logs)
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """The weights that the balancer found last, by task, or by `<task>/<column>`."""
+        weights = self._step.state.task_weights.numpy()
+        return dict(zip(self._loss_names, map(float, weights), strict=True))
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """In how many steps of this epoch each task was left out as not finite."""
+        counts = self._step.state.left_out.numpy()
+        return dict(zip(self._loss_names, map(int, counts), strict=True))
+
+    def reset_left_out(self) -> None:
+        """Starts to count anew in how many steps each task was left out."""
+        self._step.state.left_out.assign(keras.ops.zeros_like(self._step.state.left_out))
+
+
+def listing(counts: Mapping[str, int], unit: str) -> str:
+    """Returns the names that have a count, with it: `'a' in 2 step(s), 'b' in 1 step(s)`."""
+    return ", ".join(f"{name!r} in {count} {unit}" for name, count in counts.items() if count)
