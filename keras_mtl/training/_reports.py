@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import keras
 
@@ -20,7 +20,7 @@ class ReportingModel(PreparedModel):
     A subclass sets `_tasks` and `_step` in its constructor.
     """
 
-    _tasks: Sequence[Task]
+    _tasks: tuple[Task, ...]
     _step: TrainStep
     _evaluating: bool = False
 

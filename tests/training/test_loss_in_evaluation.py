@@ -11,7 +11,7 @@ import keras_mtl as mtl
 
 
 def takes_losses(name):
-    """Whether a rule works on losses, and on preferences only if they are fixed."""
+    """Returns whether a rule works on losses, and on preferences only if they are fixed."""
     balancer = every_balancer.make(name)
     return isinstance(balancer, mtl.balancers.LossBalancer) and not balancer.needs.preference
 

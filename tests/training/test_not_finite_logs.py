@@ -14,7 +14,7 @@ KINDS = {"Equal": mtl.balancers.Equal, "PCGrad": mtl.balancers.PCGrad}
 
 
 def with_broken_label(task, *batches):
-    """The small problem, all labels valid, with a NaN among those of a task in some batches."""
+    """Returns the small problem, all labels valid, with a NaN for one task in some batches."""
     x, y, _ = problem.arrays()
     for batch in batches:
         y[task][batch * problem.BATCH] = np.nan

@@ -19,7 +19,9 @@ class StepLogs:
 
     A task is broken where its loss was not finite: in every step of training with labels for it,
     or in any batch of evaluation. Its metrics say nothing then (predictions that are all NaN have
-    an accuracy, too), and no monitor may take them for better ones.
+    an accuracy, too), and no monitor may take them for better ones. In their place stands the
+    worst value there is, which a monitor keeps for no longer than one epoch, unlike NaN
+    (docs/keras_notes.md, pain 96).
 
     Args:
         model: The `BalancedModel`.

@@ -11,10 +11,12 @@ from keras_mtl._types import Tensor
 class TaskMeans(keras.metrics.Metric):
     """Keeps the mean loss and the mean weight of each task, under the tasks' own names.
 
-    One variable holds all of them: a `keras.metrics.Mean` for each would cost two assignments
-    per task in every step.
+    Losses are averaged over labels. (Keras's own `<output>_loss` averages batches, so that a short
+    last batch counts too much: docs/keras_notes.md, F7.) One variable holds all means: separate
+    `keras.metrics.Mean`s would cost two assignments per task in every step.
 
-    Of a task with columns it shows the mean over those with labels, and the worst and best loss.
+    For a task with columns, the mean is over columns that have labels, and the logs hold the worst
+    and the best loss of a column too.
 
     A loss that is not finite adds nothing to a mean, and is counted instead. In training, where
     the task was left out of that step, the mean is one over the other steps, or NaN where there
@@ -22,15 +24,15 @@ class TaskMeans(keras.metrics.Metric):
     (NaN would be kept as the best value if the first epoch had it: docs/keras_notes.md, pain 98.)
 
     Args:
-        tasks: How many losses each task has, by name.
+        tasks: The number of losses of each task, by name.
         name: Name of the metric.
     """
 
     def __init__(self, tasks: Mapping[str, int], name: str = "task_means") -> None:
         super().__init__(name=name)
         self.sizes = dict(tasks)
-        # The rows: the sums of losses, of labels, of weights, and of steps; then in how many
-        # batches of training, and of evaluation, the loss was not finite.
+        # [6, K]: the sums of losses, of labels, of weights and of steps; then in how many batches
+        # of training, and of evaluation, the loss was not finite.
         self.sums = self.add_variable((6, sum(self.sizes.values())), "zeros", name="sums")
 
     def update_state(
@@ -42,7 +44,7 @@ class TaskMeans(keras.metrics.Metric):
             losses: Mean losses `[K]` of the batch.
             labels: The numbers `[K]` of labels that they are means of.
             weights: Task weights `[K]`.
-            took_part: Which tasks the weights were for, bool `[K]`.
+            took_part: Which tasks took part in the step, bool `[K]`.
         """
         steps = ops.cast(took_part, "float32")
         sums, broken = _sums_of_finite(losses, labels)
@@ -94,7 +96,7 @@ class TaskMeans(keras.metrics.Metric):
         for name, size in self.sizes.items():
             columns = slice(first, first + size)
             first += size
-            if size == 1:  # a slice for each of many tasks takes long to trace
+            if size == 1:  # unstacked above: a slice for each of many tasks takes long to trace
                 loss, weight = loss_list[columns.start], weight_list[columns.start]
             else:
                 loss = _mean(losses[columns], known[columns])
