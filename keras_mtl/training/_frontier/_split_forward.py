@@ -6,7 +6,7 @@ from typing import TypeAlias
 import keras
 import tensorflow as tf
 
-from keras_mtl._keras_internals import mask_of, with_mask
+from keras_mtl._keras_internals import logits_of, mask_of, with_logits, with_mask
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier._column_layers import ColumnLayer
 from keras_mtl.training._frontier._frontier import Frontier
@@ -35,7 +35,8 @@ class Forward:
     """Holds what a forward pass leaves for the backward passes.
 
     Attributes:
-        frontier: The differentiable tensors that the trunk made.
+        frontier: The differentiable tensors that the trunk made, then the logits behind those of
+            them that are a task's prediction.
         copies: For each task, its own copies of them.
         column_passes: For tasks whose columns part at one layer.
     """
@@ -74,12 +75,42 @@ def split_forward(
             outputs = layer.run(features, training)
         for name, output in zip(layer.tasks, outputs, strict=True):
             predictions[name] = frontier.exits[name].run([output], training)
-    return predictions, Forward([tensors[i] for i in differentiable], copies, column_passes)
+    at_frontier = [tensors[i] for i in differentiable]
+    logits, copies_of_logits = _logits_read(at_frontier, copies, list(predictions.values()))
+    copies = [[*row, *more] for row, more in zip(copies, copies_of_logits, strict=True)]
+    return predictions, Forward([*at_frontier, *logits], copies, column_passes)
 
 
 def _copy(tensor: Tensor) -> Tensor:
     """Returns a copy of the tensor, whose gradient comes from one task's loss only.
 
-    `tf.identity` drops the mask (docs/keras_notes.md, pain 20).
+    `tf.identity` drops the mask and the logits (docs/keras_notes.md, pains 20 and 21). A loss
+    that reads logits is differentiated with respect to them: they need a copy, too.
     """
-    return with_mask(tf.identity(tensor), mask_of(tensor))
+    copy = with_mask(tf.identity(tensor), mask_of(tensor))
+    logits = logits_of(tensor)
+    return copy if logits is None else with_logits(copy, tf.identity(logits))
+
+
+def _logits_read(
+    tensors: list[Tensor], copies: list[Copies], predictions: list[Tensor]
+) -> tuple[list[Tensor], list[Copies]]:
+    """Returns the logits at the frontier that a loss may read, and for each task its copies.
+
+    These are predictions that other tasks read as well, so that the trunk makes them. (Features
+    behind a sigmoid have logits, too, which nobody reads.)
+
+    Args:
+        tensors: The differentiable tensors at the frontier.
+        copies: For each task, its copies of them.
+        predictions: For each task, its prediction.
+    """
+    reads = [
+        [
+            logits if logits is not None and logits is logits_of(prediction) else None
+            for logits in map(logits_of, of_task)
+        ]
+        for of_task, prediction in zip(copies, predictions, strict=True)
+    ]
+    read = [i for i in range(len(tensors)) if any(row[i] is not None for row in reads)]
+    return [logits_of(tensors[i]) for i in read], [[row[i] for i in read] for row in reads]

@@ -8,6 +8,7 @@ from keras_mtl.training._gradients import (
     Row,
     StackedGradients,
     combine,
+    existing,
     finite_part,
     keep_finite,
     row_of,
@@ -23,7 +24,7 @@ def step_at_representation(step: Step) -> StepResult:
     if not isinstance(step.balancer, GramianBalancer):
         return _step_along_direction(step, cotangents, towers)
     # Only the weights depend on the rule: the weighted sum of the cotangents passes the trunk once.
-    weights, usable = _weigh(step, cotangents)
+    weights, usable = _weigh(step, _keep_tensors(cotangents, _tensors_reached(cotangents)))
     shared, towers, finite = step.backward.weighted(weights, cotangents, towers)
     return step.result(weights, shared, towers, usable & finite)
 
@@ -56,6 +57,8 @@ def _step_along_direction(step: Step, cotangents: list[Row], towers: list[Row]) 
     examples are joined, and each replica takes its examples' part of the direction back through
     the trunk.
     """
+    reached, num_tensors = _tensors_reached(cotangents), len(cotangents[0])
+    cotangents = _keep_tensors(cotangents, reached)
     representation = _first_of_each(cotangents)
     stacked = step.stack(cotangents)
     joined = [
@@ -71,8 +74,21 @@ def _step_along_direction(step: Step, cotangents: list[Row], towers: list[Row]) 
         # A step that reuses weights has no direction: it takes the weighted sum of cotangents.
         sums = combine(weights, keep_finite(finite, stacked, [])[0], representation)
         parts = [step.reuse.choose(new, old) for new, old in zip(parts, sums, strict=True)]
-    cotangent = row_of(step.loss_scale.scaled(part) for part in parts)
+    scaled = {i: step.loss_scale.scaled(part) for i, part in zip(reached, parts, strict=True)}
+    cotangent = row_of(scaled.get(i) for i in range(num_tensors))
     return step.result(weights, step.backward.trunk(cotangent), towers, finite)
+
+
+def _tensors_reached(rows: list[Row]) -> list[int]:
+    """Returns the positions of the tensors of the frontier that a loss reaches.
+
+    A prediction that a task reads by its logits alone, and others without a gradient, is none.
+    """
+    return [i for i, column in enumerate(zip(*rows, strict=True)) if existing(list(column))]
+
+
+def _keep_tensors(rows: list[Row], positions: list[int]) -> list[Row]:
+    return [[row[i] for i in positions] for row in rows]
 
 
 def _first_of_each(rows: list[Row]) -> StackedGradients:
