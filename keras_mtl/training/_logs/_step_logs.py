@@ -21,7 +21,7 @@ class StepLogs:
     or in any batch of evaluation. Its metrics say nothing then (predictions that are all NaN have
     an accuracy, too), and no monitor may take them for better ones. In their place stands the
     worst value there is, which a monitor keeps for no longer than one epoch, unlike NaN
-    (docs/keras_notes.md, pain 96).
+    (docs/keras_notes.md, pain 98).
 
     Args:
         model: The `BalancedModel`.
