@@ -13,7 +13,7 @@ from keras_mtl import Task, architectures, compile_args
 from keras_mtl.data import embed_columns, from_table, tabular_encoder, with_preprocessing
 
 NAN = float("nan")
-ROWS = 5000
+ROWS = 9000  # two chunks of 4096 and a rest
 RNG = np.random.default_rng(0)
 OPTIONS = {"missing": "median", "categorical": ["ward"], "clip": (0.01, 0.99), "bins": 8}
 
@@ -106,6 +106,14 @@ def test_the_numbers_are_those_of_numpy(expected):
     words = np.array(["", "Oslo", "Rome", "Zürich"])
     assert (words[encoded[:, 7].astype(int) - 1] == COLUMNS["town"]).all()
     np.testing.assert_array_equal(encoded[:, 8] - 5, COLUMNS["ward"])
+
+
+def test_moments_of_all_chunks_are_those_of_numpy():
+    encoder = tabular_encoder(COLUMNS, missing="mean", categorical=["ward"])
+    for column in encoder.get_layer("standardize").columns:
+        values = COLUMNS[column.name].astype("float64")
+        assert column.mean == pytest.approx(np.nanmean(values), rel=1e-6)
+        assert column.deviation == pytest.approx(np.nanstd(values), rel=1e-6)
 
 
 NOON = datetime.datetime(2020, 1, 2, 12)
@@ -256,6 +264,7 @@ def test_a_frame_is_trained_and_served_with_gaps(tmp_path):
 def test_a_row_without_any_value_takes_the_paths_of_missing_ones(expected):
     encoder, _ = expected
     frame = pd.DataFrame({name: [None] for name in COLUMNS}, dtype=object)
+    frame["age"] = pd.array([None], dtype="string")  # as a file with an empty column is read
     (row,) = from_table(frame, batch_size=1, encoder=encoder)
     assert {name: column.dtype.name for name, column in row.items()} == {
         tensor.name: tensor.dtype for tensor in encoder.inputs
