@@ -78,7 +78,7 @@ def from_table(
         labels = {task.name: _read_labels(columns, task) for task in tasks}
         used = {name for task in tasks for name in _label_names(columns, task)}
         columns = {name: column for name, column in columns.items() if name not in used}
-    if encoder is not None:
+    if encoder is not None:  # docs/keras_notes.md, pain 100
         columns = match_columns(columns, encoder)
     dataset = tf.data.Dataset.from_tensor_slices((columns, labels) if tasks else columns)
     if batch_size is not None:

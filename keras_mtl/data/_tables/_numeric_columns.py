@@ -18,7 +18,8 @@ class NumericColumns(keras.layers.Layer):
     """Standardizes the columns of numbers of a table, fills their gaps and flags them.
 
     All columns are computed together, in float64 whatever the policy: dollars overflow in
-    float16, and dates in seconds are blurred in float32.
+    float16, and dates in seconds are blurred in float32. `keras.layers.Normalization` divides by
+    1e-7 where there is no deviation (docs/keras_notes.md, pain 99).
 
     Args:
         columns: One `NumericColumn` per input, or its fields in a dict.
