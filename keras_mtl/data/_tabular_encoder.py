@@ -84,8 +84,10 @@ def tabular_encoder(
             clips to c deviations from the mean; a pair of quantiles, such as `(0.01, 0.99)`, to
             these quantiles of the training data before mean and deviation are taken, which an
             outlier then does not move. Defaults to no bounds.
-        bins: The number of bins per column of numbers, with equally many training rows each, for
-            `embed_columns(numeric="piecewise")`; 48 is usual. Defaults to no bins.
+        bins: The number of bins per column of numbers, for `embed_columns(numeric="piecewise")`;
+            48 is usual. Their boundaries are quantiles of the training data; a value that a bin's
+            share of the rows or more have in common is a boundary by itself, and the rows that
+            differ from it share the other bins. Defaults to no bins.
 
     Medians, quantiles and bins are those of all rows, up to 2^25 numbers in all; of longer
     tables, those of as many rows drawn at random.

@@ -22,12 +22,13 @@ class PeriodicEmbedding(keras.layers.Layer):
     and learned, `W_j` and `b_j` a dense layer of the column, and `a` its activation. Choose it for
     numbers in which the target bends, standardized before; `data.embed_columns(numeric="periodic")`
     does so. It depends on `sigma` more than on anything else: small ones begin with nearly linear
-    functions, large ones fit noise. The paper searches it from 0.01 to 100.
+    functions, large ones fit noise. The paper searches it from 0.01 to 100; on
+    Census-Income 0.1 did little, and 1 and 3 did best.
 
     Args:
         units: Size of an embedding. Defaults to `8`.
         num_frequencies: Length of `c_j`. Defaults to `48`.
-        sigma: Deviation of the frequencies at the start, above 0. Defaults to `0.1`.
+        sigma: Deviation of the frequencies at the start, above 0. Defaults to `1.0`.
         activation: `a`. Defaults to `"relu"`, as in the paper's PLR.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
@@ -58,7 +59,7 @@ class PeriodicEmbedding(keras.layers.Layer):
         self,
         units: int = 8,
         num_frequencies: int = 48,
-        sigma: float = 0.1,
+        sigma: float = 1.0,
         activation: Activation = "relu",
         **kwargs: Any,
     ) -> None:

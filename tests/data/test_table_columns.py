@@ -293,6 +293,18 @@ def test_numbers_are_embedded_by_bins_of_the_training_data():
     np.testing.assert_array_equal(encoded[:, 9], np.isnan(columns["b"]))
 
 
+def test_values_that_many_rows_share_leave_bins_to_the_others():
+    amounts = np.where(RNG.random(2000) < 0.9, 0.0, RNG.exponential(size=2000) + 1)
+    amounts[:300] = 5  # more rows than a bin's share, 1 in 8
+    encoder = tabular_encoder({"x": amounts, "coin": RNG.integers(0, 2, 2000)}, bins=8)
+    column, coin = encoder.get_layer("standardize").columns
+    boundaries = np.array(column.boundaries) * column.deviation + column.mean
+    assert len(boundaries) == 9 and len(coin.boundaries) == 2
+    others = amounts[(amounts != 0) & (amounts != 5)]
+    expected = np.unique([0, 5, *np.quantile(others, np.linspace(0, 1, 7))])
+    np.testing.assert_allclose(boundaries, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("numeric", ["piecewise", "periodic", PeriodicEmbedding(4, sigma=1.0)])
 def test_embedded_numbers_are_saved_and_learned(numeric, tmp_path):
     columns = {"a": RNG.normal(size=64), "b": RNG.normal(size=64), "town": ["x", "y"] * 32}

@@ -287,7 +287,13 @@ def _boundaries(column: NumericColumn, sample: Numbers, bins: int) -> tuple[floa
         return ()
     if not len(sample):
         return (0.0, 1.0)
-    quantiles = np.quantile((sample - column.mean) / column.deviation, np.linspace(0, 1, bins + 1))
-    # A value that many rows share is the boundary of several bins: they become one.
-    boundaries = np.unique(quantiles.astype(np.float32)).astype(np.float64).tolist()
+    encoded = np.sort(((sample - column.mean) / column.deviation).astype(np.float32))
+    values, counts = np.unique(encoded, return_counts=True)
+    # A value that many rows share (0, of amounts of money) is a boundary by itself: quantiles of
+    # all rows would leave one bin or two to the rows that differ.
+    shared = values[counts * bins >= len(encoded)]
+    others = encoded[~np.isin(encoded, shared)]
+    rest = np.linspace(0, 1, max(bins - len(shared), 1) + 1)
+    quantiles = np.quantile(others, rest) if len(others) else others
+    boundaries = np.unique(np.append(shared, quantiles.astype(np.float32))).tolist()
     return tuple(boundaries) if len(boundaries) > 1 else (boundaries[0], boundaries[0] + 1.0)
