@@ -300,8 +300,8 @@ def test_values_that_many_rows_share_leave_bins_to_the_others():
     column, coin = encoder.get_layer("standardize").columns
     boundaries = np.array(column.boundaries) * column.deviation + column.mean
     assert len(boundaries) == 9 and len(coin.boundaries) == 2
-    others = amounts[(amounts != 0) & (amounts != 5)]
-    expected = np.unique([0, 5, *np.quantile(others, np.linspace(0, 1, 7))])
+    differing = amounts[(amounts != 0) & (amounts != 5)]
+    expected = np.unique([0, 5, *np.quantile(differing, np.linspace(0, 1, 7))])
     np.testing.assert_allclose(boundaries, expected, atol=1e-5)
 
 

@@ -292,8 +292,8 @@ def _boundaries(column: NumericColumn, sample: Numbers, bins: int) -> tuple[floa
     # A value that many rows share (0, of amounts of money) is a boundary by itself: quantiles of
     # all rows would leave one bin or two to the rows that differ.
     shared = values[counts * bins >= len(encoded)]
-    others = encoded[~np.isin(encoded, shared)]
+    differing = encoded[~np.isin(encoded, shared)]
     rest = np.linspace(0, 1, max(bins - len(shared), 1) + 1)
-    quantiles = np.quantile(others, rest) if len(others) else others
+    quantiles = np.quantile(differing, rest) if len(differing) else differing
     boundaries = np.unique(np.append(shared, quantiles.astype(np.float32))).tolist()
     return tuple(boundaries) if len(boundaries) > 1 else (boundaries[0], boundaries[0] + 1.0)
