@@ -8,6 +8,7 @@ test searches the other rooms for these names. Tried on Keras 3.15.0 and 3.15.1.
     _graph    nodes of the functional graph: walked, copied, run again
     _tensors  masks and logits that Keras hangs on tensors
     _layers   the layers inside of a layer, metrics and their direction
+    _losses   the arguments of Keras's losses
     _trainer  hooks of `keras.Model.fit`, and of optimizers
 """
 
@@ -27,6 +28,7 @@ from keras_mtl._keras_internals._graph import (
     walk,
 )
 from keras_mtl._keras_internals._layers import direction_of, is_built, nested_layers, set_direction
+from keras_mtl._keras_internals._losses import arguments_of
 from keras_mtl._keras_internals._tensors import logits_of, mask_of, with_logits, with_mask
 from keras_mtl._keras_internals._trainer import (
     PreparedModel,
@@ -37,6 +39,7 @@ from keras_mtl._keras_internals._trainer import (
 
 __all__ = [
     "PreparedModel",
+    "arguments_of",
     "calls_of",
     "compiled_metrics",
     "copy_inputs",

@@ -9,7 +9,14 @@ From the part that users write to the parts that Keras runs:
     _labels          Labels: shape, type and range of a task's labels
     _head            Head: from features to a prediction
     _task_loss       TaskLoss: the mean over valid labels; _named_losses: losses by name
+    _batch_loss      losses that have one value for many labels
+    _reading         what one value of a loss depends on; _known_losses: what Keras's losses read;
+                     _find_reading: what a user's loss reads; _assumed_shapes: for which shapes
+    _function_loss   FunctionLoss: a function as a loss
+    _label_shapes    labels that a loss cannot take
     _label_weights   the weight of each label: sample weights times the mask
+    _valid_copies    labels and predictions in which nothing is missing
+    _task_weight     the weight of a task: a number or a variable
     _task_metric     TaskMetric: a metric over valid labels; _named_metrics: metrics by name
     _mean_loss       MeanLoss: the loss of a task as a metric
     _column_metric   ColumnMetric: one value per column; _column_view: one of these values
@@ -26,6 +33,7 @@ from keras_mtl._tasks._named_metrics import Mode
 from keras_mtl._tasks._task import Task, check_tasks
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
+from keras_mtl._tasks._task_weight import is_variable
 
 __all__ = [
     "ColumnMetric",
@@ -39,5 +47,6 @@ __all__ = [
     "attach_head",
     "check_tasks",
     "compile_args",
+    "is_variable",
     "monitor",
 ]

@@ -1,21 +1,30 @@
 """The settings of a task, and the output, loss and metrics that are made from them."""
 
 import dataclasses
-import math
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
 
+from keras_mtl._tasks._assumed_shapes import (
+    assumed_shapes,
+    labels_have_last_axis,
+    ranks_of_prediction,
+)
 from keras_mtl._tasks._column_view import column_metrics
+from keras_mtl._tasks._find_reading import declared_reading, find_reading
 from keras_mtl._tasks._head import Head, attach_head
+from keras_mtl._tasks._known_losses import serialize_loss
 from keras_mtl._tasks._labels import Labels
 from keras_mtl._tasks._mean_loss import MeanLoss
 from keras_mtl._tasks._named_losses import get_loss
 from keras_mtl._tasks._named_metrics import Mode, get_metric, metric_mode, metric_name
 from keras_mtl._tasks._names import check_name
+from keras_mtl._tasks._reading import Reading, check_columns
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
+from keras_mtl._tasks._task_weight import check_weight, value_of
 from keras_mtl._types import Recipe, Tensor
 
 
@@ -31,20 +40,17 @@ class BaseTask:
     name: str
     _: dataclasses.KW_ONLY
     head: Head | Recipe
-    loss: keras.losses.Loss | str
+    loss: keras.losses.Loss | str | Callable[[Tensor, Tensor], Tensor]
     metrics: Sequence[Any] = ()
-    weight: float = 1.0
+    weight: float | keras.Variable = 1.0
     columns: Sequence[str] | None = None
     labels: Labels | None = None
     log_columns: Sequence[str] = ()
+    reads: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
         self._convert()
-        if not (math.isfinite(self.weight) and self.weight >= 0):
-            raise ValueError(
-                f"task {self.name!r}: weight must be finite and at least 0; received {self.weight}."
-            )
         unknown = sorted(set(self.log_columns) - set(self.columns or ()))
         if unknown:
             raise ValueError(
@@ -52,6 +58,7 @@ class BaseTask:
             )
         try:
             self.make_loss()
+            self._check_columns()
             names = self.metric_names
         except (ValueError, TypeError) as error:
             raise ValueError(f"task {self.name!r}: {error}") from error
@@ -64,20 +71,41 @@ class BaseTask:
         Raises:
             ValueError: If a sequence is a string, which would be taken for a list of letters.
         """
-        types = {"metrics": tuple, "columns": tuple, "log_columns": tuple, "weight": float}
-        for field, convert in types.items():
+        for field in ("metrics", "columns", "log_columns"):
             value = getattr(self, field)
             if isinstance(value, str):
                 raise ValueError(f"task {self.name!r}: {field} is one string; put it in a list.")
             # The way around a frozen dataclass.
-            object.__setattr__(self, field, value if value is None else convert(value))
+            object.__setattr__(self, field, value if value is None else tuple(value))
+        object.__setattr__(self, "weight", check_weight(self.name, self.weight))
+
+    @functools.cached_property
+    def reading(self) -> Reading | None:
+        """What the loss reads; `None` where shapes that are not known yet decide it."""
+        loss = get_loss(self.loss)
+        declared = declared_reading(loss, self.reads)
+        shapes = assumed_shapes(self.head, self.labels, self.columns)
+        if declared is not None or shapes is None:
+            return declared
+        try:
+            return find_reading(loss, *shapes, self.labels)
+        except ValueError:  # the network may end in another shape
+            return None
 
     @property
     def elementwise(self) -> bool:
         """Whether every entry of the prediction's last axis has a label of its own."""
-        return self.columns is not None or bool(
-            self.labels and not self.labels.integer and len(self.labels.shape) == 1
-        )
+        if self.columns is not None:
+            return True
+        has_axis = self.labels is not None and labels_have_last_axis(self.head, self.labels)
+        return has_axis and self.reading is not None and self.reading.reads == "element"
+
+    @property
+    def prediction_ranks(self) -> tuple[int, ...]:
+        """The numbers of axes that the prediction may have, by the labels; `()` if unknown."""
+        if self.labels is None:
+            return ()
+        return ranks_of_prediction(self.head, self.labels, self.reading)
 
     @property
     def loss_names(self) -> tuple[str, ...]:
@@ -103,8 +131,17 @@ class BaseTask:
 
     def make_loss(self) -> TaskLoss:
         """Returns a new loss: the mean over the valid labels of the global batch."""
-        columns = len(self.columns or ())
-        return TaskLoss(get_loss(self.loss), self.elementwise, num_columns=columns)
+        return TaskLoss(
+            get_loss(self.loss),
+            self.elementwise,
+            name=self.name,
+            num_columns=len(self.columns or ()),
+            reads=self.reads,
+        )
+
+    def _check_columns(self) -> None:
+        if self.columns is not None and self.reading is not None:
+            check_columns(self.reading)
 
     def make_metrics(self, *, prefix: str = "") -> list[keras.metrics.Metric]:
         """Returns new metrics over valid labels, the mean loss last.
@@ -134,8 +171,9 @@ class BaseTask:
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that build an equal task."""
         config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for key in ("head", "loss"):
-            config[key] = keras.saving.serialize_keras_object(config[key])
+        config["head"] = keras.saving.serialize_keras_object(self.head)
+        config["loss"] = serialize_loss(self.loss)
+        config["weight"] = value_of(self.weight)
         config["metrics"] = [keras.saving.serialize_keras_object(metric) for metric in self.metrics]
         config["labels"] = dataclasses.asdict(self.labels) if self.labels else None
         return config

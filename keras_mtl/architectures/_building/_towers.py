@@ -102,14 +102,11 @@ def check_rank(task: Task, prediction: Tensor) -> None:
     Raises:
         ValueError: If it has not.
     """
-    if task.labels is None:
-        return
-    # The batch, the axes of the labels, and the classes or units; elementwise labels have that
-    # last axis themselves.
-    rank = 2 + len(task.labels.shape) - task.elementwise
-    if len(prediction.shape) != rank:
+    ranks = task.prediction_ranks
+    if ranks and len(prediction.shape) not in ranks:
         raise ValueError(
-            f"task {task.name!r}: its labels need a prediction of rank {rank}, but the network "
+            f"task {task.name!r}: its labels need a prediction of rank "
+            f"{' or '.join(map(str, ranks))}, but the network "
             f"ends in one of shape {prediction.shape}. Give a tower, or a body, that pools (or "
             "keeps) the middle axes, such as one with keras.layers.GlobalAveragePooling1D()."
         )

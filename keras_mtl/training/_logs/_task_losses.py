@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from keras_mtl._replicas import sum_over_replicas
-from keras_mtl._tasks import Task
+from keras_mtl._tasks import Task, is_variable
 from keras_mtl._types import Tensor
 
 
@@ -43,7 +43,10 @@ class TaskLosses:
     def weights(self) -> Tensor:
         """`Task.weight` of each loss, `[K]`; the columns of a task count as one loss each."""
         pairs = zip(self._named, self.sizes, strict=True)
-        return tf.constant([weight for (_, weight, _), n in pairs for _ in range(n)], tf.float32)
+        weights = [weight for (_, weight, _), n in pairs for _ in range(n)]
+        if any(map(is_variable, weights)):  # read in each step, for a callback may change it
+            return tf.stack([tf.cast(tf.convert_to_tensor(w), tf.float32) for w in weights])
+        return tf.constant(weights, tf.float32)
 
     def __call__(self, y: Any, predictions: dict[str, Tensor], sample_weight: Any) -> Losses:
         """Returns the losses of a batch.
@@ -67,7 +70,8 @@ class TaskLosses:
         # The losses stay in a list. Unstacked from one tensor, each of them would seem to reach all
         # variables, with gradients of zero instead of none (docs/keras_notes.md, pain 93).
         of_replica = [
-            weight * tf.math.divide_no_nan(total, tf.reshape(count, total.shape))
+            tf.cast(weight, tf.float32)
+            * tf.math.divide_no_nan(total, tf.reshape(count, total.shape))
             for (_, weight, _), (total, _), count in zip(
                 self._named, sums, tf.split(counts, self.sizes), strict=True
             )
