@@ -37,15 +37,19 @@ def total_of_batch(
     weight = whole_weights(all_weights, padded=True, axis=None)
     count = ops.sum(ops.cast(ops.not_equal(weights, 0.0), "float32"))
 
-    def of_valid() -> Tensor:
-        (rows,) = ops.nonzero(ops.not_equal(all_weights, 0.0))
-        prediction, logits = take_rows(y_pred, rows), logits_of(y_pred)
-        prediction = with_logits(prediction, None if logits is None else take_rows(logits, rows))
-        return _mean(loss.call(take_rows(y_true, rows), prediction))
+    valid = ops.not_equal(all_weights, 0.0)
+    is_any = ops.any(valid)
+    # Not every loss can be computed of no example: there the first one stands in, without a
+    # gradient. (A branch would do, but XLA takes none whose arrays have sizes that depend on data.)
+    is_first = ops.equal(ops.arange(ops.shape(all_weights)[0]), 0)
+    (rows,) = ops.nonzero(ops.logical_or(valid, ops.logical_and(is_first, ops.logical_not(is_any))))
 
-    # Not every loss can be computed of no example.
-    is_any = ops.any(ops.not_equal(all_weights, 0.0))
-    value = ops.cond(is_any, of_valid, lambda: ops.zeros((), "float32"))
+    def of_valid(prediction: Tensor) -> Tensor:
+        return take_rows(ops.where(is_any, prediction, ops.stop_gradient(prediction)), rows)
+
+    logits = logits_of(y_pred)
+    prediction = with_logits(of_valid(y_pred), None if logits is None else of_valid(logits))
+    value = ops.where(is_any, _mean(loss.call(take_rows(y_true, rows), prediction)), 0.0)
     return value * ops.divide_no_nan(weight, ops.abs(weight)) * count, count
 
 

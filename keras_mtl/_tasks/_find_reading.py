@@ -71,12 +71,18 @@ def find_reading(
                     return _Probe(loss, *shapes, labels, casts).reading()
                 except Exception as error:  # of whatever kind: the loss is a user's
                     errors.append(error)
-    message = str(errors[0]).strip().split("\n")[0]
+    reason = str(errors[0]).strip().split("\n")[0]
+    if not isinstance(errors[0], _UndecidedError):
+        reason = f"it raises {type(errors[0]).__name__}: {reason}"
     raise ValueError(
         f"what the loss {loss.name} reads cannot be found out: on labels {tuple(label_shape)} and "
-        f"predictions {tuple(prediction_shape)} it raises {type(errors[0]).__name__}: {message} "
-        "Give the task reads='element', 'last axis', 'example' or 'batch'."
+        f"predictions {tuple(prediction_shape)} {reason} Give the task reads='element', "
+        "'last axis', 'example' or 'batch'."
     ) from errors[0]
+
+
+class _UndecidedError(Exception):
+    """Says why values of a loss do not tell what it reads."""
 
 
 def _sizes(label_shape: Shape, prediction_shape: Shape) -> Iterator[tuple[list[int], list[int]]]:
@@ -119,23 +125,24 @@ class _Probe:
         """Returns the coarsest kind that any of the arrays shows.
 
         Raises:
-            ValueError: If no value is finite, or equal arrays give different values.
+            _UndecidedError: If no value is finite, or equal arrays give different values.
         """
         kinds = set()
         for is_whole, is_sorted in ((False, False), (True, False), (False, True)):
             first, second = (self._draw(is_whole, is_sorted) for _ in range(2))
             values = self._call(*first)
             if not np.array_equal(values, self._call(*first), equal_nan=True):
-                raise ValueError("it gives different values for equal labels and predictions.")
+                raise _UndecidedError("it gives different values for equal labels and predictions.")
             if np.all(np.isfinite(values)) and np.all(np.isfinite(self._call(*second))):
                 kinds.add(self._kind(first, second))
         if not kinds:
-            raise ValueError("no value of it is finite.")
+            raise _UndecidedError("none of its values is finite.")
         reads: Reads = next(kind for kind in reversed(get_args(Reads)) if kind in kinds)
         return Reading(reads, casts=self.casts)
 
     def _draw(self, is_whole: bool, is_sorted: bool) -> Pair:
         """Returns random labels and predictions; `is_sorted` along the last axis, as boxes are."""
+        drawn: Array
         low, high = self.labels.low, self.labels.high
         if self.labels.integer or is_whole or not self.casts:
             low = 0 if low is None else low
@@ -147,7 +154,7 @@ class _Probe:
             drawn = low + (high - low) * self._rng.uniform(0.1, 0.9, self.label_shape)
         predictions = self._rng.uniform(0.1, 0.9, self.prediction_shape)
         if is_sorted and not self.labels.integer:
-            drawn, predictions = (np.sort(values, axis=-1) for values in (drawn, predictions))
+            return np.sort(drawn, axis=-1), np.sort(predictions, axis=-1)
         return drawn, predictions
 
     def _call(self, labels: Array, predictions: Array) -> Array:

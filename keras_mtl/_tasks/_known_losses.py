@@ -82,10 +82,9 @@ def serialize_loss(loss: Any) -> Any:
 
     Keras forgets some of them (`docs/keras_notes.md`, 70): such a loss is kept as its function.
     """
-    if isinstance(loss, keras.losses.Loss) and not isinstance(loss, FunctionLoss):
-        function, arguments = function_of(loss) or (None, {})
-        if known_reading(loss) is not None and arguments != arguments_of(
-            type(loss).from_config(loss.get_config())
-        ):
-            loss = FunctionLoss(function, arguments, loss.name)
+    known = isinstance(loss, keras.losses.Loss) and known_reading(loss) is not None
+    if known and not isinstance(loss, FunctionLoss):
+        copy = type(loss).from_config(loss.get_config())
+        if repr(arguments_of(copy)) != repr(arguments_of(loss)):
+            loss = FunctionLoss(loss.fn, arguments_of(loss), loss.name)
     return keras.saving.serialize_keras_object(loss)

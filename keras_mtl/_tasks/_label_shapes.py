@@ -4,6 +4,21 @@ from keras_mtl._tasks._reading import Reading
 from keras_mtl._types import Tensor
 
 
+def check_tensor(labels: Tensor) -> None:
+    """Checks that labels are a dense tensor with a known number of axes.
+
+    Raises:
+        ValueError: If they are ragged, or the number of axes is unknown.
+    """
+    if hasattr(labels, "row_splits"):
+        raise ValueError("labels are ragged; data.mask_missing(dataset, tasks) makes them dense.")
+    if labels.shape is None or getattr(labels.shape, "rank", 0) is None:
+        raise ValueError(
+            "the number of axes of the labels is unknown; state it with "
+            "dataset.map(lambda x, y: (x, {name: tf.ensure_shape(y[name], (None,)), ...}))."
+        )
+
+
 def check_shapes(labels: Tensor, prediction: Tensor, reading: Reading) -> None:
     """Checks the shape of labels against that of a prediction, as far as both are known.
 

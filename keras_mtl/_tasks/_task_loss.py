@@ -10,7 +10,7 @@ from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._tasks._batch_loss import total_of_batch, total_of_overlap
 from keras_mtl._tasks._find_reading import declared_reading, find_reading
 from keras_mtl._tasks._known_losses import serialize_loss
-from keras_mtl._tasks._label_shapes import check_shapes
+from keras_mtl._tasks._label_shapes import check_shapes, check_tensor
 from keras_mtl._tasks._label_weights import align_labels, expand_to, unit_weights
 from keras_mtl._tasks._labels import Labels
 from keras_mtl._tasks._reading import Reading, check_columns
@@ -138,6 +138,7 @@ class TaskLoss(keras.losses.Loss):
     def _prepare(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor, Reading]:
         """Returns labels and predictions as the loss takes them, and what it reads."""
         try:
+            check_tensor(y_true)
             y_true = align_labels(y_true, y_pred, self.elementwise)
             reading = self._reading or self._find(y_true, y_pred)
             check_shapes(y_true, y_pred, reading)
