@@ -12,10 +12,11 @@ from keras_mtl._tasks._assumed_shapes import (
     labels_have_last_axis,
     ranks_of_prediction,
 )
+from keras_mtl._tasks._batch_loss import sums_over_batch
 from keras_mtl._tasks._column_view import column_metrics
 from keras_mtl._tasks._find_reading import declared_reading, find_reading
 from keras_mtl._tasks._head import Head, attach_head
-from keras_mtl._tasks._known_losses import serialize_loss
+from keras_mtl._tasks._known_losses import argument_of, serialize_loss
 from keras_mtl._tasks._labels import Labels
 from keras_mtl._tasks._mean_loss import MeanLoss
 from keras_mtl._tasks._named_losses import get_loss
@@ -93,12 +94,29 @@ class BaseTask:
             return None
 
     @property
+    def reads_batch(self) -> bool:
+        """Whether a value of the loss is known to depend on several examples."""
+        if self.reading is None or self.reading.reads != "batch":
+            return False
+        return not self.reading.overlap or sums_over_batch(get_loss(self.loss))
+
+    @property
+    def ignored_label(self) -> float | None:
+        """The label that the loss itself leaves out (`ignore_class`); `None` without one."""
+        ignored: float | None = argument_of(get_loss(self.loss), "ignore_class")
+        return ignored
+
+    @property
+    def has_last_axis(self) -> bool:
+        """Whether labels have the last axis of the prediction."""
+        return self.labels is not None and labels_have_last_axis(self.head, self.labels)
+
+    @property
     def elementwise(self) -> bool:
         """Whether every entry of the prediction's last axis has a label of its own."""
         if self.columns is not None:
             return True
-        has_axis = self.labels is not None and labels_have_last_axis(self.head, self.labels)
-        return has_axis and self.reading is not None and self.reading.reads == "element"
+        return self.has_last_axis and self.reading is not None and self.reading.reads == "element"
 
     @property
     def prediction_ranks(self) -> tuple[int, ...]:

@@ -1,14 +1,12 @@
 """Losses that have one value for many labels: of the batch, or of set overlaps."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_mtl._backend import take_rows
 from keras_mtl._keras_internals import logits_of, mask_of, with_logits
 from keras_mtl._replicas import current_replicas
-from keras_mtl._tasks._known_losses import function_of
+from keras_mtl._tasks._known_losses import argument_of
 from keras_mtl._tasks._label_weights import unit_weights, whole_weights
 from keras_mtl._tasks._valid_copies import blank_labels
 from keras_mtl._types import Tensor
@@ -90,9 +88,15 @@ def total_of_overlap(
     return (ops.divide_no_nan(total, size) * count, count) if 0 in axes else (total, size)
 
 
+def sums_over_batch(loss: keras.losses.Loss) -> bool:
+    """Tells whether Dice or Tversky has one value for all examples."""
+    axis = argument_of(loss, "axis")
+    return axis is None or 0 in (axis if isinstance(axis, (tuple, list)) else (axis,))
+
+
 def _axes(loss: keras.losses.Loss, rank: int) -> tuple[int, ...]:
     """Returns the axes of the sums of an overlap, from 0 on."""
-    axis: Any = (function_of(loss) or (None, {}))[1].get("axis")
+    axis = argument_of(loss, "axis")
     if axis is None:
         return tuple(range(rank))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)

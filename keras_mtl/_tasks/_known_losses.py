@@ -61,6 +61,12 @@ def function_of(loss: keras.losses.Loss) -> tuple[Any, dict[str, Any]] | None:
     return None
 
 
+def argument_of(loss: keras.losses.Loss, name: str) -> Any:
+    """Returns an argument of the function that a loss wraps; `None` without that."""
+    _, arguments = function_of(loss) or (None, {})
+    return arguments.get(name)
+
+
 def known_reading(loss: keras.losses.Loss) -> Reading | None:
     """Returns what a loss of Keras reads; `None` for a loss that is not Keras's own.
 

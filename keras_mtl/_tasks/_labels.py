@@ -18,6 +18,8 @@ class Labels:
             Defaults to `False`.
         low: The smallest allowed value. Defaults to `None`: no limit.
         high: The largest allowed value. Defaults to `None`: no limit.
+        one_hot: Whether the last axis holds one label together: probabilities of classes, which
+            sum to 1. Defaults to `False`.
 
     Example:
         >>> Labels((None,), integer=True, low=0, high=16).high
@@ -28,3 +30,4 @@ class Labels:
     integer: bool = False
     low: float | None = None
     high: float | None = None
+    one_hot: bool = False

@@ -32,16 +32,44 @@ class Task(
     `Task.count`, `Task.tagging`, `Task.segmentation`) fill in a head, a loss, metrics and labels
     that belong together. Use the constructor for any other combination.
 
+    The loss of a task on a batch is sum(w l) / sum(|w|), over its labels on all replicas, with the
+    loss l and the sample weight w of a label; 0 for a missing one. So a task counts as much with
+    few labels as with many, weights matter relative to each other alone (twice all of them is the
+    same loss), and a batch without valid labels adds nothing. Weights of classes keep that
+    meaning: in a batch of negatives alone, which weigh 0.1 each, the loss is their plain mean; it
+    is not a tenth of it, as in stock Keras, which divides by the number of examples. Weights may
+    be negative (advantages, Monte Carlo events): the step then goes where that of stock Keras
+    goes.
+
+    What one value of the loss depends on decides what can be missing, and what carries a weight:
+
+    | `reads` | a value depends on | missing labels and weights |
+    |---|---|---|
+    | `"element"` | one entry of the prediction | of each entry, if it has a label of its own |
+    | `"last axis"` | the last axis: classes, a box | of each row; with one label missing it is |
+    | `"example"` | all of an example (`CTC`) | of each example; with one label missing it is |
+    | `"batch"` | other examples, too (risk sets, `Circle`) | of each example, none but 0 or equal |
+
+    It is known for Keras's losses. A loss of yours is called with small random arrays of the
+    shapes of labels and prediction, once, and compared with itself on parts of them; say
+    `reads=...` (or give the loss an attribute `reads`) where that is not wanted: if it draws random
+    numbers, or changes a state. Its labels are cast to its dtype, as Keras does. It never sees a
+    missing label: a valid one stands in its place, without a gradient. A loss over the batch is
+    computed of the valid examples of all replicas. `Dice` and `Tversky` are so too, by entry.
+
     Args:
         name: Becomes the name of the output, the key of the labels, the prefix of the logs and
             the name of the served signature. Letters, digits, `_`, `.` and `-`, beginning with
             a letter.
         head: A `Head`, or a recipe `features -> prediction` that makes new layers at each call.
-        loss: A `keras.losses.Loss` or the name of one. Its reduction is not used: the loss of
-            a task is the mean over the valid labels of the global batch.
+        loss: A `keras.losses.Loss`, the name of one, or a function of labels and predictions. Its
+            reduction is not used: the loss of a task is the mean over the valid labels of the
+            global batch. A mask that it sets (`ignore_class`) is kept out of that mean.
         metrics: Names or `keras.metrics.Metric` objects (which are copied for each model).
             Defaults to no metrics.
-        weight: Multiplies the task's loss; finite and not negative. Defaults to `1.0`.
+        weight: Multiplies the task's loss; finite and not negative. A `keras.Variable` is read in
+            each step, so that a callback may change it; it is saved as the number that it holds.
+            Defaults to `1.0`.
         columns: Names of the entries of the last axis where each entry is a task of its own,
             whose label may be missing by itself (the assays of a molecule). The task's loss is
             the sum over the columns of their mean losses; balancers see one loss per column, and
@@ -51,11 +79,14 @@ class Task(
             no check.
         log_columns: Columns whose own metrics are logged, as `<task>_<metric>_<column>`.
             Defaults to none of them.
+        reads: What one value of the loss depends on: `"element"`, `"last axis"`, `"example"` or
+            `"batch"`. Defaults to `None`: it is known, or found out.
 
     Raises:
         ValueError: If the name cannot name an output, the weight is negative or not finite, a
-            loss or metric is unknown, two metrics share a name, or `log_columns` are not among
-            the columns. The message names the task.
+            loss or metric is unknown, two metrics share a name, `log_columns` are not among
+            the columns, or the task has columns and its loss is not elementwise. The message
+            names the task.
 
     Example:
         >>> task = Task.binary("income", metrics=["auc", "accuracy"], weight=2.0)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_mtl._tasks import Labels, Task, check_tasks
 from keras_mtl.data._elements._element import read_element
+from keras_mtl.data._elements._labels_together import check_one_hot, check_weights_together
 
 
 def check_dataset(
@@ -89,6 +90,14 @@ def _check_spec(task: Task, expected: Labels, spec: Any) -> None:
     hint = "the first axis is the batch."
     if received.rank == shape.rank - 1:
         hint = "the dataset seems not to be batched: add .batch(batch_size)."
+        if expected.one_hot:
+            hint += " (Or, if labels are class numbers, leave out labels='one_hot'.)"
+    num_classes = int(expected.high or 0) + 1
+    if expected.integer and received.is_compatible_with([*shape, num_classes]):
+        hint = (
+            "they look like one-hot labels. Take the argmax of the last axis, or describe them "
+            "with labels='one_hot', as Task.multiclass takes it."
+        )
     raise ValueError(f"task {task.name!r}: labels have shape {received}; expected {shape}: {hint}")
 
 
@@ -111,9 +120,15 @@ def _check_values(
     for task in tasks:
         if task.labels is None:
             continue
-        values = np.asarray(labels[task.name])
+        values, of_task = np.asarray(labels[task.name]), None
         if weights is not None and task.name in weights:
-            values = values[_weighted(np.asarray(weights[task.name]), values)]
+            of_task = np.asarray(weights[task.name])
+            check_weights_together(task, of_task, values)
+        check_one_hot(task, values, of_task)
+        if of_task is not None:
+            values = values[_weighted(of_task, values)]
+        if task.ignored_label is not None:  # the loss leaves it out, whatever it is
+            values = values[values != task.ignored_label]
         _check_range(task, task.labels, values)
 
 

@@ -1,7 +1,7 @@
 """The table of losses: on valid labels each equals stock Keras on these labels alone.
 
 Rows are all losses that `keras.losses` exports and a user's of each kind, for one label, several
-labels and labels of tokens (`loss_cases.py`). Columns are the weights: none, zeros and ones,
+labels and labels of tokens (`loss_table_cases.py`). Columns are the weights: none, zeros and ones,
 fractions, all zero. A label of weight 0 is one that the loss cannot take.
 
 What is not exact is refused: fractions for a loss over the batch (one example cannot be there by
@@ -12,9 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from loss_cases import CASES, Case
-
-import keras_mtl as mtl
+from loss_table_cases import CASES
 
 WEIGHTS = ("none", "zeros and ones", "fractions", "negative", "all zero")
 
@@ -56,10 +54,8 @@ def stock_value(case, labels, predictions, weights):
     shape = predictions.shape[:units]
     flat_labels = labels.reshape(-1, *labels.shape[units:])
     flat = tf.reshape(predictions, (-1, *predictions.shape[units:]))
-    if (
-        case.unit == len(case.shape) + 1
-        or flat_labels.ndim < 2 <= flat.ndim
-        and flat.shape[-1] == 1
+    if case.unit == len(case.shape) + 1 or (
+        flat_labels.ndim < 2 <= flat.ndim and flat.shape[-1] == 1
     ):
         flat_labels = flat_labels.reshape(-1, 1)
         flat = tf.reshape(flat, (-1, 1))

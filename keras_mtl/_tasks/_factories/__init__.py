@@ -8,7 +8,7 @@ write one file here, beside the kind that is nearest to it, and add its class to
 
     _binary        two classes
     _multiclass    one of several classes per example; _tagging: per token;
-                   _segmentation: per pixel; _class_task: the part that the three share
+                   _segmentation: per pixel; _class_task: what the three share
     _multilabel    several yes-or-no labels
     _regression    real values
     _count         numbers 0, 1, 2, ...

@@ -1,43 +1,56 @@
 """The part that tasks with one of several classes share, whatever has the class."""
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, get_args
 
 import keras
 
-from keras_mtl._tasks._base_task import BaseTask
+from keras_mtl._tasks._factories._chosen_loss import choose_loss
+from keras_mtl._tasks._focal_loss import SparseFocal
 from keras_mtl._tasks._head import Head
 from keras_mtl._tasks._labels import Labels
 
-AnyTask = TypeVar("AnyTask", bound=BaseTask)
+Encoding = Literal["integer", "one_hot"]
+"""How labels name a class: by its number, or by a row with a 1 (or probabilities that sum to 1)."""
 
 
-def class_task(
-    task_class: type[AnyTask],
+def class_settings(
     name: str,
     num_classes: int,
     *,
     label_shape: tuple[int | None, ...],
-    metrics: Sequence[Any],
-    weight: float,
-) -> AnyTask:
-    """Builds a task whose labels are class numbers, at every position of `label_shape`.
+    labels: Encoding,
+    loss: Any,
+) -> dict[str, Any]:
+    """Returns head, loss and labels of a task with classes at every position of `label_shape`.
 
     Args:
-        task_class: The class to build: `Task`, or a subclass of it.
         name: Name of the task.
-        num_classes: The number of classes; labels are 0 to `num_classes - 1`.
-        label_shape: Shape of one example's labels: `()` for one per example, `(None,)` for one
-            per token, `(None, None)` for one per pixel.
-        metrics: Names or metrics.
-        weight: Multiplies the task's loss.
+        num_classes: The number of classes; class numbers are 0 to `num_classes - 1`.
+        label_shape: Shape of one example's class numbers: `()` for one per example, `(None,)` for
+            one per token, `(None, None)` for one per pixel.
+        labels: How labels name a class.
+        loss: `None` for the cross-entropy, `"focal"`, or a loss.
 
     Raises:
-        ValueError: If there are fewer than two classes.
+        ValueError: If there are fewer than two classes, or `labels` is unknown.
     """
     if num_classes < 2:
         raise ValueError(f"task {name!r}: num_classes must be at least 2, not {num_classes}.")
-    loss = keras.losses.SparseCategoricalCrossentropy()
-    labels = Labels(label_shape, integer=True, low=0, high=num_classes - 1)
+    if labels not in get_args(Encoding):
+        raise ValueError(
+            f"task {name!r}: labels is one of {list(get_args(Encoding))}; received {labels!r}."
+        )
     head = Head(num_classes, "softmax")
-    return task_class(name, head=head, loss=loss, metrics=metrics, weight=weight, labels=labels)
+    if labels == "one_hot":
+        # Keras's alpha, 0.25, would weigh the whole task down.
+        focal = keras.losses.CategoricalFocalCrossentropy(alpha=1.0)
+        return {
+            "head": head,
+            "loss": choose_loss(loss, keras.losses.CategoricalCrossentropy(), focal),
+            "labels": Labels((*label_shape, num_classes), low=0, high=1, one_hot=True),
+        }
+    return {
+        "head": head,
+        "loss": choose_loss(loss, keras.losses.SparseCategoricalCrossentropy(), SparseFocal()),
+        "labels": Labels(label_shape, integer=True, low=0, high=num_classes - 1),
+    }

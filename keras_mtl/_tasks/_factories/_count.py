@@ -14,7 +14,14 @@ class CountFactory(BaseTask):
     """Adds `Task.count`."""
 
     @classmethod
-    def count(cls, name: str, *, metrics: Sequence[Any] = ("mae",), weight: float = 1.0) -> Self:
+    def count(
+        cls,
+        name: str,
+        *,
+        loss: Any = None,
+        metrics: Sequence[Any] = ("mae",),
+        weight: float = 1.0,
+    ) -> Self:
         """Builds a task with counts 0, 1, 2, ...: output `(batch, 1)` is a rate.
 
         The rate r, the exponential of the logit, is the mean of a Poisson distribution. With the
@@ -28,6 +35,8 @@ class CountFactory(BaseTask):
 
         Args:
             name: Name of the task.
+            loss: Another loss, by name or as the constructor of `Task` takes it. Defaults to the
+                one above.
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("mae",)`.
             weight: Multiplies the task's loss. Defaults to `1.0`.
 
@@ -42,7 +51,7 @@ class CountFactory(BaseTask):
         return cls(
             name,
             head=Head(1, "exponential"),
-            loss=keras.losses.Poisson(),
+            loss=keras.losses.Poisson() if loss is None else loss,
             metrics=metrics,
             weight=weight,
             labels=Labels(low=0),

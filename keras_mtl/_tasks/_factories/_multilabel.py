@@ -6,6 +6,8 @@ from typing import Any, Self
 import keras
 
 from keras_mtl._tasks._base_task import BaseTask
+from keras_mtl._tasks._factories._binary import FOCAL
+from keras_mtl._tasks._factories._chosen_loss import choose_loss
 from keras_mtl._tasks._head import Head
 from keras_mtl._tasks._labels import Labels
 
@@ -20,6 +22,7 @@ class MultilabelFactory(BaseTask):
         num_labels: int | None = None,
         *,
         columns: Sequence[str] | None = None,
+        loss: Any = None,
         metrics: Sequence[Any] = ("auc",),
         weight: float = 1.0,
         log_columns: Sequence[str] = (),
@@ -38,6 +41,8 @@ class MultilabelFactory(BaseTask):
             name: Name of the task.
             num_labels: The number of labels. Defaults to the number of columns.
             columns: Names of the labels, where each is a task of its own. Defaults to `None`.
+            loss: Another loss: `"focal"`, a name of Keras, or a loss as `Task` takes it. Defaults
+                to the one above.
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("auc",)`.
             weight: Multiplies the task's loss. Defaults to `1.0`.
             log_columns: Columns whose own metrics are logged. Defaults to none of them.
@@ -64,7 +69,7 @@ class MultilabelFactory(BaseTask):
         return cls(
             name,
             head=Head(size, "sigmoid"),
-            loss=keras.losses.BinaryCrossentropy(),
+            loss=choose_loss(loss, keras.losses.BinaryCrossentropy(), FOCAL),
             metrics=metrics,
             weight=weight,
             columns=columns,

@@ -19,6 +19,7 @@ class RegressionFactory(BaseTask):
         name: str,
         units: int = 1,
         *,
+        loss: Any = None,
         metrics: Sequence[Any] = ("mae",),
         weight: float = 1.0,
     ) -> Self:
@@ -29,12 +30,13 @@ class RegressionFactory(BaseTask):
             (y - p)^2
 
         Choose it for values of any sign. Bring targets of different units to one scale first, or
-        the loss of the largest dominates. For counts, use `count`; for another loss, use the
-        constructor of `Task`.
+        the loss of the largest dominates. For counts, use `count`.
 
         Args:
             name: Name of the task.
             units: The number of values per example. Defaults to `1`.
+            loss: Another loss, by name or as the constructor of `Task` takes it. Defaults to the
+                one above.
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("mae",)`.
             weight: Multiplies the task's loss. Defaults to `1.0`.
 
@@ -48,5 +50,5 @@ class RegressionFactory(BaseTask):
             'mean_squared_error'
         """
         labels = Labels(() if units == 1 else (units,))
-        loss = keras.losses.MeanSquaredError()
+        loss = keras.losses.MeanSquaredError() if loss is None else loss
         return cls(name, head=Head(units), loss=loss, metrics=metrics, weight=weight, labels=labels)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_mtl._tasks._base_task import BaseTask
-from keras_mtl._tasks._factories._class_task import class_task
+from keras_mtl._tasks._factories._class_task import Encoding, class_settings
 
 
 class SegmentationFactory(BaseTask):
@@ -16,6 +16,8 @@ class SegmentationFactory(BaseTask):
         name: str,
         num_classes: int,
         *,
+        labels: Encoding = "integer",
+        loss: Any = None,
         metrics: Sequence[Any] = ("accuracy",),
         weight: float = 1.0,
     ) -> Self:
@@ -31,21 +33,27 @@ class SegmentationFactory(BaseTask):
         Args:
             name: Name of the task.
             num_classes: The number of classes, at least 2.
+            labels: `"integer"` for class numbers, or `"one_hot"` for rows with a 1 for the class,
+                or with probabilities that sum to 1 (soft labels). Defaults to `"integer"`.
+            loss: Another loss: `"focal"`, a name of Keras, or a loss as `Task` takes it. Defaults
+                to the one above.
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("accuracy",)`.
             weight: Multiplies the task's loss. Defaults to `1.0`.
 
         Returns:
             A `Task` whose labels are integers `(batch, height, width)` from 0 to
-            `num_classes - 1`, at the resolution of the features.
+            `num_classes - 1`, at the resolution of the features, or rows `(batch, height, width,
+            num_classes)`.
 
         Raises:
-            ValueError: If there are fewer than two classes.
+            ValueError: If there are fewer than two classes, or `labels` is unknown.
 
         Example:
             >>> from keras_mtl import Task
             >>> Task.segmentation("parts", 7).labels.shape
             (None, None)
         """
-        return class_task(
-            cls, name, num_classes, label_shape=(None, None), metrics=metrics, weight=weight
+        settings = class_settings(
+            name, num_classes, label_shape=(None, None), labels=labels, loss=loss
         )
+        return cls(name, metrics=metrics, weight=weight, **settings)
