@@ -1,5 +1,7 @@
 """The loss of a task on a batch: the mean over the valid labels on all replicas."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -101,7 +103,8 @@ class TaskLoss(keras.losses.Loss):
             return total_of_batch(self.loss, y_true, y_pred, sample_weight)
         by_entry = _goes_by_entry(self.elementwise, reading, y_pred, sample_weight)
         rank = _rank_of_units(reading, y_pred, by_entry)
-        weights = unit_weights(rank, y_pred, sample_weight, padded=reading.padded)
+        with self._named():
+            weights = unit_weights(rank, y_pred, sample_weight, padded=reading.padded)
         if weights is not None and reading.takes_zero:
             # Of padded labels some may be missing in an example that counts.
             y_true = blank_labels(y_true, sample_weight if reading.padded else weights)
@@ -137,21 +140,27 @@ class TaskLoss(keras.losses.Loss):
 
     def _prepare(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor, Reading]:
         """Returns labels and predictions as the loss takes them, and what it reads."""
-        try:
+        with self._named():
             check_tensor(y_true)
             y_true = align_labels(y_true, y_pred, self.elementwise)
             reading = self._reading or self._find(y_true, y_pred)
             check_shapes(y_true, y_pred, reading)
             if self.num_columns:
                 check_columns(reading)
-        except ValueError as error:
-            raise ValueError(f"task {self.name!r}: {error}") from error
         if reading.casts:
             y_true = ops.cast(y_true, self.loss.dtype)
             if keras.backend.standardize_dtype(y_pred.dtype) != self.loss.dtype:
                 mask, logits = mask_of(y_pred), logits_of(y_pred)
                 y_pred = with_logits(with_mask(ops.cast(y_pred, self.loss.dtype), mask), logits)
         return y_true, y_pred, reading
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Lets messages begin with the task's name."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"task {self.name!r}: {error}") from error
 
     def _find(self, y_true: Tensor, y_pred: Tensor) -> Reading:
         labels = None

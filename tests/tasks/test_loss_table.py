@@ -8,12 +8,20 @@ What is not exact is refused: fractions for a loss over the batch (one example c
 a half), and a sequence's mask for a loss of whole examples.
 """
 
+import json
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from loss_table_cases import CASES
 
+import keras_mtl as mtl
+
+EVERYDAY = ("BinaryCrossentropy, several", "ignore_class, tokens", "Dice")
 WEIGHTS = ("none", "zeros and ones", "fractions", "negative", "all zero")
 
 
@@ -32,17 +40,22 @@ def draw_weights(kind, shape, rng):
         "all zero": np.zeros(shape),
     }[kind].astype("float32")
     if kind not in ("none", "all zero"):
-        weights.flat[:3] = weights.max(), 0.0, weights.max()
+        weights.flat[:4] = weights.max() * np.array(
+            [1.0, 0.0, 1.0, 1.0 if kind == "zeros and ones" else 0.5]
+        )
     return weights
+
+
+def is_missing(weights, array):
+    """Tells for each entry of an array whether its weight is 0."""
+    weights = weights.reshape(weights.shape + (1,) * (array.ndim - weights.ndim))
+    return np.broadcast_to(weights == 0, array.shape)
 
 
 def spoil(labels, weights):
     """Returns labels that no loss takes where the weight is 0."""
     labels = labels.copy()
-    missing = np.broadcast_to(
-        (weights == 0).reshape(weights.shape + (1,) * (labels.ndim - weights.ndim)), labels.shape
-    )
-    labels[missing] = -1 if labels.dtype.kind == "i" else np.nan
+    labels[is_missing(weights, labels)] = -1 if labels.dtype.kind == "i" else np.nan
     return labels
 
 
@@ -82,8 +95,16 @@ def value_and_gradient(function, predictions):
     return float(value), tf.convert_to_tensor(tape.gradient(value, source)).numpy()
 
 
-@pytest.mark.parametrize("kind", WEIGHTS)
-@pytest.mark.parametrize("name", CASES)
+def cells():
+    """Yields each loss with each kind of weights; a few of them are tried every day."""
+    for name in CASES:
+        for kind in WEIGHTS:
+            representative = kind == "zeros and ones" and not name.endswith(("several", "tokens"))
+            everyday = representative or name in EVERYDAY
+            yield pytest.param(name, kind, marks=[] if everyday else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "kind"), list(cells()))
 def test_the_loss_of_a_task_is_that_of_keras_on_the_valid_labels(name, kind):
     case, rng = CASES[name], np.random.default_rng(0)
     labels, predictions = case.draw(rng)
@@ -99,7 +120,68 @@ def test_the_loss_of_a_task_is_that_of_keras_on_the_valid_labels(name, kind):
     value = value_and_gradient(lambda p: loss(spoilt, p, given_weights), predictions)
     assert value[0] == pytest.approx(expected[0], rel=1e-6, abs=1e-6)
     np.testing.assert_allclose(value[1], expected[1], rtol=1e-5, atol=1e-6)
-    missing = np.broadcast_to(
-        weights.reshape(weights.shape + (1,) * (value[1].ndim - weights.ndim)) == 0, value[1].shape
+    assert not value[1][is_missing(weights, value[1])].any()
+
+
+def doors():
+    everyday = {"CategoricalCrossentropy, one", "a user's elementwise loss, several", "Circle"}
+    for name in CASES:
+        yield pytest.param(name, marks=[] if name in everyday else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("door", ["compile_args", "BalancedModel"])
+@pytest.mark.parametrize("name", list(doors()))
+def test_a_step_and_an_evaluation_equal_keras_on_the_valid_labels(name, door):
+    """Checks the loss that is logged, and the gradient at the first kernel, by a step of SGD."""
+    case, rng = CASES[name], np.random.default_rng(1)
+    labels, predictions = case.draw(rng)
+    weights = draw_weights("zeros and ones", predictions.shape[: max(1, case.unit)], rng)
+    x = rng.normal(size=(*predictions.shape[:-1], 4)).astype("float32")
+    tasks = [case.task(), axis_task(case)]
+    network = build(tasks, x)
+    kernel = network.layers[1].kernel
+
+    with tf.GradientTape() as tape:
+        outputs = network(x)
+        zoo = stock_value(case, labels, outputs["zoo"], weights)
+        total = zoo + tf.reduce_mean((outputs["axis"][..., 0] - x[..., 0]) ** 2)
+    expected = kernel.numpy() - 0.5 * tape.gradient(total, kernel.value).numpy()
+
+    model = network
+    if door == "compile_args":
+        network.compile(keras.optimizers.SGD(0.5), run_eagerly=True, **mtl.compile_args(tasks))
+    else:
+        model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal())
+        model.compile(keras.optimizers.SGD(0.5), run_eagerly=True)
+    data = (
+        x,
+        {"zoo": spoil(labels, weights), "axis": x[..., 0]},
+        {"zoo": weights, "axis": np.ones(len(x), "float32")},
     )
-    assert not value[1][missing].any()
+    logs = model.evaluate(*data[:2], sample_weight=data[2], verbose=0, return_dict=True)
+    assert logs["zoo_mean_loss"] == pytest.approx(float(zoo), rel=1e-6, abs=1e-6)
+    model.train_on_batch(*data)
+    np.testing.assert_allclose(kernel, expected, rtol=1e-5, atol=1e-6)
+
+
+def axis_task(case):
+    labels = mtl.Labels(case.shape[:-1])
+    return mtl.Task("axis", head=mtl.Head(1), loss="mse", labels=labels)
+
+
+def build(tasks, x):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(x.shape[1:])
+    features = keras.layers.Dense(5, "relu")(inputs)
+    return keras.Model(inputs, {task.name: task.output(features) for task in tasks})
+
+
+@pytest.mark.slow
+def test_two_replicas_equal_one_device_with_a_loss_of_each_kind():
+    script = pathlib.Path(__file__).with_name("loss_replica_runs.py")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-3000:]
+    differences = json.loads(run.stdout.splitlines()[-1])
+    assert len(differences) == 20
+    for case, (of_variables, of_loss, loss) in differences.items():
+        assert of_variables < 2e-6 and of_loss < 1e-6 * max(1.0, loss), case
