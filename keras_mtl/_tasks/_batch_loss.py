@@ -1,4 +1,8 @@
-"""Losses that have one value for many labels: of the batch, or of set overlaps."""
+"""Losses that have one value for many labels: of the batch, or of set overlaps.
+
+Keras computes such a loss of all examples, also of those that weigh 0, and on each replica apart
+(docs/keras_notes.md, 102).
+"""
 
 import keras
 from keras import ops

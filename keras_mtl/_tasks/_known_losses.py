@@ -86,7 +86,7 @@ def known_reading(loss: keras.losses.Loss) -> Reading | None:
 def serialize_loss(loss: Any) -> Any:
     """Returns the configuration of a loss, or of what stands for one, with all its arguments.
 
-    Keras forgets some of them (`docs/keras_notes.md`, 70): such a loss is kept as its function.
+    Keras forgets some of them (docs/keras_notes.md, 101): such a loss is kept as its function.
     """
     known = isinstance(loss, keras.losses.Loss) and known_reading(loss) is not None
     if known and not isinstance(loss, FunctionLoss):
