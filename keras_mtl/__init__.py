@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         datasets,
         export,
         layers,
+        metrics,
         training,
         tuning,
     )
@@ -39,6 +40,7 @@ __all__ = [
     "datasets",
     "export",
     "layers",
+    "metrics",
     "monitor",
     "training",
     "tuning",
@@ -51,6 +53,7 @@ _PACKAGES = (
     "datasets",
     "export",
     "layers",
+    "metrics",
     "training",
     "tuning",
 )

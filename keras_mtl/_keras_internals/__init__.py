@@ -7,8 +7,9 @@ test searches the other rooms for these names. Tried on Keras 3.15.0 and 3.15.1.
 
     _graph    nodes of the functional graph: walked, copied, run again
     _tensors  masks and logits that Keras hangs on tensors
-    _layers   the layers inside of a layer, metrics and their direction
+    _layers   the layers inside of a layer
     _losses   the arguments of Keras's losses
+    _metrics  direction, function and state of metrics, and how they are copied
     _trainer  hooks of `keras.Model.fit`, and of optimizers
 """
 
@@ -27,8 +28,17 @@ from keras_mtl._keras_internals._graph import (
     run_graph,
     walk,
 )
-from keras_mtl._keras_internals._layers import direction_of, is_built, nested_layers, set_direction
+from keras_mtl._keras_internals._layers import nested_layers
 from keras_mtl._keras_internals._losses import arguments_of
+from keras_mtl._keras_internals._metrics import (
+    arguments_of_function,
+    build_metric,
+    copy_attributes,
+    direction_of,
+    function_of,
+    reads_logits,
+    set_direction,
+)
 from keras_mtl._keras_internals._tensors import logits_of, mask_of, with_logits, with_mask
 from keras_mtl._keras_internals._trainer import (
     PreparedModel,
@@ -40,12 +50,15 @@ from keras_mtl._keras_internals._trainer import (
 __all__ = [
     "PreparedModel",
     "arguments_of",
+    "arguments_of_function",
+    "build_metric",
     "calls_of",
     "compiled_metrics",
+    "copy_attributes",
     "copy_inputs",
     "direction_of",
+    "function_of",
     "has_readers",
-    "is_built",
     "is_decayed",
     "is_functional",
     "is_symbolic",
@@ -58,6 +71,7 @@ __all__ = [
     "operation_of",
     "operations_after",
     "position_of",
+    "reads_logits",
     "replay",
     "run_graph",
     "set_direction",

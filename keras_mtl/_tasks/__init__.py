@@ -17,7 +17,12 @@ From the part that users write to the parts that Keras runs:
     _label_weights   the weight of each label: sample weights times the mask
     _valid_copies    labels and predictions in which nothing is missing
     _task_weight     the weight of a task: a number or a variable
-    _task_metric     TaskMetric: a metric over valid labels; _named_metrics: metrics by name
+    _task_metric     TaskMetric: a metric over valid labels; _make_metric: metrics for names,
+                     objects and functions; _named_metrics: names; _metrics_by_name: metrics of
+                     this package; _copied_metric: copies
+    _metric_reading  what a metric reads of a batch; _known_metrics: of Keras's metrics,
+                     _own_metrics: of this package's, _probed_metrics: of users' metrics
+    _output          what metrics need to know of a task; _f_score: F scores of single labels
     _mean_loss       MeanLoss: the loss of a task as a metric
     _column_metric   ColumnMetric: one value per column; _column_view: one of these values
     _compile_args    compile_args: losses, loss weights and metrics for `Model.compile`
@@ -28,8 +33,8 @@ from keras_mtl._tasks._column_metric import ColumnMetric
 from keras_mtl._tasks._compile_args import compile_args
 from keras_mtl._tasks._head import Head, attach_activation, attach_head
 from keras_mtl._tasks._labels import Labels
+from keras_mtl._tasks._make_metric import Mode
 from keras_mtl._tasks._monitor import monitor
-from keras_mtl._tasks._named_metrics import Mode
 from keras_mtl._tasks._task import Task, check_tasks
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric

@@ -13,15 +13,23 @@ from keras_mtl._tasks._assumed_shapes import (
     ranks_of_prediction,
 )
 from keras_mtl._tasks._batch_loss import sums_over_batch
-from keras_mtl._tasks._column_view import column_metrics
+from keras_mtl._tasks._column_view import column_metrics, column_names
+from keras_mtl._tasks._copied_metric import serialize_metric
 from keras_mtl._tasks._find_reading import declared_reading, find_reading
 from keras_mtl._tasks._head import Head, attach_head
 from keras_mtl._tasks._known_losses import argument_of, serialize_loss
 from keras_mtl._tasks._labels import Labels
+from keras_mtl._tasks._make_metric import (
+    Mode,
+    check_metric,
+    make_metric,
+    metric_mode,
+    metric_name,
+)
 from keras_mtl._tasks._mean_loss import MeanLoss
 from keras_mtl._tasks._named_losses import get_loss
-from keras_mtl._tasks._named_metrics import Mode, get_metric, metric_mode, metric_name
-from keras_mtl._tasks._names import check_name
+from keras_mtl._tasks._names import check_metric_names, check_name
+from keras_mtl._tasks._output import Output, describe_output
 from keras_mtl._tasks._reading import Reading, check_columns
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
@@ -60,11 +68,11 @@ class BaseTask:
         try:
             self.make_loss()
             self._check_columns()
-            names = self.metric_names
+            for metric in self.metrics:
+                check_metric(metric, self.described())
         except (ValueError, TypeError) as error:
             raise ValueError(f"task {self.name!r}: {error}") from error
-        if len(set(names)) < len(names):
-            raise ValueError(f"task {self.name!r}: two metrics share a name: {names}.")
+        check_metric_names(self.name, self.metric_names)
 
     def _convert(self) -> None:
         """Converts sequences to tuples and the weight to a float, so that equal tasks are equal.
@@ -76,6 +84,8 @@ class BaseTask:
             value = getattr(self, field)
             if isinstance(value, str):
                 raise ValueError(f"task {self.name!r}: {field} is one string; put it in a list.")
+            if field == "metrics":  # a class stands for its object with default arguments
+                value = [metric() if isinstance(metric, type) else metric for metric in value]
             # The way around a frozen dataclass.
             object.__setattr__(self, field, value if value is None else tuple(value))
         object.__setattr__(self, "weight", check_weight(self.name, self.weight))
@@ -138,10 +148,7 @@ class BaseTask:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """The names of the metrics, without the task's name in front."""
-        if self.columns:
-            # The last metric is the mean loss.
-            return tuple(metric.name for metric in self.make_metrics()[:-1])
-        return tuple(metric_name(metric, get_loss(self.loss)) for metric in self.metrics)
+        return tuple(name for name, _ in self._modes())
 
     def output(self, features: Tensor) -> Tensor:
         """Ends a tower: maps `features` to the task's named float32 prediction."""
@@ -168,23 +175,40 @@ class BaseTask:
             prefix: Begins the name of every metric. Defaults to no prefix.
         """
         metrics: list[keras.metrics.Metric] = []
-        for metric in self._plain_metrics():
+        output = self.described()
+        for identifier in self.metrics:
+            try:
+                metric, reading = make_metric(identifier, output)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"task {self.name!r}: {error}") from error
             if self.columns:
-                logged = tuple(self.log_columns)
-                metrics += column_metrics(metric, tuple(self.columns), logged, prefix)
+                metrics += column_metrics(metric, self.columns, self.log_columns, prefix)
             else:
-                metrics.append(TaskMetric(metric, self.elementwise, name=prefix + metric.name))
+                metrics.append(TaskMetric(metric, reading, name=prefix + metric.name))
         return [*metrics, MeanLoss(self.make_loss(), name=f"{prefix}mean_loss")]
 
     def mode(self, metric: str) -> Mode | None:
         """Returns `"max"` or `"min"` for a metric of `metric_names`, or `None` if unknown."""
-        modes = {plain.name: metric_mode(plain) for plain in self._plain_metrics()}
-        # <metric>_<column>, <metric>_worst and <metric>_best have the mode of their metric.
-        return modes[metric] if metric in modes else modes[metric.rpartition("_")[0]]
+        return dict(self._modes())[metric]
 
-    def _plain_metrics(self) -> list[keras.metrics.Metric]:
-        """Returns new Keras metrics, which know nothing of missing labels or columns."""
-        return [get_metric(metric, get_loss(self.loss)) for metric in self.metrics]
+    def _modes(self) -> list[tuple[str, Mode | None]]:
+        """Returns the name of each metric, and whether it is better high or low."""
+        modes: list[tuple[str, Mode | None]] = []
+        output = self.described()
+        for metric in self.metrics:
+            mode = metric_mode(metric, output)
+            names: Sequence[str] = (metric_name(metric),)
+            if self.columns:
+                known = mode is not None
+                names = column_names(names[0], has_direction=known, logged=self.log_columns)
+            modes += [(name, mode) for name in names]
+        return modes
+
+    def described(self) -> Output:
+        """Returns what metrics have to know of the task's labels and prediction."""
+        columns = len(self.columns or ())
+        output = describe_output(self.head, get_loss(self.loss), self.labels, columns)
+        return output.among(columns) if columns else output
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that build an equal task."""
@@ -192,7 +216,7 @@ class BaseTask:
         config["head"] = keras.saving.serialize_keras_object(self.head)
         config["loss"] = serialize_loss(self.loss)
         config["weight"] = value_of(self.weight)
-        config["metrics"] = [keras.saving.serialize_keras_object(metric) for metric in self.metrics]
+        config["metrics"] = [serialize_metric(metric) for metric in self.metrics]
         config["labels"] = dataclasses.asdict(self.labels) if self.labels else None
         return config
 

@@ -1,11 +1,14 @@
 """A metric of many columns, or of many tasks, with one value per column."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_mtl._keras_internals import direction_of, set_direction
+from keras_mtl._keras_internals import build_metric, direction_of, set_direction
+from keras_mtl._tasks._copied_metric import serialize_metric
 from keras_mtl._tasks._label_weights import align_labels, label_weights
 from keras_mtl._types import Tensor
 
@@ -16,12 +19,18 @@ class ColumnMetric(keras.metrics.Metric):
 
     Each variable of the metric is kept for all columns in one variable, and one vectorized call
     updates them all: a thousand columns cost a few operations, not a thousand times as many.
-    Columns without a valid label do not count.
+    Columns without a valid label do not count, and neither do those for which the metric says
+    that it is not defined, such as the area under the curve without positives.
 
     Args:
-        metric: The `keras.metrics.Metric` to compute; its own state does not change.
+        metric: The `keras.metrics.Metric` to compute; its own state does not change. It gets the
+            labels and predictions of one column, `(labels, 1)`, and one weight per label, and
+            returns one number.
         num_columns: The number of columns.
         name: Name in the logs. Defaults to the metric's name.
+
+    Raises:
+        ValueError: If the metric returns more than one number.
 
     Example:
         >>> metric = ColumnMetric(keras.metrics.MeanAbsoluteError(), num_columns=2)
@@ -30,10 +39,19 @@ class ColumnMetric(keras.metrics.Metric):
         ([1.0, 1.5], 1.25)
     """
 
+    reads = "column"
+
     def __init__(
         self, metric: keras.metrics.Metric, num_columns: int, name: str | None = None
     ) -> None:
         super().__init__(name=name or metric.name)
+        build_metric(metric, np.zeros((2, 1), "float32"), np.zeros((2, 1), "float32"))
+        size = np.size(metric.result())
+        if size != 1:
+            raise ValueError(
+                f"metric {metric.name!r} returns {size} numbers; a metric of columns returns one "
+                "for each column, such as with one threshold or with an average"
+            )
         self.metric = metric
         self.num_columns = num_columns
         set_direction(self, direction_of(metric))
@@ -74,13 +92,31 @@ class ColumnMetric(keras.metrics.Metric):
 
     def by_column(self) -> Tensor:
         """Returns the value of each column, `[num_columns]`."""
-        states = [ops.convert_to_tensor(state) for state in self.states]
-        return ops.vectorized_map(self.metric.stateless_result, states)
+        return ops.reshape(self._for_each_column(self.metric.result), (self.num_columns,))
+
+    def known(self) -> Tensor:
+        """Returns which columns have a value, bool `[num_columns]`."""
+        labeled = self.labels > 0
+        is_defined = getattr(self.metric, "is_defined", None)
+        if is_defined is None:
+            return labeled
+        return ops.logical_and(labeled, self._for_each_column(is_defined))
+
+    def _for_each_column(self, function: Callable[[], Tensor]) -> Tensor:
+        """Returns what a method of the metric returns for the state of each column."""
+
+        def call(states: Any) -> Tensor:
+            state_mapping = list(zip(self.metric.variables, states, strict=True))
+            with keras.StatelessScope(state_mapping=state_mapping):
+                return function()
+
+        return ops.vectorized_map(call, [ops.convert_to_tensor(state) for state in self.states])
 
     def result(self) -> Tensor:
-        """Returns the mean over the columns that have labels; 0 where none has."""
-        labeled = ops.cast(self.labels > 0, "float32")
-        return ops.divide_no_nan(ops.sum(self.by_column() * labeled), ops.sum(labeled))
+        """Returns the mean over the columns that have a value; 0 where none has."""
+        known = self.known()
+        values = ops.where(known, self.by_column(), 0.0)
+        return ops.divide_no_nan(ops.sum(values), ops.sum(ops.cast(known, "float32")))
 
     def reset_state(self) -> None:
         """Resets the metric."""
@@ -91,7 +127,7 @@ class ColumnMetric(keras.metrics.Metric):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that build an equal metric."""
         return {
-            "metric": keras.saving.serialize_keras_object(self.metric),
+            "metric": serialize_metric(self.metric),
             "num_columns": self.num_columns,
             "name": self.name,
         }

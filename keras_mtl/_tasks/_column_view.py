@@ -1,5 +1,6 @@
 """Single values of a metric of columns: the worst and the best column, and columns by name."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -7,6 +8,9 @@ from keras import ops
 
 from keras_mtl._keras_internals import direction_of, set_direction
 from keras_mtl._tasks._column_metric import ColumnMetric
+from keras_mtl._tasks._metric_reading import MetricReading
+from keras_mtl._tasks._metrics_by_name import Spearman
+from keras_mtl._tasks._task_metric import TaskMetric
 from keras_mtl._types import Tensor
 
 Extreme = Literal["worst", "best"]
@@ -17,11 +21,12 @@ class ColumnView(keras.metrics.Metric):
 
     Args:
         metric: The metric that counts.
-        which: The position of a column, or `"worst"` or `"best"` among the columns with labels.
+        which: The position of a column, or `"worst"` or `"best"` among the columns that have
+            a value.
         name: Name in the logs.
     """
 
-    def __init__(self, metric: ColumnMetric, which: int | Extreme, name: str) -> None:
+    def __init__(self, metric: ColumnMetric | Spearman, which: int | Extreme, name: str) -> None:
         super().__init__(name=name)
         # An attribute that Keras does not track: the metric is updated and reset once.
         object.__setattr__(self, "_source", metric)
@@ -35,21 +40,33 @@ class ColumnView(keras.metrics.Metric):
         """Does nothing: the metric that is shown is reset itself."""
 
     def result(self) -> Tensor:
-        """Returns the value that is shown; for an extreme, 0 where no column has a label."""
+        """Returns the value that is shown; for an extreme, 0 where no column has a value."""
         values = self._source.by_column()
         if isinstance(self.which, int):
             return values[self.which]
-        labeled = self._source.labels > 0
+        known = self._source.known()
         is_lowest = (self.which == "worst") == (direction_of(self) == "up")
-        # Columns without labels must not be the extreme one.
+        # Columns without a value must not be the extreme one.
         ignored = float("inf") if is_lowest else -float("inf")
-        values = ops.where(labeled, values, ignored)
+        values = ops.where(known, values, ignored)
         value = ops.min(values) if is_lowest else ops.max(values)
-        return ops.where(ops.any(labeled), value, 0.0)
+        return ops.where(ops.any(known), value, 0.0)
+
+
+def column_names(name: str, *, has_direction: bool, logged: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of the metrics that `column_metrics` returns.
+
+    Args:
+        name: The name of the metric.
+        has_direction: Whether it is known if the metric is better high or low.
+        logged: The columns whose own values are logged.
+    """
+    extremes = ("worst", "best") if has_direction else ()
+    return (name, *(f"{name}_{ending}" for ending in (*extremes, *logged)))
 
 
 def column_metrics(
-    metric: keras.metrics.Metric, columns: tuple[str, ...], logged: tuple[str, ...], prefix: str
+    metric: keras.metrics.Metric, columns: Sequence[str], logged: Sequence[str], prefix: str
 ) -> list[keras.metrics.Metric]:
     """Returns a metric of columns, followed by views of single values of it.
 
@@ -63,9 +80,15 @@ def column_metrics(
         The mean, `<prefix><metric>`, then `..._worst` and `..._best` if the metric has a
         direction, then `..._<column>` for each logged column.
     """
-    name = prefix + metric.name
-    mean = ColumnMetric(metric, len(columns), name=name)
-    views: list[tuple[int | Extreme, str]] = [(columns.index(column), column) for column in logged]
-    if direction_of(mean) is not None:
-        views = [("worst", "worst"), ("best", "best"), *views]
-    return [mean, *(ColumnView(mean, which, f"{name}_{ending}") for which, ending in views)]
+    has_direction = direction_of(metric) is not None
+    name, *names = column_names(prefix + metric.name, has_direction=has_direction, logged=logged)
+    source: ColumnMetric | Spearman
+    if isinstance(metric, Spearman):  # counts all columns itself
+        source = Spearman(len(columns))
+        mean = TaskMetric(source, MetricReading("column"), name=name)
+    else:
+        mean = source = ColumnMetric(metric, len(columns), name=name)
+    extremes: tuple[Extreme, ...] = ("worst", "best") if has_direction else ()
+    which = [*extremes, *(columns.index(column) for column in logged)]
+    views = zip(which, names, strict=True)
+    return [mean, *(ColumnView(source, value, view) for value, view in views)]

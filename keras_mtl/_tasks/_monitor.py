@@ -1,6 +1,6 @@
 """The name and the mode of a task's metric, for callbacks and for objectives of a search."""
 
-from keras_mtl._tasks._named_metrics import Mode
+from keras_mtl._tasks._make_metric import Mode
 from keras_mtl._tasks._task import Task
 
 

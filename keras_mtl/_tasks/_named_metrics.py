@@ -1,87 +1,161 @@
-"""Metrics by name, and whether they are better high or low."""
+"""Metrics by name: which metric a name stands for in which kind of task."""
 
-import functools
-from typing import Any, Literal
+import re
+from collections.abc import Callable
+from typing import Literal
 
 import keras
 
-from keras_mtl._keras_internals import direction_of
+from keras_mtl._tasks._column_metric import ColumnMetric
+from keras_mtl._tasks._metrics_by_name import (
+    AUC,
+    F1,
+    MCC,
+    NDCG,
+    BalancedAccuracy,
+    CalibrationError,
+    ClassAccuracy,
+    GroupAUC,
+    IoU,
+    LogLoss,
+    MacroF1,
+    SpanF1,
+    Spearman,
+)
+from keras_mtl._tasks._output import Output
 
-Mode = Literal["min", "max"]
-"""Whether a metric is better low or high, in the word of Keras's callbacks."""
-
-_ALIASES = {"auc": "AUC", "rmse": "RootMeanSquaredError", "r2": "R2Score"}
-# Keras chooses among these by shapes; here the loss says which one is meant.
-_ACCURACY = {
-    keras.losses.BinaryCrossentropy: "BinaryAccuracy",
-    keras.losses.BinaryFocalCrossentropy: "BinaryAccuracy",
-    keras.losses.CategoricalCrossentropy: "CategoricalAccuracy",
-    keras.losses.SparseCategoricalCrossentropy: "SparseCategoricalAccuracy",
-}
-_BETTER: dict[str | None, Mode] = {"up": "max", "down": "min"}
+Make = Callable[[Output], keras.metrics.Metric]
 
 
-def get_metric(identifier: Any, loss: keras.losses.Loss) -> keras.metrics.Metric:
-    """Returns a new metric for a name or for a metric object.
+def named_metric(name: str, output: Output) -> keras.metrics.Metric:
+    """Returns a new metric for a name of this package or of Keras.
 
     Args:
-        identifier: A name that Keras knows (`"mae"`), a short name of this package (`"auc"`),
-            or a `keras.metrics.Metric`, of which an equal copy without state is returned.
-        loss: The loss of the task, which decides the meaning of `"accuracy"`: `BinaryAccuracy`
-            for a binary task.
+        name: A name; `Task` lists those of this package.
+        output: The task's labels and prediction, which decide the meaning of a name: `"accuracy"`
+            is `BinaryAccuracy` for a binary task.
 
     Raises:
-        ValueError: If the name is unknown.
-        TypeError: If `identifier` is neither a name nor a metric.
+        ValueError: If the name is unknown, or stands for nothing in such a task.
     """
-    if isinstance(identifier, keras.metrics.Metric):
-        copy = keras.saving.deserialize_keras_object(
-            keras.saving.serialize_keras_object(identifier)
-        )
-        copy.reset_state()
-        return copy
-    if not isinstance(identifier, str):
-        raise TypeError(
-            f"a metric is a name or a keras.metrics.Metric; received {identifier!r} of type "
-            f"{type(identifier).__name__}"
-        )
-    metric = _from_keras(_spell_out(identifier, loss))
-    metric.name = identifier
+    metric = _from_keras(name) if name not in NAMES else NAMES[name](output)
+    metric.name = name
     return metric
-
-
-def metric_name(identifier: Any, loss: keras.losses.Loss) -> str:
-    """Returns the name of the metric that `get_metric` returns, and raises the same errors."""
-    if not isinstance(identifier, str):
-        name: str = get_metric(identifier, loss).name
-        return name
-    _check_known(_spell_out(identifier, loss))
-    return identifier
-
-
-def metric_mode(metric: keras.metrics.Metric) -> Mode | None:
-    """Returns `"max"` or `"min"` for a metric; `None` where Keras does not say."""
-    return _BETTER.get(direction_of(metric))
-
-
-def _spell_out(name: str, loss: keras.losses.Loss) -> str:
-    """Returns the name of Keras for a name of this package."""
-    if name == "accuracy":
-        return _ACCURACY.get(type(loss), name)
-    return _ALIASES.get(name, name)
 
 
 def _from_keras(name: str) -> keras.metrics.Metric:
-    """Returns a new metric for a name of Keras, which may stand for a class or a function."""
-    metric = keras.metrics.get(name)
-    if isinstance(metric, type):
-        metric = metric()
-    if not isinstance(metric, keras.metrics.Metric):
-        metric = keras.metrics.MeanMetricWrapper(metric)
-    return metric
+    cut = re.fullmatch(r"ndcg_([1-9]\d*)", name)
+    if cut:
+        return NDCG(k=int(cut[1]))
+    try:
+        return keras.metrics.get(name)
+    except TypeError as error:
+        raise ValueError(
+            f"the metric {name!r} of Keras needs arguments; pass the object instead ({error})"
+        ) from error
 
 
-@functools.lru_cache
-def _check_known(name: str) -> None:
-    """Checks that Keras knows the name; once per name, since a metric makes variables."""
-    _from_keras(name)
+def _accuracy(output: Output) -> keras.metrics.Metric:
+    """Returns the accuracy of a kind of task, which Keras chooses by shapes."""
+    if output.kind == "yes or no":
+        return keras.metrics.BinaryAccuracy(threshold=output.threshold)
+    if output.kind == "class":
+        return keras.metrics.SparseCategoricalAccuracy()
+    if output.kind == "one-hot":
+        return keras.metrics.CategoricalAccuracy()
+    if output.kind == "distribution":
+        return ClassAccuracy()
+    raise ValueError(
+        "'accuracy' is the share of right classes, and "
+        + (
+            "the task predicts numbers; take 'mae', 'rmse' or 'r2'"
+            if output.kind == "number"
+            else "nothing says what the classes of this task are; pass one of BinaryAccuracy, "
+            "CategoricalAccuracy and SparseCategoricalAccuracy of keras.metrics, or end the task "
+            "in Head(1, 'sigmoid') or Head(n, 'softmax')"
+        )
+    )
+
+
+def _auc(curve: Literal["ROC", "PR"], most: int) -> Make:
+    def make(output: Output) -> keras.metrics.Metric:
+        if output.kind == "unknown":  # thresholds for any number, probabilities among them
+            return AUC(curve, _num_thresholds(output.copies, 4 * most), from_logits=True)
+        return AUC(curve, _num_thresholds(output.copies, most), output.logits)
+
+    return make
+
+
+def _num_thresholds(copies: int, most: int) -> int:
+    """Returns a number of thresholds: fewer for many columns, which keep some megabytes in all."""
+    return max(512, min(most, 2**18 // copies))
+
+
+def _macro_auc(output: Output) -> keras.metrics.Metric:
+    if output.width in (None, 1) or output.kind not in ("yes or no", "class", "one-hot"):
+        raise ValueError(
+            "'macro_auc' is the mean over the entries of a prediction with several yes-or-no "
+            "labels or classes; take 'auc' for one yes-or-no label, and for columns, which it "
+            "averages"
+        )
+    width = int(output.width or 1)
+    return ColumnMetric(_auc("ROC", 4096)(output.among(width)), width)
+
+
+def _of_classes(kind: Callable[..., keras.metrics.Metric]) -> Make:
+    """Returns a metric of counts of classes, of which yes-or-no labels have two."""
+
+    def make(output: Output) -> keras.metrics.Metric:
+        # A task of numbers is refused by the metric itself.
+        num_classes = 2 if output.kind in ("yes or no", "number") else output.width
+        if num_classes is None or num_classes < 2:
+            raise ValueError(
+                "the metric is for yes-or-no labels and for classes, and nothing says how many "
+                f"classes this task has; pass keras_mtl.metrics.{kind.__name__}(num_classes)"
+            )
+        return kind(num_classes=num_classes, threshold=output.threshold)
+
+    return make
+
+
+def _macro_f1(output: Output) -> keras.metrics.Metric:
+    if output.kind == "yes or no" and (output.width or 1) > 1:
+        return ColumnMetric(F1(output.threshold), int(output.width or 1))
+    return _of_classes(MacroF1)(output)
+
+
+def _iou(output: Output) -> keras.metrics.Metric:
+    if output.kind == "yes or no":
+        return IoU(threshold=output.threshold, ones_only=True)
+    return _of_classes(IoU)(output)
+
+
+def _span_f1(output: Output) -> keras.metrics.Metric:
+    names = None if output.labels is None else getattr(output.labels, "names", None)
+    if not names:
+        raise ValueError(
+            "'span_f1' has to know which tags begin a span and which go on with it; pass "
+            "keras_mtl.metrics.SpanF1(['O', 'B-PER', 'I-PER', ...])"
+        )
+    return SpanF1(names)
+
+
+NAMES: dict[str, Make] = {
+    "accuracy": _accuracy,
+    "auc": _auc("ROC", 4096),
+    "balanced_accuracy": _of_classes(BalancedAccuracy),
+    "calibration_error": lambda output: CalibrationError(from_logits=output.logits),
+    "f1": lambda output: F1(output.threshold),
+    "gauc": lambda output: GroupAUC(),
+    "iou": _iou,
+    "log_loss": lambda output: LogLoss(output.logits),
+    "macro_auc": _macro_auc,
+    "macro_f1": _macro_f1,
+    "mcc": _of_classes(MCC),
+    "ndcg": lambda output: NDCG(),
+    "pr_auc": _auc("PR", 16384),
+    "r2": lambda output: keras.metrics.R2Score(),
+    "rmse": lambda output: keras.metrics.RootMeanSquaredError(),
+    "span_f1": _span_f1,
+    "spearman": lambda output: Spearman(output.width or 1),
+}

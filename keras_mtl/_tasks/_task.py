@@ -12,6 +12,7 @@ from keras_mtl._tasks._factories._multilabel import MultilabelFactory
 from keras_mtl._tasks._factories._regression import RegressionFactory
 from keras_mtl._tasks._factories._segmentation import SegmentationFactory
 from keras_mtl._tasks._factories._tagging import TaggingFactory
+from keras_mtl._tasks._names import check_log_names
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -65,8 +66,14 @@ class Task(
         loss: A `keras.losses.Loss`, the name of one, or a function of labels and predictions. Its
             reduction is not used: the loss of a task is the mean over the valid labels of the
             global batch. A mask that it sets (`ignore_class`) is kept out of that mean.
-        metrics: Names or `keras.metrics.Metric` objects (which are copied for each model).
-            Defaults to no metrics.
+        metrics: Names, which `keras_mtl.metrics` lists; `keras.metrics.Metric` objects, which are
+            copied for each model, whether their classes are registered or not; or functions of
+            labels and predictions, whose values are averaged. Each gets the valid labels in the
+            shape that it reads: single labels, rows along the last axis (those without a missing
+            label), or columns. It is known what the metrics of Keras read, and found out for
+            those of users, or said by their attribute `reads`: `"element"`, `"last axis"`,
+            `"column"` (rows with a weight for each entry) or `"batch"` (as they are). A metric
+            that does not obey `sample_weight` never sees a missing label. Defaults to no metrics.
         weight: Multiplies the task's loss; finite and not negative. A `keras.Variable` is read in
             each step, so that a callback may change it; it is saved as the number that it holds.
             Defaults to `1.0`.
@@ -84,9 +91,9 @@ class Task(
 
     Raises:
         ValueError: If the name cannot name an output, the weight is negative or not finite, a
-            loss or metric is unknown, two metrics share a name, `log_columns` are not among
-            the columns, or the task has columns and its loss is not elementwise. The message
-            names the task.
+            loss or metric is unknown or not for such a task, two metrics share a name,
+            `log_columns` are not among the columns, or the task has columns and its loss is not
+            elementwise. The message names the task.
 
     Example:
         >>> task = Task.binary("income", metrics=["auc", "accuracy"], weight=2.0)
@@ -100,7 +107,7 @@ def check_tasks(tasks: Sequence[Task]) -> tuple[Task, ...]:
 
     Raises:
         TypeError: If `tasks` is a single task, or an entry is not a `Task`.
-        ValueError: If there is no task, or two tasks share a name.
+        ValueError: If there is no task, or two tasks share a name, or would log under one name.
 
     Example:
         >>> [task.name for task in check_tasks([Task.binary("click"), Task.binary("buy")])]
@@ -121,4 +128,5 @@ def check_tasks(tasks: Sequence[Task]) -> tuple[Task, ...]:
             f"tasks need at least one task and different names; received {names}"
             + (f", where {doubles} appear more than once." if doubles else ".")
         )
+    check_log_names({task.name: task.metric_names for task in tasks})
     return tasks

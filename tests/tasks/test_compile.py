@@ -125,6 +125,52 @@ def test_a_monitor_knows_its_name_and_direction(task, metric, expected):
     assert monitor(task, metric, validation=False)[0] == expected[0].removeprefix("val_")
 
 
+UNDERSCORES = Task.multilabel(
+    "toxic_effects",
+    columns=["nr_ar", "b"],
+    metrics=["auc", keras.metrics.BinaryAccuracy(name="accuracy_at_half"), "log_loss"],
+    log_columns=["nr_ar"],
+)
+
+
+@pytest.mark.parametrize("column", ["", "_worst", "_best", "_nr_ar"])
+@pytest.mark.parametrize(
+    ("metric", "mode"), [("auc", "max"), ("accuracy_at_half", "max"), ("log_loss", "min")]
+)
+def test_names_of_columns_and_of_metrics_may_hold_underscores(metric, mode, column):
+    name = metric + column
+    assert name in UNDERSCORES.metric_names
+    assert monitor(UNDERSCORES, name) == (f"val_toxic_effects_{name}", mode)
+
+
+def test_metric_names_are_those_of_the_metrics():
+    metrics = [metric.name for metric in UNDERSCORES.make_metrics()]
+    assert metrics == [*UNDERSCORES.metric_names, "mean_loss"]
+
+
+def named(name):
+    return [keras.metrics.MeanAbsoluteError(name=name)]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "key"),
+    [
+        ([Task.regression("a", metrics=named("b_mae")), Task.regression("a_b")], "a_b_mae"),
+        ([Task.regression("a", metrics=named("b_loss")), Task.regression("a_b")], "a_b_loss"),
+        ([Task.regression("a", metrics=named("mae")), Task.regression("val_a")], "val_a_mae"),
+    ],
+)
+def test_tasks_that_would_log_under_one_name_are_refused(tasks, key):
+    with pytest.raises(ValueError, match=f"would both log '{key}'; rename"):
+        compile_args(tasks)
+
+
+@pytest.mark.parametrize("name", ["loss", "mean_loss", "weight"])
+def test_a_metric_with_the_name_of_another_log_is_refused(name):
+    with pytest.raises(ValueError, match=f"task 'a': the logs have .'{name}'. already"):
+        Task.regression("a", metrics=named(name))
+
+
 def test_an_unknown_metric_or_one_without_a_direction_is_refused():
     with pytest.raises(ValueError, match=r"task 'z' has no metric 'acc'; it has \['auc', 'loss'\]"):
         monitor(Task.binary("z"), "acc")

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl._keras_internals import is_built
 from keras_mtl._tasks import ColumnMetric, Task, TaskMetric
 from keras_mtl._types import Tensor
 
@@ -72,23 +71,39 @@ def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[
     for task in tasks:
         if task.columns is None and task.metrics and outputs[task.name].shape[1:] == (1,):
             kinds = [m if isinstance(m, str) else _describe(m) for m in task.metrics]
-            loss = task.make_loss().loss  # what "accuracy" is depends on it
-            alike.setdefault(f"{kinds} {type(loss)} {task.elementwise}", []).append(task)
+            # What a name means depends on the loss and on the labels.
+            loss = type(task.make_loss().loss)
+            alike.setdefault(f"{kinds} {loss} {task.described()}", []).append(task)
     groups = []
     for group in alike.values():
         if len(group) < MIN_TASKS:
             continue
-        metrics = [m.metric for m in group[0].make_metrics() if isinstance(m, TaskMetric)]
-        # Metrics of users may compute what cannot be computed for many tasks at once, and some of
-        # Keras make their variables at the first batch (docs/keras_notes.md, pain 77).
-        if all(_is_of_keras(metric) and is_built(metric) for metric in metrics):
-            groups += [MetricGroup(metric, [task.name for task in group]) for metric in metrics]
+        metrics = [m for m in group[0].make_metrics() if isinstance(m, TaskMetric)]
+        if all(_counts_labels(metric) for metric in metrics):
+            names = [task.name for task in group]
+            groups += [MetricGroup(metric.metric, names) for metric in metrics]
     return groups
 
 
-def _describe(metric: keras.metrics.Metric) -> str:
-    return str(keras.saving.serialize_keras_object(metric))
+def _describe(metric: Any) -> str:
+    """Returns the arguments of a metric of Keras; a user's metric is like no other."""
+    if isinstance(metric, keras.metrics.Metric) and _is_known(metric):
+        return str(keras.saving.serialize_keras_object(metric))
+    return f"{type(metric)} {id(metric)}"
 
 
-def _is_of_keras(metric: keras.metrics.Metric) -> bool:
-    return type(metric).__module__.startswith("keras.")
+def _counts_labels(metric: TaskMetric) -> bool:
+    """Returns whether a metric reads labels one by one, so that it can be computed for many tasks.
+
+    Those of users may do what cannot be done for many tasks at once.
+    """
+    reading = metric.reading
+    is_single = reading.reads in ("element", "last axis") and not reading.drops
+    return is_single and reading.weighted and _is_known(metric.metric)
+
+
+def _is_known(metric: keras.metrics.Metric) -> bool:
+    """Returns whether a metric is one of Keras or of this package, and wraps no user's function."""
+    if type(metric) is keras.metrics.MeanMetricWrapper:
+        return False
+    return type(metric).__module__.startswith(("keras.", "keras_mtl."))
