@@ -64,8 +64,8 @@ def copy_attributes(metric: keras.metrics.Metric, dtype: str | None = None) -> k
     """Returns a metric with the attributes of another, and variables of its own.
 
     The constructor is not called, so that the copy has all arguments of the original, whatever
-    `get_config` says of them (docs/keras_notes.md, pain 110). Containers are copied; other objects, such as functions and
-    layers, are shared.
+    `get_config` says of them (docs/keras_notes.md, pain 110). Containers are copied; other
+    objects, such as functions and layers, are shared.
 
     Args:
         metric: The metric.

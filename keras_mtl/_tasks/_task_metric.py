@@ -49,6 +49,8 @@ class TaskMetric(keras.metrics.Metric):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Counts the valid labels of a batch."""
+        # A tensor comes back as it is, with the mask and the logits that ride on it.
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         sizes = y_pred.shape[1:] if self.reading.reads == "list" else y_pred.shape[-1:]
         if self.reading.compares and all(size == 1 for size in sizes):
             raise ValueError(

@@ -71,6 +71,7 @@ class Spearman(keras.metrics.Metric):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Counts the labels of a batch."""
+        y_pred = ops.convert_to_tensor(y_pred)
         if len(y_pred.shape) > 1 and y_pred.shape[-1] != self.num_columns:
             raise ValueError(
                 f"metric {self.name!r} has num_columns={self.num_columns}, and predictions have "
