@@ -230,7 +230,8 @@ class BaseTask:
             keras.saving.deserialize_keras_object(metric) for metric in config["metrics"]
         ]
         if config["labels"]:
-            # JSON turns the tuple of the shape into a list.
+            # JSON turns the tuples of the shape and of the names into lists.
             labels = config["labels"]
-            config["labels"] = Labels(**{**labels, "shape": tuple(labels["shape"])})
+            tuples = {key: tuple(labels[key]) for key in ("shape", "names") if labels.get(key)}
+            config["labels"] = Labels(**{**labels, "shape": (), **tuples})
         return cls(**config)

@@ -20,6 +20,8 @@ class Labels:
         high: The largest allowed value. Defaults to `None`: no limit.
         one_hot: Whether the last axis holds one label together: probabilities of classes, which
             sum to 1. Defaults to `False`.
+        names: Names of the classes, such as the tags `"B-PER"` and `"I-PER"` that the metric
+            `"span_f1"` has to know. Defaults to `None`.
 
     Example:
         >>> Labels((None,), integer=True, low=0, high=16).high
@@ -31,3 +33,4 @@ class Labels:
     low: float | None = None
     high: float | None = None
     one_hot: bool = False
+    names: tuple[str, ...] | None = None

@@ -131,11 +131,12 @@ def _iou(output: Output) -> keras.metrics.Metric:
 
 
 def _span_f1(output: Output) -> keras.metrics.Metric:
-    names = None if output.labels is None else getattr(output.labels, "names", None)
+    names = None if output.labels is None else output.labels.names
     if not names:
         raise ValueError(
             "'span_f1' has to know which tags begin a span and which go on with it; pass "
-            "keras_mtl.metrics.SpanF1(['O', 'B-PER', 'I-PER', ...])"
+            "Task.tagging(name, ['O', 'B-PER', 'I-PER', ...]), or the metric "
+            "keras_mtl.metrics.SpanF1([...])"
         )
     return SpanF1(names)
 

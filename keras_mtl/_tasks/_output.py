@@ -107,7 +107,8 @@ def describe_output(
         positions -= 1  # the last axis of the labels is that of the prediction
     logits = bool(reads_logits(loss))
     if labels is not None:  # hashable, also where a list was given
-        labels = dataclasses.replace(labels, shape=tuple(labels.shape))
+        names = None if labels.names is None else tuple(labels.names)
+        labels = dataclasses.replace(labels, shape=tuple(labels.shape), names=names)
     return Output(kind, width, positions, logits, labels)
 
 

@@ -6,7 +6,7 @@ A task takes them by name, with arguments that fit the task:
 |---|---|---|
 | `accuracy` | share of right classes | yes or no, classes |
 | `auc`, `pr_auc` | area under the ROC curve; average precision | yes or no |
-| `macro_auc` | mean AUC of the labels of an example, or of each class against the rest | several |
+| `macro_auc` | mean AUC of several labels, or of each class against the others | several |
 | `f1` | F1 score of all labels together (micro) | yes or no |
 | `macro_f1` | mean F1 score of the classes, or of the labels of an example | yes or no, classes |
 | `balanced_accuracy` | mean recall of the classes | yes or no, classes |
@@ -14,10 +14,10 @@ A task takes them by name, with arguments that fit the task:
 | `iou` | intersection over union: of the ones, or the mean of the classes | yes or no, classes |
 | `log_loss` | mean negative log-likelihood | yes or no, classes |
 | `calibration_error` | mean distance of probabilities from rates, in 15 bins | yes or no, classes |
-| `span_f1` | F1 score of spans, by `SpanF1(tags)` | tags of sequences |
+| `span_f1` | F1 score of spans | tags: `Task.tagging(name, tags)`, or `SpanF1(tags)` |
 | `gauc` | mean AUC of the lists, one list per example | lists of yes or no |
 | `ndcg`, `ndcg_10` | discounted gain of the lists, of all ranks or the first 10 | lists |
-| `mae`, `rmse`, `r2` | mean error, root of the mean squared error, part of the variance | numbers |
+| `mae`, `rmse`, `r2` | mean error, root mean squared error, explained variance | numbers |
 | `mape` | mean error in percent of the label; huge where labels are near 0 | numbers |
 | `spearman` | rank correlation | numbers |
 

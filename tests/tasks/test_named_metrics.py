@@ -228,20 +228,24 @@ def spans(tags):
 
 
 def test_the_f1_of_spans_is_that_of_kinds_with_both_ends():
-    metric, *_ = Task.tagging("t", 5, metrics=[SpanF1(TAGS)]).make_metrics()
+    task = Task.tagging("t", TAGS, metrics=["span_f1", SpanF1(TAGS, name="same")])
+    back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(task))
+    metric, same, _ = back.make_metrics()
     hits = of_labels = of_predictions = 0
     for seed, length in enumerate((9, 13)):
         rng = np.random.default_rng(seed)
         y = rng.integers(0, 5, (40, length))
         chosen = np.where(rng.random(y.shape) < 0.8, y, rng.integers(0, 5, y.shape))
         w = (rng.random(y.shape) < 0.8).astype("float32")  # such as pieces of words
-        metric.update_state(y, np.eye(5, dtype="float32")[chosen], w)
+        for span_metric in (metric, same):
+            span_metric.update_state(y, np.eye(5, dtype="float32")[chosen], w)
         for row in range(40):
             there = w[row] > 0
             label, prediction = spans(y[row][there]), spans(chosen[row][there])
             hits += len(label & prediction)
             of_labels, of_predictions = of_labels + len(label), of_predictions + len(prediction)
     assert hits > 50
+    assert float(same.result()) == float(metric.result())
     assert float(metric.result()) == pytest.approx(2 * hits / (of_labels + of_predictions))
 
 
@@ -290,7 +294,7 @@ def test_spearman_is_that_of_scipy_whatever_the_distribution_is(draw):
     assert float(metric.result()) == pytest.approx(expected, abs=1e-3)
 
 
-def test_each_metric_by_name_knows_whether_it_is_better_high_or_low():
+def test_span_metric_by_name_knows_whether_it_is_better_high_or_low():
     low = {"calibration_error", "log_loss", "rmse", "mae"}
     for name, kind, _ in CASES:
         assert KINDS[kind]([name]).mode(name) == ("min" if name in low else "max"), name

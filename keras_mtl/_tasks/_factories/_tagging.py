@@ -1,5 +1,6 @@
 """Tasks with one of several classes per token."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ class TaggingFactory(BaseTask):
     def tagging(
         cls,
         name: str,
-        num_classes: int,
+        num_classes: int | Sequence[str],
         *,
         labels: Encoding = "integer",
         loss: Any = None,
@@ -32,7 +33,8 @@ class TaggingFactory(BaseTask):
 
         Args:
             name: Name of the task.
-            num_classes: The number of classes, at least 2.
+            num_classes: The number of classes, at least 2, or their names. With names, such as
+                `["O", "B-PER", "I-PER"]`, the metric `"span_f1"` knows the tags.
             labels: `"integer"` for class numbers, or `"one_hot"` for rows with a 1 for the class,
                 or with probabilities that sum to 1 (soft labels). Defaults to `"integer"`.
             loss: Another loss: `"focal"`, a name of Keras, or a loss as `Task` takes it. Defaults
@@ -52,5 +54,9 @@ class TaggingFactory(BaseTask):
             >>> Task.tagging("pos", 17).labels.shape
             (None,)
         """
+        names = None
+        if isinstance(num_classes, Sequence):
+            names, num_classes = tuple(num_classes), len(num_classes)
         settings = class_settings(name, num_classes, label_shape=(None,), labels=labels, loss=loss)
+        settings["labels"] = dataclasses.replace(settings["labels"], names=names)
         return cls(name, metrics=metrics, weight=weight, **settings)
