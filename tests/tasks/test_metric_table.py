@@ -215,3 +215,12 @@ def test_without_a_valid_label_a_metric_is_0_or_not_a_number(name):
     for kind in sorted(METRICS[name][2] & KINDS.keys()):
         value = seen_value(name, kind, "zeros")
         assert np.isnan(value) if name in undefined and kind != "columns" else not np.any(value)
+
+
+def test_positions_of_short_batches_count_as_much_as_those_of_long_ones():
+    metric, *_ = KINDS["tagging"](["accuracy"]).make_metrics()
+    right = np.eye(CLASSES, dtype="float32")[[[0, 0]]]
+    wrong = np.eye(CLASSES, dtype="float32")[[[1] * 8]]
+    for p in (right, wrong):
+        metric.update_state(np.zeros(p.shape[:2], "int32"), p)
+    assert float(metric.result()) == pytest.approx(2 / 10)

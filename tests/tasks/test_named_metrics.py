@@ -269,6 +269,55 @@ def test_the_auc_of_rare_labels_is_that_of_scikit_learn(rate, slope, noise):
     assert float(metric.result()) == pytest.approx(sk.roc_auc_score(labels, predictions), abs=2e-3)
 
 
+class Focal(keras.losses.BinaryCrossentropy):
+    """A subclass, whose labels are those of its base."""
+
+
+def distance(y_true, y_pred):
+    return keras.ops.sum(keras.ops.abs(y_true - y_pred), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("head", "loss", "labels"),
+    [
+        (Head(1, "sigmoid"), Focal(), None),
+        (Head(1, "sigmoid"), keras.losses.Dice(), None),
+        (Head(1, "sigmoid"), "mse", None),
+        (Head(1), keras.losses.BinaryCrossentropy(from_logits=True), None),
+        (lambda features: features, keras.losses.BinaryFocalCrossentropy(), None),
+        (Head(3, "softmax"), keras.losses.CategoricalFocalCrossentropy(), None),
+        (Head(3, "softmax"), keras.losses.KLDivergence(), Labels((3,))),
+        (Head(3, "softmax"), keras.losses.MeanSquaredError(), None),
+        (Head(3, "softmax"), "sparse_categorical_crossentropy", None),
+        (Head(3), keras.losses.SparseCategoricalCrossentropy(from_logits=True), None),
+        (Head(3, "softmax"), distance, Labels(integer=True, low=0, high=2)),
+    ],
+)
+def test_accuracy_follows_the_task_whatever_the_loss_is(head, loss, labels):
+    metric, *_ = Task("t", head=head, loss=loss, labels=labels, metrics=["accuracy"]).make_metrics()
+    rng = np.random.default_rng(0)
+    width = getattr(head, "units", 1)
+    is_logit = width == 1 and isinstance(head, Head) and head.activation == "linear"
+    if width == 1:
+        y = rng.integers(0, 2, 30).astype("float32")
+        p = rng.uniform(size=(30, 1)).astype("float32") - is_logit / 2
+        expected = ((p[:, 0] > 0.5 * (not is_logit)) == y).mean()
+    else:
+        y, p = rng.integers(0, 3, 30), rng.uniform(size=(30, 3)).astype("float32")
+        expected = (p.argmax(axis=1) == y).mean()
+        is_sparse = "parse" in str(loss) or (labels is not None and labels.integer)
+        y = y if is_sparse else np.eye(3, dtype="float32")[y]
+    metric.update_state(y, p)
+    assert 0.1 < expected < 0.9
+    assert float(metric.result()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", keras.losses.Poisson(), distance])
+def test_accuracy_of_numbers_is_refused(loss):
+    with pytest.raises(ValueError, match="task 't': 'accuracy' is the share of right classes"):
+        Task("t", head=Head(1), loss=loss, metrics=["accuracy"])
+
+
 def test_the_auc_of_logits_is_that_of_their_probabilities():
     labels, predictions = rare(0.01, 1.5, 1.5)
     logits = np.log(predictions / (1 - predictions))
