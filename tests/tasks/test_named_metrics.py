@@ -281,6 +281,7 @@ def distance(y_true, y_pred):
     ("head", "loss", "labels"),
     [
         (Head(1, "sigmoid"), Focal(), None),
+        (lambda features: features, Focal(), None),
         (Head(1, "sigmoid"), keras.losses.Dice(), None),
         (Head(1, "sigmoid"), "mse", None),
         (Head(1), keras.losses.BinaryCrossentropy(from_logits=True), None),
