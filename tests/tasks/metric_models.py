@@ -5,6 +5,7 @@ Run as a script, it prints the logs as JSON: each number of replicas needs a pro
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -35,24 +36,37 @@ def hits_of_rows(y_true: Any, y_pred: Any) -> Any:
     return keras.ops.all(keras.ops.equal(y_true > 0.5, y_pred > 0.5), axis=-1)
 
 
-def tasks() -> list[mtl.Task]:
-    """Returns a task of each kind, with metrics of each kind of reading."""
+QUICK = ("yes_or_no", "tags", "classes")
+"""Tasks of the everyday run; each separate metric takes a tenth of a second to trace."""
+
+
+def tasks(names: Sequence[str] = ()) -> list[mtl.Task]:
+    """Returns a task of each kind, with metrics of each kind of reading.
+
+    Args:
+        names: The names of the tasks. Defaults to all.
+    """
     yes_or_no = ["auc", "f1", ShareAbove(0.45), K.F1Score(name="keras_f1")]
     tags = ["macro_auc", hits_of_rows, K.F1Score("macro", 0.5), K.Precision(top_k=1, name="top")]
     columns = ["auc", "mcc", K.F1Score(name="keras_f1"), K.R2Score(name="r2_score")]
     classes = ["accuracy", "macro_f1", K.MeanIoU(4, sparse_y_pred=False, name="iou")]
     targets = ["r2", "spearman", "cosine_similarity", K.PearsonCorrelation()]
-    return [
+    every_kind = [
         mtl.Task.binary("yes_or_no", metrics=yes_or_no),
         mtl.Task.multilabel("tags", 3, metrics=tags),
         mtl.Task.multilabel("some_columns", columns=["p_1", "q", "r"], metrics=columns),
         mtl.Task.multiclass("classes", 4, metrics=classes),
         mtl.Task.regression("targets", 3, metrics=targets),
     ]
+    return [task for task in every_kind if not names or task.name in names]
 
 
-def data() -> Data:
-    """Returns inputs, labels and weights, some of which are missing, fractions or both."""
+def data(names: Sequence[str] = ()) -> Data:
+    """Returns inputs, labels and weights, some of which are missing, fractions or both.
+
+    Args:
+        names: The names of the tasks. Defaults to all.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, 4)).astype("float32")
     y = {
@@ -64,26 +78,30 @@ def data() -> Data:
     }
     w = {name: rng.choice([0.0, 0.5, 1.0], labels.shape) for name, labels in y.items()}
     w["yes_or_no"][: ROWS // 4] = 0.0  # no label for the first replica in its first step
-    return x, y, {name: weights.astype("float32") for name, weights in w.items()}
+    used = names or y
+    return x, {name: y[name] for name in used}, {name: w[name].astype("float32") for name in used}
 
 
-def network() -> keras.Model:
+def network(names: Sequence[str] = ()) -> keras.Model:
     """Builds the same network at each call."""
     keras.utils.set_random_seed(0)
-    return mtl.architectures.hard_sharing(keras.Input((4,)), tasks(), shared=(8,))
+    return mtl.architectures.hard_sharing(keras.Input((4,)), tasks(names), shared=(8,))
 
 
-def logs_of_models(*, run_eagerly: bool = False) -> list[dict[str, float]]:
+def logs_of_models(
+    names: Sequence[str] = (), *, run_eagerly: bool = False
+) -> list[dict[str, float]]:
     """Returns the logs of `BalancedModel.evaluate` and of plain Keras with `compile_args`.
 
     Args:
+        names: The names of the tasks. Defaults to all.
         run_eagerly: Whether plain Keras traces no graph, which takes long.
     """
-    dataset = tf.data.Dataset.from_tensor_slices(data()).batch(BATCH)
-    balanced = mtl.BalancedModel(network(), tasks(), mtl.balancers.Equal())
+    dataset = tf.data.Dataset.from_tensor_slices(data(names)).batch(BATCH)
+    balanced = mtl.BalancedModel(network(names), tasks(names), mtl.balancers.Equal())
     balanced.compile("sgd")
-    plain = network()
-    plain.compile("sgd", run_eagerly=run_eagerly, **mtl.compile_args(tasks()))
+    plain = network(names)
+    plain.compile("sgd", run_eagerly=run_eagerly, **mtl.compile_args(tasks(names)))
     logs = [model.evaluate(dataset, verbose=0, return_dict=True) for model in (balanced, plain)]
     return [{name: float(value) for name, value in of_model.items()} for of_model in logs]
 

@@ -9,12 +9,12 @@ import metric_models as models
 import pytest
 
 
-def values_by_hand():
+def values_by_hand(names=()):
     """Returns the value of each metric, fed with the batches by hand."""
-    x, y, w = models.data()
-    predictions = models.network().predict(x, verbose=0)
+    x, y, w = models.data(names)
+    predictions = models.network(names).predict(x, verbose=0)
     values = {}
-    for task in models.tasks():
+    for task in models.tasks(names):
         metrics = task.make_metrics()
         for first in range(0, models.ROWS, models.BATCH):
             rows = slice(first, first + models.BATCH)
@@ -24,18 +24,16 @@ def values_by_hand():
     return values
 
 
-@pytest.fixture(scope="module")
-def expected():
-    return values_by_hand()
-
-
-def test_both_doors_log_the_metrics_of_the_valid_labels(expected):
-    for logs in models.logs_of_models(run_eagerly=True):
+@pytest.mark.parametrize("names", [models.QUICK, pytest.param((), marks=pytest.mark.slow)])
+def test_both_doors_log_the_metrics_of_the_valid_labels(names):
+    expected = values_by_hand(names)
+    for logs in models.logs_of_models(names, run_eagerly=names == models.QUICK):
         assert {name: logs[name] for name in expected} == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.slow
-def test_two_replicas_log_them_as_well(expected):
+def test_two_replicas_log_them_as_well():
+    expected = values_by_hand()
     script = str(pathlib.Path(models.__file__))
     done = subprocess.run(
         [sys.executable, script, "2"], capture_output=True, text=True, check=False
