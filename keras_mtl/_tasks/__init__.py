@@ -15,6 +15,7 @@ From the part that users write to the parts that Keras runs:
     _function_loss   FunctionLoss: a function as a loss
     _label_shapes    labels that a loss cannot take
     _label_weights   the weight of each label: sample weights times the mask
+    _masked_frames   masked positions for CTC
     _valid_copies    labels and predictions in which nothing is missing
     _task_weight     the weight of a task: a number or a variable
     _task_metric     TaskMetric: a metric over valid labels; _make_metric: metrics for names,

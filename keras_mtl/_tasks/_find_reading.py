@@ -1,5 +1,6 @@
 """Finds out what a user's loss reads, by calling it with small arrays."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, get_args
@@ -64,7 +65,7 @@ def find_reading(
         ValueError: If the loss takes none of these arrays, or draws random numbers.
     """
     errors: list[Exception] = []
-    with outside_graphs():
+    with outside_graphs(), _unchanged(loss):
         for shapes in _sizes(label_shape, prediction_shape):
             for casts in (True, False):
                 try:
@@ -79,6 +80,18 @@ def find_reading(
         f"predictions {tuple(prediction_shape)} {reason} Give the task reads='element', "
         "'last axis', 'example' or 'batch'."
     ) from errors[0]
+
+
+@contextlib.contextmanager
+def _unchanged(loss: keras.losses.Loss) -> Iterator[None]:
+    """Gives the variables of a loss, such as running means, their values back."""
+    variables = [value for value in vars(loss).values() if isinstance(value, keras.Variable)]
+    values = [ops.convert_to_numpy(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
 
 class _UndecidedError(Exception):

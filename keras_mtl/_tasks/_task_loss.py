@@ -15,6 +15,7 @@ from keras_mtl._tasks._known_losses import serialize_loss
 from keras_mtl._tasks._label_shapes import check_shapes, check_tensor
 from keras_mtl._tasks._label_weights import align_labels, expand_to, unit_weights
 from keras_mtl._tasks._labels import Labels
+from keras_mtl._tasks._masked_frames import blank_masked_frames
 from keras_mtl._tasks._reading import Reading, check_columns
 from keras_mtl._tasks._valid_copies import blank_labels, copy_valid
 from keras_mtl._types import Tensor
@@ -147,6 +148,8 @@ class TaskLoss(keras.losses.Loss):
             check_shapes(y_true, y_pred, reading)
             if self.num_columns:
                 check_columns(reading)
+        if reading.padded:
+            y_pred = blank_masked_frames(y_pred)
         if reading.casts:
             y_true = ops.cast(y_true, self.loss.dtype)
             if keras.backend.standardize_dtype(y_pred.dtype) != self.loss.dtype:

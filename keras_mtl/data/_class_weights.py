@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl.data._elements._element import check_keys, read_element
 from keras_mtl.data._elements._merge_weights import merge_weights
-from keras_mtl.data._elements._numbers import read_classes
+from keras_mtl.data._elements._numbers import num_classes, read_classes
 
 
 def class_weights(
@@ -66,10 +66,20 @@ def class_weights(
         merged = {}
         for task in tasks:
             label = tf.convert_to_tensor(y[task.name])
-            factors = tf.ones_like(label, tf.float32)
-            for value, weight in factors_of.get(task.name, {}).items():
-                factors = tf.where(label == tf.cast(value, label.dtype), weight, factors)
+            factors = _factors(label, factors_of.get(task.name, {}), task)
             merged[task.name] = merge_weights(factors, w, task)
         return x, y, merged
 
     return dataset.map(weigh, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _factors(label: tf.Tensor, of_classes: Mapping[float, float], task: Task) -> tf.Tensor:
+    """Returns the factor of each label; a row of probabilities has their mean, all along it."""
+    factors = tf.ones_like(label, tf.float32)
+    if task.labels is not None and task.labels.one_hot and of_classes:
+        by_class = [of_classes.get(float(c), 1.0) for c in range(num_classes(task) or 0)]
+        means = tf.reduce_sum(tf.cast(label, tf.float32) * by_class, axis=-1, keepdims=True)
+        return factors * means
+    for value, weight in of_classes.items():
+        factors = tf.where(label == tf.cast(value, label.dtype), weight, factors)
+    return factors

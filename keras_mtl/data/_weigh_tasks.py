@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._tasks import Task, check_tasks, is_variable
 from keras_mtl.data._elements._numbers import read_number
 from keras_mtl.data._label_summary import LabelSummary
 
@@ -29,7 +29,8 @@ def weigh_tasks(
         New tasks, in the same order.
 
     Raises:
-        ValueError: If a task is not in `summaries` or has no label, or the power is no number.
+        ValueError: If a task is not in `summaries` or has no label, the power is no number, or
+            the weight of a task is a variable.
 
     Example:
         >>> from keras_mtl import Task
@@ -45,6 +46,11 @@ def weigh_tasks(
             raise ValueError(
                 f"task {task.name!r} has no labels in the summary, which holds "
                 f"{sorted(summaries)}; describe the data that it is trained on."
+            )
+        if is_variable(task.weight):
+            raise ValueError(
+                f"task {task.name!r}: its weight is a variable, which a new number would replace; "
+                "give it a number here, or assign the variable yourself."
             )
     factors = [summaries[task.name].labels ** power for task in tasks]
     mean = math.fsum(factors) / len(factors)

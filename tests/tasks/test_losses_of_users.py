@@ -166,6 +166,39 @@ def test_a_mask_of_positions_beside_a_loss_of_whole_examples_is_refused():
         CASES["a user's loss per example"].task().make_loss()(tf.ones((2, 4, 3)), prediction)
 
 
+def test_ctc_takes_a_masked_sequence_for_a_shorter_one():
+    logits = np.random.default_rng(0).normal(size=(3, 7, 4)).astype("float32")
+    lengths, y = [7, 5, 4], np.array([[1, 1, 2], [3, 3, 0], [2, 0, 0]])
+    source = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(source)
+        prediction = tf.identity(source)
+        prediction._keras_mask = tf.sequence_mask(lengths, 7)
+        value = Task("text", head=Head(4), loss="ctc").make_loss()(y, prediction)
+    expected = [
+        float(keras.losses.CTC()(y[i : i + 1], logits[i : i + 1, : lengths[i]])) for i in range(3)
+    ]
+    assert float(value) == pytest.approx(np.mean(expected), rel=1e-6)
+    gradient = tape.gradient(value, source).numpy()
+    assert not gradient[1, 5:].any() and gradient[1, :5].all()
+
+
+def test_a_running_mean_inside_of_a_loss_is_not_touched_by_the_search():
+    class Centered(keras.losses.Loss):
+        def __init__(self):
+            super().__init__()
+            self.mean = keras.Variable(2.0, trainable=False)
+
+        def call(self, y_true, y_pred):
+            self.mean.assign(0.9 * self.mean + 0.1 * ops.mean(y_true))
+            return ops.square(y_true - self.mean - y_pred)
+
+    loss = Centered()
+    with pytest.raises(ValueError, match="it gives different values for equal labels"):
+        Task("zoo", head=Head(1), loss=loss).make_loss()(tf.ones((4, 1)), tf.ones((4, 1)))
+    assert float(loss.mean) == 2.0
+
+
 def test_a_loss_keeps_its_arguments_in_a_file():
     """Keras's `get_config` forgets `delta` and `axis`."""
     for loss in (keras.losses.Huber(delta=0.1), keras.losses.CosineSimilarity(axis=1)):

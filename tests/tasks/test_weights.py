@@ -108,6 +108,27 @@ def test_one_hot_labels_may_miss_rows(door):
     assert logs["topic_mean_loss"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_data_functions_take_a_row_of_one_hot_labels_for_one_label(capsys):
+    rows = np.float32([[1, 0, 0], [0, 0, 1], [np.nan] * 3, [0.5, 0.5, 0.0]])
+    tasks = [Task.multiclass("topic", 3, labels="one_hot")]
+    data = tf.data.Dataset.from_tensor_slices((X[:4], {"topic": rows})).batch(4)
+    masked = mtl.data.mask_missing(data, tasks)
+    weighted = mtl.data.class_weights(masked, tasks, {"topic": [1.0, 3.0, 5.0]})
+    weights = next(iter(weighted))[2]["topic"].numpy()
+    np.testing.assert_array_equal(weights, np.float32([[1.0], [5.0], [0.0], [2.0]]) * np.ones(3))
+    with pytest.warns(UserWarning, match="have no example: 1"):
+        summary = mtl.data.describe(data, tasks)["topic"]
+    assert (summary.labels, summary.classes) == (3, {0: 2, 2: 1})
+    assert "topic" in capsys.readouterr().out
+
+
+def test_a_weight_that_is_a_variable_is_not_replaced_by_a_number():
+    tasks = [Task.regression("a", weight=keras.Variable(2.0))]
+    summary = {"a": mtl.data.LabelSummary(labels=3)}
+    with pytest.raises(ValueError, match="task 'a': its weight is a variable"):
+        mtl.data.weigh_tasks(summary, tasks)
+
+
 @pytest.mark.parametrize("labels", ["integer", "one_hot"])
 def test_the_focal_loss_of_classes_is_the_one_of_the_paper(labels):
     classes, p = np.array([0, 2, 1]), np.array([[0.7, 0.2, 0.1], [0.5, 0.2, 0.3], [0.1, 0.8, 0.1]])

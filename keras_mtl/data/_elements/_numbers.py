@@ -96,9 +96,11 @@ def _pairs(values: Any, task: Task) -> Any:
 def _read_class(value: Any, task: Task) -> float:
     """Returns a class as a number; checks that it is one of the task's."""
     subject = f"task {task.name!r}: a class is named"
-    if num_classes(task) is None or task.labels is None:
+    size = num_classes(task)
+    if size is None or task.labels is None:
         return read_number(value, subject)
-    low, high = int(task.labels.low or 0), int(task.labels.high or 0)
+    low = int(task.labels.low or 0)
+    high = low + size - 1
     number = _to_float(value)
     if not low <= number <= high or number != int(number):
         raise ValueError(
@@ -112,6 +114,8 @@ def num_classes(task: Task) -> int | None:
     labels = task.labels
     if labels is None or labels.low is None or labels.high is None:
         return None
+    if labels.one_hot:
+        return labels.shape[-1]
     return int(labels.high - labels.low) + 1
 
 
