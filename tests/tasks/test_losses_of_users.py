@@ -48,6 +48,7 @@ def same_for_all(y_true, y_pred):
         (lambda y, p: ops.mean(squared(y, p), axis=0), (3,), "batch"),
         (share_of_batch, (3,), "batch"),
         (same_for_all, (3,), "batch"),
+        (lambda y, p: ops.mean(squared(y, p), axis=-1) + p[0, 0], (3,), "batch"),
         (ranking, (1,), "batch"),
     ],
 )
@@ -157,6 +158,26 @@ def test_a_loss_that_wants_class_numbers_gets_them():
     loss = Task("zoo", head=Head(2, "softmax"), loss=pick, labels=labels).make_loss()
     value = loss(np.array([1, 0, -1]), tf.constant(p), np.array([1.0, 1.0, 0.0]))
     assert float(value) == pytest.approx(-np.log([0.8, 0.6]).mean(), rel=1e-6)
+
+
+def test_a_missing_label_is_replaced_by_one_that_the_loss_takes():
+    def logarithmic(y_true, y_pred):
+        tf.debugging.assert_positive(y_true)
+        return ops.square(ops.log(y_true) - y_pred)
+
+    y, p = np.array([np.nan, 2.0, 0.0], "float32"), tf.zeros((3, 1))
+    task = Task("zoo", head=Head(1), loss=logarithmic, labels=Labels(low=0.5, high=9.0))
+    value = task.make_loss()(y, p, np.array([0.0, 1.0, 0.0]))
+    assert float(value) == pytest.approx(np.log(2) ** 2, rel=1e-6)
+
+
+def test_a_batch_without_valid_labels_adds_nothing_to_the_mean_of_an_epoch():
+    mean_loss = Task("zoo", head=Head(1), loss=rmsle, labels=Labels()).make_metrics()[-1]
+    p = tf.fill((2, 1), 1.0)
+    mean_loss.update_state(np.float32([np.nan, 0.0]), p, np.zeros(2, "float32"))
+    assert float(mean_loss.result()) == 0.0
+    mean_loss.update_state(np.float32([2.0, np.nan]), p, np.float32([1.0, 0.0]))
+    assert float(mean_loss.result()) == pytest.approx(np.log(2) ** 2, rel=1e-6)
 
 
 def test_a_mask_of_positions_beside_a_loss_of_whole_examples_is_refused():

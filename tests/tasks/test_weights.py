@@ -137,7 +137,7 @@ def test_the_focal_loss_of_classes_is_the_one_of_the_paper(labels):
     expected = np.mean(-((1 - right) ** 2) * np.log(right))
     task = Task.multiclass("topic", 3, labels=labels, loss="focal")
     assert float(task.make_loss()(y, p.astype("float32"))) == pytest.approx(expected, rel=1e-5)
-    prediction = keras.layers.Activation("softmax")(tf.constant(np.log(p), "float32"))
+    prediction = keras.layers.Activation("softmax")(tf.constant(np.log(p) + 3, "float32"))
     assert float(task.make_loss()(y, prediction)) == pytest.approx(expected, rel=1e-5)
     y, q = np.array([1, 0, 1]), np.array([[0.9], [0.4], [0.2]], "float32")
     right = np.array([0.9, 0.6, 0.2])
@@ -172,6 +172,7 @@ SOFT = Task.multiclass("zoo", 3, labels="one_hot")
         (BOXES, np.ones((4, 2)), [[1, 1], [1, 0.5], [1, 1], [1, 1]], "depends on the last axis"),
         (SOFT, np.eye(4, 3), None, "a row of its one-hot labels sums to 0; expected 1"),
         (SOFT, np.eye(4, 3), [1, 1, 1, 0], None),
+        (SOFT, np.eye(4, 3), [[1, 1, 1], [2, 2, 2], [1, 1, 1], [0, 1, 3]], None),
         (SOFT, np.ones((4, 3)), None, "sums to 3; expected 1"),
         (SOFT, np.ones(4), None, "leave out labels='one_hot'"),
         (Task.multiclass("zoo", 3), np.eye(4, 3), None, "look like one-hot labels.*argmax"),
