@@ -162,6 +162,7 @@ class BaseTask:
             name=self.name,
             num_columns=len(self.columns or ()),
             reads=self.reads,
+            label_range=(self.labels.low, self.labels.high) if self.labels else (None, None),
         )
 
     def _check_columns(self) -> None:

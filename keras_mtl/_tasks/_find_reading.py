@@ -138,18 +138,25 @@ class _Probe:
         """Returns the coarsest kind that any of the arrays shows.
 
         Raises:
-            _UndecidedError: If no value is finite, or equal arrays give different values.
+            _UndecidedError: If equal arrays give different values, or no value is finite.
+            Exception: What the loss raises, if it takes none of the arrays.
         """
-        kinds = set()
+        kinds: set[Reads] = set()
+        errors: list[Exception] = []
         for is_whole, is_sorted in ((False, False), (True, False), (False, True)):
             first, second = (self._draw(is_whole, is_sorted) for _ in range(2))
-            values = self._call(*first)
-            if not np.array_equal(values, self._call(*first), equal_nan=True):
+            try:
+                values, again = self._call(*first), self._call(*first)
+                is_finite = np.all(np.isfinite(values)) and np.all(np.isfinite(self._call(*second)))
+            except Exception as error:  # it takes no labels of this sort
+                errors.append(error)
+                continue
+            if not np.array_equal(values, again, equal_nan=True):
                 raise _UndecidedError("it gives different values for equal labels and predictions.")
-            if np.all(np.isfinite(values)) and np.all(np.isfinite(self._call(*second))):
+            if is_finite:
                 kinds.add(self._kind(first, second))
         if not kinds:
-            raise _UndecidedError("none of its values is finite.")
+            raise errors[0] if errors else _UndecidedError("none of its values is finite.")
         reads: Reads = next(kind for kind in reversed(get_args(Reads)) if kind in kinds)
         return Reading(reads, casts=self.casts)
 

@@ -1,7 +1,7 @@
 """The loss of a task on a batch: the mean over the valid labels on all replicas."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -49,6 +49,7 @@ class TaskLoss(keras.losses.Loss):
             task has no columns. Defaults to `0`.
         reads: What the loss reads, `"element"`, `"last axis"`, `"example"` or `"batch"`. Defaults
             to `None`: it is known, for a loss of Keras, or found out with small arrays.
+        label_range: The smallest and the largest label, or `None` for no limit, of these arrays.
 
     Call arguments:
         y_true: Labels, of the prediction's shape or without its last axis.
@@ -69,12 +70,14 @@ class TaskLoss(keras.losses.Loss):
         name: str | None = None,
         num_columns: int = 0,
         reads: str | None = None,
+        label_range: Sequence[float | None] = (None, None),
     ) -> None:
         super().__init__(name=name or loss.name)
         self.loss = loss
         self.elementwise = elementwise
         self.num_columns = num_columns
         self.reads = reads
+        self.label_range = tuple(label_range)
         self._reading = declared_reading(loss, reads)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -166,9 +169,12 @@ class TaskLoss(keras.losses.Loss):
             raise ValueError(f"task {self.name!r}: {error}") from error
 
     def _find(self, y_true: Tensor, y_pred: Tensor) -> Reading:
-        labels = None
+        low, high = self.label_range
+        labels = Labels(low=low, high=high)
         if "int" in keras.backend.standardize_dtype(y_true.dtype):
-            labels = Labels(integer=True, low=0, high=max(2, y_pred.shape[-1] or 0) - 1)
+            low = 0 if low is None else low
+            high = max(2, y_pred.shape[-1] or 0) - 1 if high is None else high
+            labels = Labels(integer=True, low=low, high=high)
         self._reading = find_reading(self.loss, y_true.shape, y_pred.shape, labels)
         return self._reading
 
@@ -193,6 +199,7 @@ class TaskLoss(keras.losses.Loss):
             "name": self.name,
             "num_columns": self.num_columns,
             "reads": self.reads,
+            "label_range": self.label_range,
         }
 
     @classmethod
