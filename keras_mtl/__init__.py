@@ -11,6 +11,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from keras_mtl._lazy_classes import register_classes as _register_classes
 from keras_mtl._tasks import Head, Labels, Task, compile_args, monitor
 from keras_mtl._version import __version__ as __version__
 
@@ -57,6 +58,8 @@ _PACKAGES = (
     "training",
     "tuning",
 )
+
+_register_classes()
 
 
 def __getattr__(name: str) -> Any:

@@ -15,9 +15,13 @@ of `keras_mtl.architectures.__all__`. A Guide has these labels, each once and in
 
 The kind of a balancer, its needs and its backward passes are derived from its class. Tables are
 ordered by kind, then by the year of the source, then by name.
+
+A further table, in `keras_mtl/_lazy_classes.py`, lists the module of each class that Keras saves.
+It is read from the decorators in the source.
 """
 
 import argparse
+import ast
 import dataclasses
 import inspect
 import itertools
@@ -274,9 +278,36 @@ def in_docstring(module: str, table: str) -> str:
     return '"""'.join([opening, "".join([*before, table, *after]), rest])
 
 
+def saved_classes() -> dict[str, str]:
+    """Returns the module of each class that Keras saves and that `import keras_mtl` leaves out."""
+    modules = {}
+    package = ROOT / "keras_mtl"
+    for path in sorted(package.rglob("*.py")):
+        module = ".".join(path.relative_to(package).with_suffix("").parts)
+        # `import keras_mtl` imports the tasks anyway.
+        if module.startswith("_tasks.") or "register_keras_serializable" not in path.read_text():
+            continue
+        modules |= {
+            node.name: module
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.ClassDef)
+            and any("keras_serializable" in ast.unparse(line) for line in node.decorator_list)
+        }
+    return dict(sorted(modules.items()))
+
+
+def with_saved_classes(module: str) -> str:
+    """Replaces what stands between the markers of the module that lists saved classes."""
+    begin, end = "# begin: classes, by scripts/make_tables.py\n", "# end: classes\n"
+    before, _, rest = module.partition(begin)
+    lines = [f'    "{name}": "{place}",\n' for name, place in saved_classes().items()]
+    return "".join([before, begin, "_MODULES = {\n", *lines, "}\n", end, rest.partition(end)[2]])
+
+
 def make_files() -> dict[Path, str]:
     """Returns each file that holds a table, with the contents that it should have."""
-    files = {}
+    lazy = ROOT / "keras_mtl/_lazy_classes.py"
+    files = {lazy: with_saved_classes(lazy.read_text())}
     readme = (ROOT / "README.md").read_text()
     for noun, methods, page, module, widths in (
         (

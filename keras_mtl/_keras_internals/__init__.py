@@ -26,6 +26,7 @@ from keras_mtl._keras_internals._graph import (
     position_of,
     replay,
     run_graph,
+    run_in_mode,
     walk,
 )
 from keras_mtl._keras_internals._layers import nested_layers
@@ -74,6 +75,7 @@ __all__ = [
     "reads_logits",
     "replay",
     "run_graph",
+    "run_in_mode",
     "set_direction",
     "walk",
     "with_logits",

@@ -145,6 +145,22 @@ def run_graph(
     return function._run_through_graph(inputs, operation_fn=call)
 
 
+def run_in_mode(function: Any, inputs: Any, training: bool | None) -> Any:
+    """Runs a functional model or a `keras.Function`, with every layer in the mode `training`.
+
+    A `keras.Function` runs each layer in the mode of its first call, so that dropout would drop
+    nothing (docs/keras_notes.md, pain 87). Like a functional model, this passes the mode to every
+    layer.
+    """
+
+    def in_mode(operation: Any) -> Any:
+        if training is None or not isinstance(operation, keras.layers.Layer):
+            return operation
+        return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": training})
+
+    return run_graph(function, inputs, in_mode)
+
+
 def replay(features: Tensor, output: Tensor, other_features: Tensor) -> Tensor:
     """Calls the layers that lead from `features` to `output` once more, on other features."""
     pairs = [(features, other_features)]

@@ -90,7 +90,7 @@ def copy_attributes(metric: keras.metrics.Metric, dtype: str | None = None) -> k
 def _copy_variable(
     metric: keras.metrics.Metric, variable: keras.Variable, dtype: str | None
 ) -> keras.Variable:
-    value = keras.ops.convert_to_numpy(variable)
+    value = variable.numpy()  # NumPy warns of `np.array` (docs/keras_notes.md, 114)
     return metric.add_variable(
         shape=variable.shape,
         initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(value, dtype=dtype),

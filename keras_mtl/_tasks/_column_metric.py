@@ -58,7 +58,7 @@ class ColumnMetric(keras.metrics.Metric):
         # The weight of the labels of each column so far.
         self.labels = self.add_variable((num_columns,), "zeros", name="labels")
         # A metric need not begin with zeros.
-        self._initial_states = [ops.convert_to_numpy(variable) for variable in metric.variables]
+        self._initial_states = [variable.numpy() for variable in metric.variables]
         self.states = [
             self.add_variable((num_columns, *variable.shape), "zeros", name=f"state_{i}")
             for i, variable in enumerate(metric.variables)

@@ -157,9 +157,7 @@ class _Probe:
             values = [(v, scope.get_current_value(v)) for v in metric.variables]
         summed = [(v, value) for v, value in values if v.aggregation == "sum"]
         # Without parts, the variables are those before the update, which was not to count.
-        return [
-            ops.convert_to_numpy(v if value is None or not parts else value) for v, value in summed
-        ]
+        return [(v if value is None or not parts else value).numpy() for v, value in summed]
 
     def _try(
         self, reads: MetricReads, labels: Any = None, predictions: Any = None, weights: Any = None

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-from keras import ops
-
 
 def check_weight(name: str, weight: Any) -> Any:
     """Returns a weight as a float, or the variable itself.
@@ -35,4 +33,5 @@ def is_variable(weight: Any) -> bool:
 
 def value_of(weight: Any) -> float:
     """Returns the present value of a weight."""
-    return float(ops.convert_to_numpy(weight)) if is_variable(weight) else float(weight)
+    # NumPy warns where it reads a variable itself (docs/keras_notes.md, 114).
+    return float(weight.numpy() if is_variable(weight) else weight)

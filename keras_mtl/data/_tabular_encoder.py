@@ -53,7 +53,7 @@ def tabular_encoder(
 
     `architectures.mmoe(data.embed_columns(encoder, encoder.output), tasks)` trains on the raw
     columns themselves. `data.from_table` makes a dataset of a data frame. A `.keras` file is
-    loaded after `import keras_mtl.data`; a SavedModel needs TensorFlow alone.
+    loaded after `import keras_mtl`; a SavedModel needs TensorFlow alone.
 
     *Gaps.* A missing number is NaN. Without `missing` it is an error, in the training data and in
     a row that is served: a ReLU would turn it into a plausible 0. A missing string is the empty

@@ -87,7 +87,7 @@ class Branching(keras.layers.Layer):
     @property
     def choices(self) -> Any:
         """The parent that each child reads outside training, an array `(num_children,)`."""
-        return np.argmax(ops.convert_to_numpy(self.theta), axis=-1)
+        return np.argmax(self.theta.numpy(), axis=-1)
 
     def call(self, parents: Tensor, training: bool | None = None) -> Tensor:
         """Computes `sum_p d_cp y_p` for each child `c`, from parents `(batch, ..., p, units)`."""

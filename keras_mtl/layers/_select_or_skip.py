@@ -101,7 +101,7 @@ class SelectOrSkip(keras.layers.Layer):
     @property
     def selected(self) -> Any:
         """Whether each task runs the block outside training, an array `(num_tasks,)`."""
-        logits = ops.convert_to_numpy(self.logits)
+        logits = self.logits.numpy()
         return logits[:, 1] >= logits[:, 0]
 
     def call(self, inputs: Sequence[Tensor], training: bool | None = None) -> Tensor:

@@ -1,8 +1,11 @@
 """The tuners of Keras Tuner."""
 
+import contextlib
 import math
 import numbers
 import pathlib
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras_tuner
@@ -56,6 +59,28 @@ def check_whole(name: str, value: Any, least: int) -> None:
         raise TypeError(f"{name} must be a whole number; received {value!r}.")
     if int(value) < least:
         raise ValueError(f"{name} must be at least {least}; received {value}.")
+
+
+@contextlib.contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Leaves out warnings of Keras Tuner about itself, which asks for threads by old names.
+
+    Nothing else is left out: warnings of the network that is trained inside are shown
+    (docs/keras_notes.md, 115).
+
+    Example:
+        >>> import threading, warnings
+        >>> with warnings.catch_warnings(record=True, action="always") as caught, quiet_threads():
+        ...     _ = threading.currentThread()
+        ...     warnings.warn("another warning")
+        >>> [str(warning.message) for warning in caught]
+        ['another warning']
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", r"(currentThread|getName)\(\) is deprecated", DeprecationWarning
+        )
+        yield
 
 
 def make_tuner(

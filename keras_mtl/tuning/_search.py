@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_mtl._tasks import Mode, Task, check_tasks
 from keras_mtl.data import check_dataset
-from keras_mtl.tuning._engine import check_choices, check_whole, make_tuner
+from keras_mtl.tuning._engine import check_choices, check_whole, make_tuner, quiet_threads
 from keras_mtl.tuning._folder import describe_search, open_folder
 from keras_mtl.tuning._objectives import Baselines, check_logged, get_goal, logged_modes
 from keras_mtl.tuning._result import SearchResult, read_result
@@ -149,10 +149,12 @@ def search_task_weights(
         _check_names(model, validation)
     settings = describe_search(model, tuner, fit_arguments, train, validation)
     folder = open_folder(directory, settings, overwrite)
-    engine = make_tuner(tuner, model, folder, max_trials, fit_arguments["epochs"])
-    # A dataset keeps its own order, and Keras warns of its default (docs/keras_notes.md, pain 76).
-    engine.search(train, validation_data=validation, shuffle=False, **fit_arguments)
-    return read_result(engine, tasks, space)
+    with quiet_threads():
+        engine = make_tuner(tuner, model, folder, max_trials, fit_arguments["epochs"])
+        # A dataset keeps its own order, and Keras warns of its default (docs/keras_notes.md,
+        # pain 76).
+        engine.search(train, validation_data=validation, shuffle=False, **fit_arguments)
+        return read_result(engine, tasks, space)
 
 
 def _read_fit_arguments(fit_arguments: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from keras_mtl._keras_internals import (
     node_of,
     operation_of,
     position_of,
-    run_graph,
+    run_in_mode,
     walk,
 )
 from keras_mtl._tasks import Task
@@ -28,19 +28,8 @@ class Tower(keras.Function):
     """Runs the part of a functional network that serves one task only."""
 
     def run(self, inputs: list[Tensor], training: bool | None) -> Tensor:
-        """Returns the task's prediction, with every layer in the mode `training`.
-
-        A `keras.Function` runs each layer in the mode of its first call, so that dropout would
-        drop nothing (docs/keras_notes.md, pain 87). Like a functional model, this passes the mode
-        to every layer.
-        """
-
-        def in_mode(operation: Any) -> Any:
-            if training is None or not isinstance(operation, keras.layers.Layer):
-                return operation
-            return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": training})
-
-        return run_graph(self, inputs, in_mode)
+        """Returns the task's prediction, with every layer in the mode `training`."""
+        return run_in_mode(self, inputs, training)
 
 
 @dataclasses.dataclass(frozen=True)
