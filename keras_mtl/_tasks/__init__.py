@@ -24,6 +24,7 @@ From the part that users write to the parts that Keras runs:
     _metric_reading  what a metric reads of a batch; _known_metrics: of Keras's metrics,
                      _own_metrics: of this package's, _probed_metrics: of users' metrics
     _output          what metrics need to know of a task; _f_score: F scores of single labels
+    _loss_traits     LossTraits: what a balancer may know of a loss before the first step
     _mean_loss       MeanLoss: the loss of a task as a metric
     _column_metric   ColumnMetric: one value per column; _column_view: one of these values
     _compile_args    compile_args: losses, loss weights and metrics for `Model.compile`
@@ -34,6 +35,7 @@ from keras_mtl._tasks._column_metric import ColumnMetric
 from keras_mtl._tasks._compile_args import compile_args
 from keras_mtl._tasks._head import Head, attach_activation, attach_head
 from keras_mtl._tasks._labels import Labels
+from keras_mtl._tasks._loss_traits import LossTraits, describe_loss
 from keras_mtl._tasks._make_metric import Mode
 from keras_mtl._tasks._monitor import monitor
 from keras_mtl._tasks._task import Task, check_tasks
@@ -45,6 +47,7 @@ __all__ = [
     "ColumnMetric",
     "Head",
     "Labels",
+    "LossTraits",
     "Mode",
     "Task",
     "TaskLoss",
@@ -53,6 +56,7 @@ __all__ = [
     "attach_head",
     "check_tasks",
     "compile_args",
+    "describe_loss",
     "is_variable",
     "monitor",
 ]

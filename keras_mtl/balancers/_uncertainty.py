@@ -8,7 +8,12 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import LossBalancer, check_numbers, plain
+from keras_mtl.balancers._base import LossBalancer, check_numbers, plain, warn_of_dominance
+
+_CURE = (
+    "Its loss is small beside the others, and weights grow as the inverse of losses: set "
+    "revised=True, or take a rule whose weights are bounded, such as DWA or GO4Align."
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -30,7 +35,8 @@ class Uncertainty(LossBalancer):
     Weights (the derivatives with respect to the losses) begin at 1/2 or 1 and follow the losses.
     The sum itself is negative when losses are below 1/e: watch the losses of the tasks instead.
     With `revised` it stays above 0, and the weight of a loss that becomes small grows as the
-    inverse root of the loss, not as its inverse. The variables `log_variance` are trained by the
+    inverse root of the loss, not as its inverse. A task that holds more than 0.99 of the weight
+    for an epoch is warned of by name, once. The variables `log_variance` are trained by the
     model's optimizer, but should not decay:
     `optimizer.exclude_from_weight_decay(var_names=["log_variance"])`.
 
@@ -41,7 +47,9 @@ class Uncertainty(LossBalancer):
 
     Args:
         regression: Whether a task has the regression form: `True`, `False`, K of them, or a dict
-            by task name. Defaults to `True` for all tasks.
+            by task name. Defaults to `None`: `BalancedModel` asks the tasks. Those whose labels are
+            classes, or yes or no, have the classification form; all others have the regression
+            form, and so have all without a model.
         revised: Whether the term that keeps variances small is `log(1 + sigma_i^2)`. Defaults
             to `False`.
         initial: The first `s_i`. Defaults to `0.0`.
@@ -63,23 +71,25 @@ class Uncertainty(LossBalancer):
     def __init__(
         self,
         *,
-        regression: bool | Sequence[bool] | Mapping[str, bool] = True,
+        regression: bool | Sequence[bool] | Mapping[str, bool] | None = None,
         revised: bool = False,
         initial: float = 0.0,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        check_numbers("regression", regression, 0, 1)
+        if regression is not None:
+            check_numbers("regression", regression, 0, 1)
         check_numbers("initial", initial, -math.inf)
         self._regression = regression
         self.revised = bool(revised)
         self._initial = float(initial)
+        self._warned = False
 
     def build(self, num_tasks: int) -> None:
         """Makes the state for `num_tasks` tasks."""
         super().build(num_tasks)
-        forms = self.per_task("regression", self._regression)
+        forms = self.per_task("regression", self._forms())
         self._factors = tuple(0.5 if form else 1.0 for form in forms)
         self.log_variance = self.add_state(
             "log_variance",
@@ -88,6 +98,12 @@ class Uncertainty(LossBalancer):
             trainable=True,
         )
 
+    def _forms(self) -> bool | Sequence[bool] | Mapping[str, bool]:
+        """Returns which tasks have the regression form, by the argument or else by the tasks."""
+        if self._regression is not None:
+            return self._regression
+        return True if self.traits is None else [trait.regression for trait in self.traits]
+
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the sum of both terms over the tasks, for losses `[K]`."""
         log_variance = self.log_variance.value
@@ -95,6 +111,10 @@ class Uncertainty(LossBalancer):
         # softplus(s) = log(1 + exp(s)) = log(1 + sigma^2).
         bound = ops.softplus(log_variance) if self.revised else 0.5 * log_variance
         return ops.sum(weights * losses + bound)
+
+    def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
+        """Warns of a task that holds nearly all the weight."""
+        self._warned = warn_of_dominance(self, logs, _CURE, warned=self._warned)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal balancer."""

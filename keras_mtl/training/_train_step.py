@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._replicas import Replicas, current_replicas, num_replicas, several_workers
+from keras_mtl._tasks import describe_loss
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GradientBalancer, LossBalancer
 from keras_mtl.training._batch import Batch
@@ -69,6 +70,7 @@ class TrainStep:
             return
         names = [name for task in self.model.tasks for name in task.loss_names]
         balancer.bind(names)
+        balancer.read_tasks([describe_loss(t) for t in self.model.tasks for _ in t.loss_names])
         # State per entry of the gradients needs the shapes of the shared variables.
         if isinstance(balancer, GradientBalancer) and self.model.at == "parameters":
             balancer.lay_out([math.prod(variable.shape) for variable in frontier.shared])

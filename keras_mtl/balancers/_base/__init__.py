@@ -12,6 +12,7 @@ What each module holds, from the general to the special:
     _gradient_balancer   GradientBalancer: merges the gradients
     _wrapper             GramianWrapper: the base of rules around another Gramian balancer
     _epoch_logs          metrics that a rule reads from the logs of an epoch
+    _dominance           a warning of a task that takes all the weight
 """
 
 from keras_mtl.balancers._base._arguments import (
@@ -23,6 +24,7 @@ from keras_mtl.balancers._base._arguments import (
     position_of,
 )
 from keras_mtl.balancers._base._balancer import Balancer
+from keras_mtl.balancers._base._dominance import warn_of_dominance
 from keras_mtl.balancers._base._epoch_logs import check_metric, read_logs
 from keras_mtl.balancers._base._gradient_balancer import GradientBalancer
 from keras_mtl.balancers._base._gramian_balancer import GramianBalancer
@@ -47,4 +49,5 @@ __all__ = [
     "plain",
     "position_of",
     "read_logs",
+    "warn_of_dominance",
 ]

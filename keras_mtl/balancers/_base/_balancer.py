@@ -2,12 +2,14 @@
 
 import abc
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
+from keras_mtl._tasks import LossTraits
 from keras_mtl._types import Initializer, Tensor
 from keras_mtl.balancers._base._needs import Needs
 from keras_mtl.balancers._base._rule import is_abstract, wrap_rule
@@ -29,8 +31,9 @@ class Balancer(keras.layers.Layer, abc.ABC):
 
     `BalancedModel` calls, in this order:
 
-    1. `bind` with the names of the tasks, and `build` with their number, once. Override `build`
-       to make state with `add_state` and to read arguments with `per_task`.
+    1. `bind` with the names of the tasks, `read_tasks` with the traits of their losses, and `build`
+       with their number, once. Override `build` to make state with `add_state` and to read
+       arguments with `per_task`.
     2. The rule, inside `on_tasks`, in each step (or in each `every`-th). K is then the number of
        active tasks: those that have labels and a finite loss in this step. A rule is written as
        if there were no others: `TaskState.value` has entries of active tasks only, and
@@ -89,6 +92,7 @@ class Balancer(keras.layers.Layer, abc.ABC):
         # Statistics are float32 whatever the policy of the network (a config carries a dtype).
         super().__init__(name=name, **{**kwargs, "dtype": "float32"})
         self.task_names: tuple[str, ...] | None = None
+        self.traits: tuple[LossTraits, ...] | None = None
         # Positions of the active tasks, and the new state by variable path, inside `on_tasks`.
         self._indices: Tensor | None = None
         self._updates: dict[str, Tensor] | None = None
@@ -103,6 +107,18 @@ class Balancer(keras.layers.Layer, abc.ABC):
             names: Names of the K tasks.
         """
         self.task_names = tuple(names)
+
+    def read_tasks(self, traits: Sequence[LossTraits]) -> None:
+        """Receives what is known of the losses before the first step; call it before `build`.
+
+        A rule may take the defaults of its arguments from them. `BalancedModel` does it.
+
+        Args:
+            traits: Of each of the K losses, in their order: `regression`, whether the labels are
+                numbers, and `typical`, the loss of a prediction that knows nothing of the inputs
+                (`None` where it is not known).
+        """
+        self.traits = tuple(traits)
 
     def build(self, num_tasks: int) -> None:
         """Makes the state for `num_tasks` tasks; a subclass calls this, then adds its own state.
@@ -279,13 +295,18 @@ class Balancer(keras.layers.Layer, abc.ABC):
         return config
 
     def get_build_config(self) -> dict[str, Any]:
-        """Returns the number of tasks, and their names if `bind` has set them."""
+        """Returns the number of tasks, and their names and traits if they are known."""
         names = None if self.task_names is None else list(self.task_names)
-        return {"num_tasks": self.num_tasks, "task_names": names}
+        config: dict[str, Any] = {"num_tasks": self.num_tasks, "task_names": names}
+        if self.traits is not None:
+            config["traits"] = [dataclasses.asdict(traits) for traits in self.traits]
+        return config
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the balancer for the tasks of `get_build_config`."""
         if not self.built:
             if config.get("task_names") is not None:
                 self.bind(config["task_names"])
+            if config.get("traits") is not None:
+                self.read_tasks([LossTraits(**traits) for traits in config["traits"]])
             self.build(config["num_tasks"])

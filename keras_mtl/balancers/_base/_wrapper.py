@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import keras
 
+from keras_mtl._tasks import LossTraits
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._base._gramian_balancer import GramianBalancer
 from keras_mtl.balancers._base._state import TaskState
@@ -51,6 +52,11 @@ class GramianWrapper(GramianBalancer):
         """Sets the names of the tasks in both balancers."""
         super().bind(names)
         self.balancer.bind(names)
+
+    def read_tasks(self, traits: Sequence[LossTraits]) -> None:
+        """Hands both balancers what is known of the losses."""
+        super().read_tasks(traits)
+        self.balancer.read_tasks(traits)
 
     def build(self, num_tasks: int) -> None:
         """Makes the state of both balancers for `num_tasks` tasks."""
