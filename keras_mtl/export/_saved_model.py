@@ -4,7 +4,7 @@ import keyword
 import os
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_mtl._keras_internals import walk
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
+from keras_mtl.export._shared_part import SharedPart
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.training import BalancedModel
 
@@ -82,13 +83,7 @@ def saved_model(
     holder = tf.Module()
     holder.network = network
     archive.track(holder)
-    archive.add_endpoint("serving_default", *_endpoint(inputs, outputs))
-    for task in tasks:
-        output = outputs[task.name]
-        # A request for one task need not send the inputs that only other tasks read.
-        needed = _inputs_of(output)
-        task_inputs = {name: x for name, x in inputs.items() if id(x) in needed}
-        archive.add_endpoint(task.name, *_endpoint(task_inputs, {task.name: output}))
+    _add_endpoints(archive, inputs, outputs)
     with new_version(folder) as unfinished:
         archive.write_out(str(unfinished), verbose=False)
     return folder
@@ -146,21 +141,41 @@ def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
     return named
 
 
+def _add_endpoints(
+    archive: Any, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]
+) -> None:
+    """Adds a signature for all tasks, and one for each of them."""
+    # A request for one task need not send the inputs that only other tasks read.
+    groups: dict[tuple[str, ...], dict[str, Tensor]] = {}
+    for task, output in outputs.items():
+        needed = _inputs_of(output)
+        names = tuple(name for name, x in inputs.items() if id(x) in needed)
+        groups.setdefault(names, {})[task] = output
+    parts = {
+        names: SharedPart({name: inputs[name] for name in names}, group)
+        for names, group in groups.items()
+    }
+    has_one_part = list(groups) == [tuple(inputs)]
+    of_all = parts[tuple(inputs)] if has_one_part else SharedPart(inputs, outputs)
+    archive.add_endpoint("serving_default", *_endpoint(of_all, outputs))
+    for names, group in groups.items():
+        for task, output in group.items():
+            archive.add_endpoint(task, *_endpoint(parts[names], {task: output}))
+
+
 def _endpoint(
-    inputs: dict[str, Tensor], outputs: dict[str, Tensor]
+    part: SharedPart, outputs: Mapping[str, Tensor]
 ) -> tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], list[Any]]:
     """Returns a function from named inputs to named predictions, and its signature."""
-    # Of the graph only the layers between these inputs and outputs; it shares all variables.
-    part = keras.Model(list(inputs.values()), outputs)
 
     def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
-        predictions = part([values[name] for name in inputs], training=False)
+        predictions = part.run(values, outputs)
         # A head in float16 would export float16 (docs/keras_notes.md, pain 33; keras#18666).
         return {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
 
     signature = {
         name: keras.InputSpec(shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=name)
-        for name, tensor in inputs.items()
+        for name, tensor in part.inputs.items()
     }
     return predict, [signature]
 

@@ -1,5 +1,6 @@
 """`BalancedModel`: balancing inside `fit`."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -297,6 +298,14 @@ class BalancedModel(ReportingModel):
                 return_dict=return_dict,
                 **kwargs,
             )
+
+    def export(self, filepath: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Exports the network, without the balancer, with the arguments of `keras.Model.export`.
+
+        Keras would know no signature of this model, which it never calls by itself.
+        `keras_mtl.export.saved_model` adds a signature per task, and names inputs and outputs.
+        """
+        self.network.export(filepath, *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal model, with the network inside."""
