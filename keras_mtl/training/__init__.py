@@ -9,10 +9,12 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
     _gradients/       what each loss contributes: rows of gradients, their Gramian
     _steps/           what the rule does with them: one function for each kind of step, chosen
                       by _choose_step from what the rule needs; _active_tasks calls the rule
-    _optimizer        the update, as on one device; _state: what is kept until the next step
+    _update           hands the optimizer the gradients, all of which are finite, or zeros;
+                      _optimizer: as on one device; _state: what is kept until the next step
 
 Beside this way: `_checks` refuses what cannot work, before the first step; `_epochs` runs after
-the last step of an epoch; `_dropout_seeds` and `_extra_forward` serve the forward passes.
+the last step of an epoch; `_dropout_seeds`, `_extra_forward` and
+`_moving_averages` serve the forward passes.
 """
 
 from keras_mtl._replicas import strategy

@@ -28,6 +28,14 @@ class EpochEnd(keras.callbacks.Callback):
                 f"was left out of those steps. {CURE}",
                 stacklevel=2,
             )
+        # Below 1 a factor does the opposite of what it is for: overflows are no exception then.
+        scale = getattr(self.model.optimizer, "dynamic_scale", None)
+        if scale is not None and float(scale) < 1.0:
+            warnings.warn(
+                f"epoch {epoch + 1}: the loss scale has fallen to {float(scale):g}, since "
+                f"gradients were not finite in many steps, which the optimizer skipped. {CURE}",
+                stacklevel=2,
+            )
 
 
 def with_epoch_end(callbacks: Any, model: keras.Model) -> Any:

@@ -23,13 +23,13 @@ from keras_mtl.training._dropout_seeds import seeds_by_replica
 from keras_mtl.training._extra_forward import State, forward_with, state_before, with_preference
 from keras_mtl.training._gradients import (
     Backward,
-    Gradient,
     LossScale,
+    find_kernels,
     loss_scale_of,
     make_backward,
 )
 from keras_mtl.training._logs import Losses, MetricGroup, StepLogs, TaskLosses
-from keras_mtl.training._optimizer import as_on_one_device
+from keras_mtl.training._moving_averages import MovingAverages
 from keras_mtl.training._state import StepState
 from keras_mtl.training._steps import (
     Reuse,
@@ -46,6 +46,7 @@ from keras_mtl.training._steps import (
     step_by_losses,
     step_by_samples,
 )
+from keras_mtl.training._update import update_variables
 
 
 class TrainStep:
@@ -100,7 +101,7 @@ class TrainStep:
         """Returns the logs so far, with the values of broken tasks marked."""
         if evaluating:
             return self.logs.mark_evaluated(logs)
-        return self.logs.mark_loss(logs, self.task_losses.weights)
+        return self.logs.mark_loss(logs)
 
     def train(self, data: Any) -> dict[str, Tensor]:
         """Takes one balanced step; returns the logs."""
@@ -111,6 +112,7 @@ class TrainStep:
         if balancer.needs.preference:
             batch.x = with_preference(model.network, batch.x, balancer.draw_preference())
 
+        averages = MovingAverages(model.network)
         # Persistent, since several backward passes are taken from it.
         with tf.GradientTape(persistent=True) as tape:
             with seeds_by_replica(model.network):
@@ -120,6 +122,7 @@ class TrainStep:
             # Before losses are summed over replicas: from there on the next replica calls the
             # same layers, and replaces their losses (docs/keras_notes.md, pain 79).
             penalty = self._penalty(replicas)
+            averages.keep_finite(replicas)
             losses = self.task_losses(batch.y, predictions, batch.sample_weight)
             samples = self._losses_of_samples(batch, predictions, replicas)
             loss_scale = loss_scale_of(model.optimizer, replicas)
@@ -128,16 +131,19 @@ class TrainStep:
         def backward(of_replica: list[Tensor]) -> Backward:
             return make_backward(tape, model.frontier, forward, of_replica, loss_scale, replicas)
 
-        step = self._make_step(backward, losses, loss_scale, replicas)
+        of_penalty = self._gradients_of_penalty(tape, scaled_penalty)
+        step = self._make_step(backward, losses, loss_scale, frozenset(of_penalty))
         run = self._choose(backward, samples, data, second, before)
-        result = run(step)
-        self._update(result, tape, scaled_penalty, loss_scale)
+        result = update_variables(model, run(step), of_penalty, loss_scale, step.kernels)
         if balancer.needs.losses_after:
             self._look_back(forward_with(model, batch.x, before), batch, step.asked)
         self._count(result, losses, step.reuse.due)
         scalar = tf.reduce_sum(step.losses) if result.scalar is None else result.scalar
         scalar = _with_penalty(scalar, penalty, replicas)
-        return _by_worker(self.logs.add(batch, predictions, scalar))
+        # A step in which nothing is finite has no loss. One without any label has the loss 0.
+        counts = tf.reduce_any(step.active) | ~tf.reduce_any(step.labeled)
+        counts &= tf.math.is_finite(scalar)
+        return _by_worker(self.logs.add(batch, predictions, scalar, counts))
 
     def evaluate(self, data: Any) -> dict[str, Tensor]:
         """Evaluates one batch; returns the logs, without weights."""
@@ -151,7 +157,7 @@ class TrainStep:
         losses = self.task_losses(batch.y, predictions, batch.sample_weight)
         self.logs.means.add_evaluated(losses.unweighted, losses.counts)
         scalar = _with_penalty(self._evaluated_scalar(losses), penalty, replicas)
-        logs = self.logs.mark_evaluated(self.logs.add(batch, predictions, scalar))
+        logs = self.logs.mark_evaluated(self.logs.add(batch, predictions, scalar, True))
         weights = {f"{task.name}_weight" for task in model.tasks}
         return _by_worker({name: v for name, v in logs.items() if name not in weights})
 
@@ -182,6 +188,18 @@ class TrainStep:
         losses = self.model.losses
         return replicas.share(tf.add_n(losses)) if losses else None
 
+    def _gradients_of_penalty(
+        self, tape: tf.GradientTape, penalty: Tensor | None
+    ) -> dict[int, Tensor]:
+        """Returns the gradients of the variables that a penalty reaches, by `id`."""
+        if penalty is None:
+            return {}
+        variables = self.model.trainable_variables
+        # Values, since a tape knows no keras.Variable (docs/keras_notes.md, pain 29).
+        gradients = tape.gradient(penalty, [variable.value for variable in variables])
+        pairs = zip(variables, gradients, strict=True)
+        return {id(variable): gradient for variable, gradient in pairs if gradient is not None}
+
     def _losses_of_samples(
         self, batch: Batch, predictions: dict[str, Tensor], replicas: Replicas
     ) -> list[Losses]:
@@ -197,8 +215,8 @@ class TrainStep:
         """Returns the weighted losses, who has labels, and who of them is finite; all `[K]`."""
         task_weights = self.task_losses.weights
         weighted = losses.unweighted * task_weights
-        # Sample weights that are NaN have a sum that is no number above 0.
-        some = (losses.counts > 0.0) | tf.math.is_nan(losses.counts)
+        # Not `> 0`: sample weights that are NaN have a sum that is no number.
+        some = ~(losses.counts <= 0.0)
         # A task of weight 0 is measured, not balanced: a min-norm rule would take its gradient, 0.
         labeled = some & (task_weights > 0.0)
         return weighted, labeled, labeled & tf.math.is_finite(weighted)
@@ -208,7 +226,7 @@ class TrainStep:
         backward: Callable[[list[Tensor]], Backward],
         losses: Losses,
         loss_scale: LossScale,
-        replicas: Replicas,
+        penalized: frozenset[int],
     ) -> Step:
         model = self.model
         weighted, labeled, active = self._active(losses)
@@ -219,11 +237,15 @@ class TrainStep:
             losses=tf.where(active, weighted, tf.zeros_like(weighted)),
             labeled=labeled,
             active=active,
-            reuse=Reuse(self.state.stored_weights, self.state.due(model.every), replicas),
+            reuse=Reuse(
+                self.state.stored_weights, self.state.due(model.every), loss_scale.replicas
+            ),
             loss_scale=loss_scale,
-            replicas=replicas,
+            replicas=loss_scale.replicas,
             rescale_weights=model.rescale_weights,
             scale_towers=model.scale_towers,
+            penalized=penalized,
+            kernels=find_kernels(model.network),
         )
 
     def _choose(
@@ -270,31 +292,6 @@ class TrainStep:
 
         return losses
 
-    def _update(
-        self,
-        result: StepResult,
-        tape: tf.GradientTape,
-        penalty: Tensor | None,
-        loss_scale: LossScale,
-    ) -> None:
-        """Hands the optimizer a gradient for every trainable variable."""
-        variables = self.model.trainable_variables
-        unreached = [v.path for v in variables if id(v) not in result.gradients]
-        if unreached:
-            raise ValueError(
-                f"no loss reaches the variables {unreached}. Connect them to a task's output, or "
-                "set trainable=False on their layers and compile again."
-            )
-        gradients = [result.gradients[id(variable)] for variable in variables]
-        if penalty is not None:
-            # Values, since a tape knows no keras.Variable (docs/keras_notes.md, pain 29).
-            of_penalty = tape.gradient(penalty, [variable.value for variable in variables])
-            pairs = zip(gradients, of_penalty, strict=True)
-            gradients = [_add(gradient, extra) for gradient, extra in pairs]
-        optimizer = self.model.optimizer
-        gradients = list(as_on_one_device(optimizer, gradients, loss_scale))
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
     def _look_back(self, predictions: dict[str, Tensor], batch: Batch, asked: Tensor) -> None:
         """Hands the balancer the losses after the update."""
         losses = self.task_losses(batch.y, predictions, batch.sample_weight)
@@ -322,10 +319,3 @@ def _with_penalty(scalar: Tensor, penalty: Tensor | None, replicas: Replicas) ->
     Numbers of the global batch need no factor in the logs (docs/keras_notes.md, pain 28).
     """
     return scalar if penalty is None else scalar + penalty * replicas.count
-
-
-def _add(gradient: Tensor, extra: Tensor | None) -> Tensor:
-    """Returns the dense sum of two gradients, sparse or not; the second one may not exist."""
-    if extra is None:
-        return gradient
-    return tf.cast(Gradient(gradient).dense(), extra.dtype) + tf.convert_to_tensor(extra)

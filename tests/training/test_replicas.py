@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 SCRIPT = pathlib.Path(__file__).with_name("replica_runs.py")
+BROKEN = SCRIPT.with_name("broken_replica_runs.py")
 
 
-def outcome(folder, replicas, *arguments):
-    """Runs `replica_runs.py` in a process and returns its results."""
+def outcome(folder, replicas, *arguments, script=SCRIPT):
+    """Runs a script in a process and returns its results."""
     out = folder / f"{replicas}.npz"
-    command = [sys.executable, str(SCRIPT), "--replicas", str(replicas), "--out", str(out)]
+    command = [sys.executable, str(script), "--replicas", str(replicas), "--out", str(out)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     with np.load(out) as values:
@@ -30,7 +31,9 @@ def check(actual, expected):
         # Steps are 0.1 times gradients near 1. The rounding is that of the terms, even if their
         # sum is almost 0.
         scale = max(np.abs(value).max(), 0.1)
-        worst[key] = np.abs(actual[key] - value).max() / scale
+        # A metric that has seen a broken batch is NaN.
+        same = np.array_equal(actual[key], value, equal_nan=True)
+        worst[key] = 0.0 if same else np.abs(actual[key] - value).max() / scale
     off = {key: error for key, error in worst.items() if not error <= tolerance(key)}
     assert not off
 
@@ -54,6 +57,15 @@ def one_device_in_every_way(tmp_path_factory):
 
 def test_two_replicas_equal_one_device(one_device, tmp_path):
     check(outcome(tmp_path, 2), one_device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_leave_out_what_breaks_on_one_of_them(replicas, tmp_path):
+    expected = outcome(tmp_path, 1, script=BROKEN)
+    assert expected["shared/Equal/parameters/1:left_out"].tolist() == [1, 1, 1]
+    assert expected["r/MGDA/parameters/2:left_out"].tolist() == [0, 0, 1]
+    check(outcome(tmp_path, replicas, script=BROKEN), expected)
 
 
 def start_worker(folder, ports, worker, *arguments):

@@ -6,6 +6,7 @@ _backward            the protocol of the backward passes; _trunk_backward and
 _gradient            one gradient in each of its forms; _rows: one row of them per loss
 _gramian             all losses' gradients in one array per source, and their products
 _finite              sums without the gradients of tasks that are not finite
+_kernels             the parts of gradients that show whether they are finite
 _branch              `tf.cond` for gradients
 _loss_scale          the factor that gradients carry under mixed_float16
 
@@ -14,7 +15,13 @@ A cotangent is the gradient of a loss with respect to a tensor of the frontier.
 
 from keras_mtl.training._gradients._backward import Backward, make_backward
 from keras_mtl.training._gradients._branch import branch
-from keras_mtl.training._gradients._finite import finite_part, keep_finite, sum_of_finite
+from keras_mtl.training._gradients._finite import (
+    finite_part,
+    finite_towers,
+    is_finite,
+    keep_finite,
+    sum_of_finite,
+)
 from keras_mtl.training._gradients._gradient import Gradient, Row, existing, join_slices, row_of
 from keras_mtl.training._gradients._gramian import (
     StackedGradients,
@@ -25,25 +32,31 @@ from keras_mtl.training._gradients._gramian import (
     squared_lengths,
     stack,
 )
+from keras_mtl.training._gradients._kernels import Kernels, find_kernels, parts_to_check
 from keras_mtl.training._gradients._loss_scale import LossScale, loss_scale_of
 from keras_mtl.training._gradients._rows import scale_rows, weighted_sum, zero_rows
 
 __all__ = [
     "Backward",
     "Gradient",
+    "Kernels",
     "LossScale",
     "Row",
     "StackedGradients",
     "branch",
     "combine",
     "existing",
+    "find_kernels",
     "finite_part",
+    "finite_towers",
     "gramian",
+    "is_finite",
     "join_slices",
     "keep_finite",
     "loss_scale_of",
     "make_backward",
     "nearest_weights",
+    "parts_to_check",
     "row_of",
     "scale_rows",
     "split_direction",

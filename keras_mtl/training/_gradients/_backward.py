@@ -51,7 +51,7 @@ class Backward(Protocol):
         """Returns each loss's gradients of the shared variables; takes one pass per loss."""
 
     def weighted(
-        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor
     ) -> tuple[Row, list[Row], Tensor]:
         """Returns the gradients of the shared variables for the weighted sum of losses.
 
@@ -59,6 +59,7 @@ class Backward(Protocol):
             weights: The factor `[K]` of each loss.
             cotangents: The first result of `towers` for factors of 1.
             towers: The second result.
+            usable: Whose gradients in `towers` are finite, bool `[K]`.
 
         Returns:
             The gradients, without those of tasks that are not finite; the towers' gradients,
@@ -66,7 +67,7 @@ class Backward(Protocol):
         """
 
     def summed(
-        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor
     ) -> tuple[Row, list[Row], Tensor]:
         """Returns the result of `weighted` for cotangents that `towers` has weighted already.
 

@@ -95,14 +95,14 @@ class EntangledBackward:
         ]
 
     def weighted(
-        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor
     ) -> tuple[Row, list[Row], Tensor]:
         """Returns the gradients of the shared variables for the weighted sum of losses."""
         rows = self.rows(cotangents)
-        return sum_of_finite(weights, rows, towers, self.sizes, self._replicas)
+        return sum_of_finite(weights, rows, towers, usable, self.sizes, self._replicas)
 
     def summed(
-        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor
     ) -> tuple[Row, list[Row], Tensor]:
         """Returns the result of `weighted`: the passes to shared variables begin at the losses."""
-        return self.weighted(weights, cotangents, towers)
+        return self.weighted(weights, cotangents, towers, usable)

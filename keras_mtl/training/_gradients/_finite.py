@@ -38,6 +38,7 @@ def sum_of_finite(
     weights: Tensor | None,
     rows: list[Row],
     towers: list[Row],
+    usable: Tensor,
     sizes: Sequence[int],
     replicas: Replicas,
 ) -> tuple[Row, list[Row], Tensor]:
@@ -49,7 +50,8 @@ def sum_of_finite(
     Args:
         weights: Weights `[K]`; `None` for ones.
         rows: The gradients, one row per loss.
-        towers: Gradients of the tasks' own variables; checked instead if `rows` holds none.
+        towers: Gradients of the tasks' own variables.
+        usable: Whose `towers` are finite on this replica, bool `[K]`: see `finite_towers`.
         sizes: How many losses each task has.
         replicas: The replicas that have to agree.
 
@@ -58,13 +60,12 @@ def sum_of_finite(
         are finite on all replicas, bool `[K]`.
     """
     total = weighted_sum(weights, rows)
-    checked = rows if existing(total) else towers
     all_finite = tf.ones(len(rows), tf.bool)
 
     def by_loss() -> Tensor:
-        return all_columns(_finite_rows(checked), sizes)
+        return all_columns(_finite_rows(rows), sizes) & usable
 
-    healthy = _is_finite(existing(total) or [g for row in towers for g in existing(row)])
+    healthy = is_finite(existing(total)) & tf.reduce_all(usable)
     finite = None
     if replicas.count > 1:  # no collective inside of the branch (docs/keras_notes.md, pain 78)
         finite = replicas.all_true(tf.cond(healthy, lambda: all_finite, by_loss))
@@ -78,10 +79,26 @@ def sum_of_finite(
     return tuple(branch(healthy, lambda: (total, towers, all_finite), careful))
 
 
-def finite_part(matrix: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Returns a Gramian with zeros for tasks that are not finite, and whose are, bool `[K]`."""
+def finite_towers(towers: list[Row], sizes: Sequence[int]) -> Tensor:
+    """Returns whose towers have finite gradients on this replica, bool `[K]`.
+
+    The gradient at the entrance of a tower does not tell: a ReLU takes a NaN of its input for a
+    number below 0, and only the kernel before it has the NaN in its gradient
+    (docs/keras_notes.md, pain 116).
+    """
+    return all_columns(_finite_rows(towers), sizes)
+
+
+def finite_part(matrix: Tensor, usable: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Returns a Gramian with zeros for tasks that are not finite, and whose are, bool `[K]`.
+
+    Args:
+        matrix: The Gramian `[K, K]` of all replicas.
+        usable: Whose towers have finite gradients on all replicas, bool `[K]`.
+        sizes: How many losses each task has.
+    """
     # A gradient that is not finite has a squared length that is not, too.
-    finite = all_columns(tf.math.is_finite(tf.linalg.diag_part(matrix)), sizes)
+    finite = all_columns(tf.math.is_finite(tf.linalg.diag_part(matrix)), sizes) & usable
     both = finite[:, None] & finite[None, :]
     return tf.where(both, matrix, tf.zeros_like(matrix)), finite
 
@@ -99,7 +116,7 @@ def all_columns(finite: Tensor, sizes: Sequence[int]) -> Tensor:
 
 def _finite_rows(rows: Sequence[Row]) -> Tensor:
     """Returns whose gradients are finite, bool `[K]`; checks the entries of an array at once."""
-    finite = tf.stack([_is_finite([g for g in row if g.stands_alone]) for row in rows])
+    finite = tf.math.is_finite(tf.stack([_sum([g for g in row if g.stands_alone]) for row in rows]))
     if not any(gradient.is_entry for row in rows for gradient in row):
         return finite
     for column in itertools.zip_longest(*rows, fillvalue=Gradient()):
@@ -114,7 +131,11 @@ def _finite_rows(rows: Sequence[Row]) -> Tensor:
     return finite
 
 
-def _is_finite(gradients: Row) -> Tensor:
+def is_finite(gradients: Row) -> Tensor:
     """Returns whether all gradients are finite: their sum is not, if one of its terms is not."""
+    return tf.math.is_finite(_sum(gradients))
+
+
+def _sum(gradients: Row) -> Tensor:
     sums = [tf.reduce_sum(tf.cast(gradient.values, tf.float32)) for gradient in gradients]
-    return tf.math.is_finite(tf.add_n(sums)) if sums else tf.constant(True)
+    return tf.add_n(sums) if sums else tf.zeros(())

@@ -25,6 +25,9 @@ class LossScale:
     def __init__(self, replicas: Replicas) -> None:
         self.replicas = replicas
 
+    skips_overflow = False
+    """Whether the optimizer skips a step whose gradients are not finite."""
+
     @property
     def share(self) -> Tensor | float:
         """The factor for a gradient that is equal on all replicas; the optimizer adds these up."""
@@ -71,6 +74,8 @@ class DynamicLossScale(LossScale):
         replicas: The replicas of the step.
         factor: The factor of this step, a scalar.
     """
+
+    skips_overflow = True
 
     def __init__(self, replicas: Replicas, factor: Tensor) -> None:
         super().__init__(replicas)

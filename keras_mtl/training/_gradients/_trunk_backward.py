@@ -60,17 +60,17 @@ class TrunkBackward:
         return [self.trunk(row) for row in cotangents]
 
     def weighted(
-        self, weights: Tensor | None, cotangents: list[Row], towers: list[Row]
+        self, weights: Tensor | None, cotangents: list[Row], towers: list[Row], usable: Tensor
     ) -> tuple[Row, list[Row], Tensor]:
         """Returns the gradients of the shared variables for the weighted sum; takes one pass."""
         # The trunk is linear in the cotangents: their sum passes it once.
         total, towers, finite = sum_of_finite(
-            weights, cotangents, towers, self.sizes, self._replicas
+            weights, cotangents, towers, usable, self.sizes, self._replicas
         )
         return self.trunk(total), towers, finite
 
     def summed(
-        self, weights: Tensor, cotangents: list[Row], towers: list[Row]
+        self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor
     ) -> tuple[Row, list[Row], Tensor]:
         """Returns the result of `weighted` for cotangents that `towers` has weighted already."""
-        return self.weighted(None, cotangents, towers)
+        return self.weighted(None, cotangents, towers, usable)

@@ -68,7 +68,7 @@ class StepLogs:
             metrics.build(outputs, outputs)  # metrics are objects: no label is read
 
     def add(
-        self, batch: Batch, predictions: dict[str, Tensor], scalar: Tensor
+        self, batch: Batch, predictions: dict[str, Tensor], scalar: Tensor, counts: Tensor
     ) -> dict[str, Tensor]:
         """Counts a batch, of whose losses `means` knows already; returns the logs so far.
 
@@ -76,9 +76,12 @@ class StepLogs:
             batch: The batch.
             predictions: Its predictions, by task.
             scalar: Its `loss`, of the global batch.
+            counts: Whether it counts in the mean of `loss`, a bool scalar.
         """
+        size = tf.cast(batch.size, tf.float32) * tf.cast(counts, tf.float32)
+        scalar = tf.where(counts, scalar, tf.zeros_like(scalar))  # NaN times a weight of 0 is NaN
         # Otherwise `loss` is logged as 0 (docs/keras_notes.md, pain 27; keras#14705).
-        loss_tracker(self.model).update_state(scalar, sample_weight=batch.size)
+        loss_tracker(self.model).update_state(scalar, sample_weight=size)
         for group in self.metric_groups:
             group.update_state(batch.y, predictions, batch.sample_weight)
         logs: dict[str, Tensor] = self.model.compute_metrics(
@@ -86,17 +89,11 @@ class StepLogs:
         )
         return logs
 
-    def mark_loss(self, logs: dict[str, Tensor], weights: Tensor) -> dict[str, Tensor]:
-        """Returns the logs of training with a `loss` of NaN where no task had a finite step.
-
-        Args:
-            logs: The logs.
-            weights: `Task.weight` of each loss, `[K]`; a task of weight 0 is no part of `loss`.
-        """
-        broken, finite = self.means.broken_in_training(), self.means.finite_in_training()
-        lost = tf.reduce_any(broken & (weights > 0.0)) & ~tf.reduce_any(finite & (weights > 0.0))
+    def mark_loss(self, logs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the logs with a `loss` of NaN where no batch has counted."""
         loss = tf.convert_to_tensor(logs["loss"])
-        return {**logs, "loss": tf.where(lost, tf.cast(float("nan"), loss.dtype), loss)}
+        counts = tf.convert_to_tensor(loss_tracker(self.model).count) > 0.0
+        return {**logs, "loss": tf.where(counts, loss, tf.cast(float("nan"), loss.dtype))}
 
     def mark_evaluated(self, logs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Returns the logs of evaluation with the worst values for the metrics of broken tasks."""
@@ -122,7 +119,7 @@ class StepLogs:
         for task in self.model.tasks:
             if math.isnan(logs.get(f"{task.name}_loss", 0.0)):
                 logs |= self._worst[task.name]
-                if task.weight:
+                if float(task.weight):
                     logs["loss"] = math.nan
 
 

@@ -31,9 +31,9 @@ class TaskMeans(keras.metrics.Metric):
     def __init__(self, tasks: Mapping[str, int], name: str = "task_means") -> None:
         super().__init__(name=name)
         self.sizes = dict(tasks)
-        # [6, K]: the sums of losses, of labels, of weights and of steps; then in how many batches
-        # of training, and of evaluation, the loss was not finite.
-        self.sums = self.add_variable((6, sum(self.sizes.values())), "zeros", name="sums")
+        # [5, K]: the sums of losses, of labels, of weights and of steps; and in how many batches
+        # the loss was not finite.
+        self.sums = self.add_variable((5, sum(self.sizes.values())), "zeros", name="sums")
 
     def update_state(
         self, losses: Tensor, labels: Tensor, weights: Tensor, took_part: Tensor
@@ -46,30 +46,27 @@ class TaskMeans(keras.metrics.Metric):
             weights: Task weights `[K]`.
             took_part: Which tasks took part in the step, bool `[K]`.
         """
-        steps = ops.cast(took_part, "float32")
-        sums, broken = _sums_of_finite(losses, labels)
-        self.sums.assign_add(ops.stack([*sums, weights * steps, steps, broken, broken * 0.0]))
+        finite = ops.isfinite(losses)
+        labels = ops.where(finite, labels, 0.0)
+        losses = ops.where(labels > 0.0, losses * labels, 0.0)
+        steps, broken = ops.cast(took_part, "float32"), 1.0 - ops.cast(finite, "float32")
+        self.sums.assign_add(ops.stack([losses, labels, weights * steps, steps, broken]))
 
     def add_evaluated(self, losses: Tensor, labels: Tensor) -> None:
         """Adds a batch of evaluation: mean losses `[K]`, and the numbers `[K]` of their labels."""
-        sums, broken = _sums_of_finite(losses, labels)
+        finite = ops.isfinite(losses)
+        labels = ops.where(finite, labels, 1.0)
+        losses = ops.where(labels > 0.0, ops.where(finite, losses, float("inf")) * labels, 0.0)
+        broken = 1.0 - ops.cast(finite, "float32")
         zeros = ops.zeros_like(broken)
-        self.sums.assign_add(ops.stack([*sums, zeros, zeros, zeros, broken]))
-
-    def broken_in_training(self) -> Tensor:
-        """Returns for which losses no step of training was finite, bool `[K]`."""
-        return ops.logical_and(self.sums[4] > 0.0, ops.logical_not(self.sums[1] > 0.0))
-
-    def finite_in_training(self) -> Tensor:
-        """Returns for which losses a step of training was finite and had labels, bool `[K]`."""
-        return ops.logical_and(self.sums[1] > 0.0, self.sums[3] > 0.0)
+        self.sums.assign_add(ops.stack([losses, labels, zeros, zeros, broken]))
 
     def broken_batches(self) -> Tensor:
-        """Returns in how many batches of evaluation each loss was not finite, `[K]`.
+        """Returns in how many batches each loss was not finite, `[K]`.
 
         On several replicas each of them has counted every batch.
         """
-        return self.sums[5]
+        return self.sums[4]
 
     def broken_tasks(self) -> list[Tensor]:
         """Returns for each task whether its values in evaluation are not finite, bool scalars."""
@@ -84,12 +81,11 @@ class TaskMeans(keras.metrics.Metric):
 
     def result(self) -> dict[str, Tensor]:
         """Returns the means by log key; 0 where nothing was added."""
-        counts = self.sums[1:4:2]  # [2, K]: of labels, of steps
-        losses, weights = ops.unstack(ops.divide_no_nan(self.sums[0:4:2], counts), axis=0)
-        losses = ops.where(self.broken_in_training(), float("nan"), losses)
-        losses = ops.where(self.broken_batches() > 0.0, float("inf"), losses)
-        # Columns without labels have no part in the values of their task.
-        known = ops.logical_or(counts[0] > 0.0, ops.logical_not(ops.isfinite(losses)))
+        sums, labels, of_weights, steps, broken = ops.unstack(self.sums, 5)
+        weights = ops.divide_no_nan(of_weights, steps)
+        losses = ops.divide_no_nan(sums, labels)
+        # Broken batches and no label in another one: 0 / 0.
+        losses = ops.where(broken > 1e30 * labels, float("nan"), losses)
         means: dict[str, Tensor] = {}
         loss_list, weight_list = (ops.unstack(values) for values in (losses, weights))
         first = 0
@@ -99,20 +95,14 @@ class TaskMeans(keras.metrics.Metric):
             if size == 1:  # unstacked above: a slice for each of many tasks takes long to trace
                 loss, weight = loss_list[columns.start], weight_list[columns.start]
             else:
-                loss = _mean(losses[columns], known[columns])
-                weight = _mean(weights[columns], counts[1, columns] > 0)
-                means |= _ends(name, losses[columns], known[columns], loss)
+                # Columns without labels have no part in the values of their task.
+                known = labels[columns] + broken[columns] > 0.0
+                loss = _mean(losses[columns], known)
+                weight = _mean(weights[columns], steps[columns] > 0.0)
+                means |= _ends(name, losses[columns], known, loss)
             # Under plain Keras the mean over labels has the second name.
             means |= {f"{name}_loss": loss, f"{name}_mean_loss": loss, f"{name}_weight": weight}
         return means
-
-
-def _sums_of_finite(losses: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Returns the sums over a batch of losses and of labels, and which were not finite, `[K]`."""
-    finite = ops.isfinite(losses)
-    labels = ops.where(finite, labels, 0.0)
-    sums = ops.where(labels > 0.0, losses * labels, 0.0)
-    return [sums, labels], ops.cast(ops.logical_not(finite), "float32")
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:

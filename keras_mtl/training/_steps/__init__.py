@@ -20,7 +20,7 @@ from keras_mtl.training._steps._by_samples import step_by_samples
 from keras_mtl.training._steps._choose_step import choose_step, excluded_option
 from keras_mtl.training._steps._global_batch import deal_out
 from keras_mtl.training._steps._reuse import Reuse
-from keras_mtl.training._steps._step import Step, StepResult
+from keras_mtl.training._steps._step import Step, StepResult, unreached_message
 
 __all__ = [
     "Reuse",
@@ -37,4 +37,5 @@ __all__ = [
     "step_by_look_ahead",
     "step_by_losses",
     "step_by_samples",
+    "unreached_message",
 ]

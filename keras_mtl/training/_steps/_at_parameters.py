@@ -7,7 +7,6 @@ from keras_mtl.training._gradients import (
     combine,
     finite_part,
     keep_finite,
-    row_of,
     split_direction,
 )
 from keras_mtl.training._steps._reuse import Weighted
@@ -17,12 +16,14 @@ from keras_mtl.training._steps._step import Step, StepResult
 def step_at_parameters(step: Step) -> StepResult:
     """Takes one pass through the towers and one per loss through the trunk, then calls the rule."""
     cotangents, towers = step.towers_by_loss()
+    usable = step.finite_towers(towers)
 
     def fresh(local: StackedGradients, towers: list[Row]) -> Weighted:
         # The Gramian of a sum is not the sum of the Gramians: gradients are summed first
         # (docs/design.md, D2; docs/keras_notes.md, pain 30).
         stacked = step.replicas.sum(local)
-        matrix, finite = finite_part(step.gramian(stacked), step.backward.sizes)
+        all_usable = step.replicas.all_true(usable)
+        matrix, finite = finite_part(step.gramian(stacked), all_usable, step.backward.sizes)
         stacked, towers = keep_finite(finite, stacked, towers)
         weights, direction = step.rule(stacked, matrix, step.asked & finite)
         shared = _shared_gradients(step, weights, direction, stacked)
@@ -32,19 +33,20 @@ def step_at_parameters(step: Step) -> StepResult:
         *step.reuse.run(
             passes=lambda: step.pass_trunk(cotangents),
             fresh=fresh,
-            reused=lambda towers: weighted_by_stored(step, cotangents, towers),
+            reused=lambda towers: weighted_by_stored(step, cotangents, towers, usable),
             towers=towers,
         )
     )
 
 
-def weighted_by_stored(step: Step, cotangents: list[Row], towers: list[Row]) -> Weighted:
+def weighted_by_stored(
+    step: Step, cotangents: list[Row], towers: list[Row], usable: Tensor
+) -> Weighted:
     """Weighs the gradients by stored weights: one pass, of the weighted sum, through the trunk."""
     weights = step.reuse.weights(step.active)
-    shared, towers, finite = step.backward.weighted(weights, cotangents, towers)
+    shared, towers, finite = step.backward.weighted(weights, cotangents, towers, usable)
     # Dense, as the gradients of a step that computes weights: a branch wants the same forms.
-    dense = row_of(g.dense() if g.exists else None for g in shared)
-    return weights, dense, towers, finite
+    return weights, step.dense(shared), towers, finite
 
 
 def _shared_gradients(

@@ -1,7 +1,5 @@
 """The step with gradients with respect to the shared representation, `at="representation"`."""
 
-import tensorflow as tf
-
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
 from keras_mtl.training._gradients import (
@@ -21,25 +19,33 @@ from keras_mtl.training._steps._step import Step, StepResult
 def step_at_representation(step: Step) -> StepResult:
     """Takes one pass through the towers and one through the trunk, for any number of tasks."""
     cotangents, towers = step.towers_by_loss()
+    usable = step.replicas.all_true(step.finite_towers(towers))
     if not isinstance(step.balancer, GramianBalancer):
-        return _step_along_direction(step, cotangents, towers)
+        return _step_along_direction(step, cotangents, towers, usable)
     # Only the weights depend on the rule: the weighted sum of the cotangents passes the trunk once.
-    weights, usable = _weigh(step, _keep_tensors(cotangents, _tensors_reached(cotangents)))
-    shared, towers, finite = step.backward.weighted(weights, cotangents, towers)
-    return step.result(weights, shared, towers, usable & finite)
+    reached = _keep_tensors(cotangents, _tensors_reached(cotangents))
+    weights, usable = _weigh(step, reached, usable)
+    shared, towers, finite = step.backward.weighted(weights, cotangents, towers, usable)
+    return step.result(weights, shared, towers, finite)
 
 
-def _weigh(step: Step, cotangents: list[Row]) -> tuple[Tensor, Tensor]:
-    """Returns the weights, and which tasks' gradients have a finite Gramian, bool `[K]`."""
+def _weigh(step: Step, cotangents: list[Row], usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the weights, and which tasks' gradients have a finite Gramian, bool `[K]`.
+
+    Args:
+        step: The step.
+        cotangents: For each loss, gradients with respect to the tensors that a loss reaches.
+        usable: Whose towers have finite gradients, bool `[K]`.
+    """
 
     def fresh(local: list[Tensor], towers: list[Row]) -> Weighted:
         # Examples lie on one replica each, so here the Gramians of the replicas do add up.
-        matrix, finite = finite_part(step.replicas.sum(local[0]), step.backward.sizes)
+        matrix, finite = finite_part(step.replicas.sum(local[0]), usable, step.backward.sizes)
         weights, _ = step.rule([], matrix, step.asked & finite)
         return weights, [], towers, finite
 
     def reused(towers: list[Row]) -> Weighted:
-        return step.reuse.weights(step.active), [], towers, tf.ones_like(step.active)
+        return step.reuse.weights(step.active), [], towers, usable
 
     weights, _, _, finite = step.reuse.run(
         passes=lambda: [step.gramian(step.stack(cotangents))],
@@ -50,7 +56,9 @@ def _weigh(step: Step, cotangents: list[Row]) -> tuple[Tensor, Tensor]:
     return weights, finite
 
 
-def _step_along_direction(step: Step, cotangents: list[Row], towers: list[Row]) -> StepResult:
+def _step_along_direction(
+    step: Step, cotangents: list[Row], towers: list[Row], usable: Tensor
+) -> StepResult:
     """Applies a rule that merges gradients.
 
     A merged direction cannot be computed from a small statistic. So the gradients of all replicas'
@@ -65,7 +73,7 @@ def _step_along_direction(step: Step, cotangents: list[Row], towers: list[Row]) 
         join_batches(array, tensor, step.replicas)
         for array, tensor in zip(stacked, representation, strict=True)
     ]
-    matrix, finite = finite_part(step.gramian(joined), step.backward.sizes)
+    matrix, finite = finite_part(step.gramian(joined), usable, step.backward.sizes)
     joined, towers = keep_finite(finite, joined, towers)
     weights, direction = step.rule(joined, matrix, step.asked & finite)
     weights = step.reuse.choose(weights, step.reuse.weights(step.active))

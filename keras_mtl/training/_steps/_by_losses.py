@@ -21,7 +21,8 @@ def step_by_losses(step: Step) -> StepResult:
     # A step that reuses weights differentiates their weighted sum.
     scalar = step.reuse.choose(scalar, _weighted_sum(step, weights))
     cotangents, towers = step.backward.towers(weights)
-    shared, towers, finite = step.backward.summed(weights, cotangents, towers)
+    usable = step.finite_towers(towers)
+    shared, towers, finite = step.backward.summed(weights, cotangents, towers, usable)
     result = step.result(weights, shared, towers, finite, scalar)
     # What the balancer learns has equal gradients on all replicas, which the optimizer adds up.
     share = step.loss_scale.share

@@ -11,7 +11,6 @@ from keras_mtl.training._gradients import (
     StackedGradients,
     gramian,
     keep_finite,
-    row_of,
     sum_of_finite,
 )
 from keras_mtl.training._steps._at_parameters import weighted_by_stored
@@ -33,6 +32,7 @@ def step_by_samples(step: Step, samples: list[Backward], in_all: Tensor) -> Step
     # A task without a label in some sample would have a zero gradient there.
     step = dataclasses.replace(step, active=step.active & in_all)
     cotangents, towers = step.towers_by_loss()
+    usable = step.finite_towers(towers)
 
     def passes() -> StackedGradients:
         first, second = (
@@ -43,22 +43,25 @@ def step_by_samples(step: Step, samples: list[Backward], in_all: Tensor) -> Step
     def fresh(local: StackedGradients, towers: list[Row]) -> Weighted:
         both = step.replicas.sum(local)  # arrays of the first sample, then those of the second
         half = len(both) // 2
-        return _weigh_last(step, [both[:half], both[half:]], samples[-1], towers)
+        weights, shared, finite = _weigh_last(
+            step, [both[:half], both[half:]], samples[-1], step.replicas.all_true(usable)
+        )
+        return weights, shared, keep_finite(finite, [], towers)[1], finite
 
     return step.result(
         *step.reuse.run(
             passes=passes,
             fresh=fresh,
-            reused=lambda towers: weighted_by_stored(step, cotangents, towers),
+            reused=lambda towers: weighted_by_stored(step, cotangents, towers, usable),
             towers=towers,
         )
     )
 
 
 def _weigh_last(
-    step: Step, stacks: list[StackedGradients], last: Backward, towers: list[Row]
-) -> Weighted:
-    """Returns the weighted gradients of the last sample.
+    step: Step, stacks: list[StackedGradients], last: Backward, usable: Tensor
+) -> tuple[Tensor, Row, Tensor]:
+    """Returns the weights, the weighted gradients of the last sample, and whose are finite.
 
     Only the weighted sum of the last sample's gradients is needed: one pass, once the weights are
     known.
@@ -67,19 +70,18 @@ def _weigh_last(
         step: The step.
         stacks: Gradients of the first two samples, of all replicas.
         last: Gradients of the last sample.
-        towers: The towers' gradients of the whole batch.
+        usable: Whose towers have finite gradients of the whole batch, bool `[K]`.
     """
     squares = [tf.linalg.diag_part(gramian(stacked)) for stacked in stacks]
-    finite = tf.math.is_finite(tf.add_n(squares))
+    finite = tf.math.is_finite(tf.add_n(squares)) & usable
     cotangents, last_towers = step.towers_by_loss(last)
+    last_usable = step.finite_towers(last_towers)
     # Its gradients are not stacked, so their finiteness is found apart.
     _, _, last_finite = sum_of_finite(
-        None, cotangents, last_towers, step.backward.sizes, step.replicas
+        None, cotangents, last_towers, last_usable, step.backward.sizes, step.replicas
     )
     finite &= last_finite
     stacks = [keep_finite(finite, stacked, [])[0] for stacked in stacks]
     weights, _ = step.rule([], gramian(*stacks), step.asked & finite)
-    shared, _, sum_finite = last.weighted(weights, cotangents, last_towers)
-    finite &= sum_finite
-    _, towers = keep_finite(finite, [], towers)
-    return weights, row_of(g.dense() if g.exists else None for g in shared), towers, finite
+    shared, _, sum_finite = last.weighted(weights, cotangents, last_towers, last_usable)
+    return weights, step.dense(shared), finite & sum_finite

@@ -38,7 +38,8 @@ def gradients_here(step: Step) -> tuple[StackedGradients, list[Row], Tensor]:
     """
     cotangents, towers = step.towers_by_loss()
     stacked = step.replicas.sum(step.pass_trunk(cotangents))
-    _, finite = finite_part(gramian(stacked), step.backward.sizes)
+    usable = step.replicas.all_true(step.finite_towers(towers))
+    _, finite = finite_part(gramian(stacked), usable, step.backward.sizes)
     stacked, towers = keep_finite(finite, stacked, towers)
     return stacked, towers, finite
 

@@ -8,15 +8,21 @@ import tensorflow as tf
 from keras_mtl._replicas import Replicas
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer
+from keras_mtl.training._frontier import source_of
 from keras_mtl.training._gradients import (
     Backward,
+    Gradient,
+    Kernels,
     LossScale,
     Row,
     StackedGradients,
     existing,
+    finite_towers,
     gramian,
     join_slices,
     nearest_weights,
+    parts_to_check,
+    row_of,
     scale_rows,
     squared_lengths,
     stack,
@@ -32,16 +38,20 @@ class StepResult:
     Attributes:
         gradients: This replica's gradients by `id` of the variable, as the optimizer takes them;
             it adds up those of all replicas.
+        checked: The variables, by `id`, whose gradients have been found finite.
         weights: The task weights `[K]`.
         scalar: The scalar that a loss balancer minimizes; `None` for other kinds.
-        broken: Tasks whose loss or gradient is not finite, bool `[K]`.
-        reported: Those of them that the user is warned of, bool `[K]`. With loss scaling these are
+        labeled: Tasks with a valid label, bool `[K]`.
+        broken: Those of them whose loss or gradient is not finite, bool `[K]`.
+        reported: Broken tasks that the user is warned of, bool `[K]`. With loss scaling these are
             only the tasks whose loss is not finite: gradients overflow now and then by design.
     """
 
     gradients: dict[int, Tensor]
+    checked: frozenset[int]
     weights: Tensor
     scalar: Tensor | None
+    labeled: Tensor
     broken: Tensor
     reported: Tensor
 
@@ -61,6 +71,9 @@ class Step:
         replicas: The replicas of the step.
         rescale_weights: Whether weights are rescaled to sum to the number of active tasks.
         scale_towers: Whether a task's own variables are weighted too.
+        penalized: The variables, by `id`, that regularizers or `add_loss` reach. They need no
+            gradient from the loss of a task.
+        kernels: Kernels of which one column shows whether the gradient is finite.
     """
 
     balancer: Balancer
@@ -73,6 +86,8 @@ class Step:
     replicas: Replicas
     rescale_weights: bool
     scale_towers: bool
+    penalized: frozenset[int]
+    kernels: Kernels
 
     @property
     def num_losses(self) -> int:
@@ -98,20 +113,44 @@ class Step:
         ones = tf.cast(self.active, tf.float32)
         return (self.backward if backward is None else backward).towers_by_loss(ones)
 
+    def finite_towers(self, towers: list[Row]) -> Tensor:
+        """Returns whose towers have finite gradients on this replica, bool `[K]`."""
+        pairs = zip(self.backward.task_variables, towers, strict=True)
+        parts = [parts_to_check(zip(*pair, strict=True), self.kernels) for pair in pairs]
+        return finite_towers(parts, self.backward.sizes)
+
     def pass_trunk(
         self, cotangents: list[Row], backward: Backward | None = None
     ) -> StackedGradients:
         """Takes one pass through the trunk per loss; returns this replica's gradients.
 
         Raises:
-            ValueError: If no loss reaches a shared variable.
+            ValueError: If no loss and no penalty reaches a shared variable.
         """
         backward = self.backward if backward is None else backward
         rows = backward.rows(cotangents)
-        for variable, *column in zip(backward.shared, *rows, strict=True):
-            if not existing(column):
-                raise ValueError(unreached_message(variable))
+        # A rule sees all shared variables, also those that only a penalty reaches.
+        reached = [existing(list(column)) for column in zip(*rows, strict=True)]
+        rows[0] = [
+            gradient if there else self._zeros(variable)
+            for variable, gradient, there in zip(backward.shared, rows[0], reached, strict=True)
+        ]
         return self.stack(rows)
+
+    def _zeros(self, variable: Any) -> Gradient:
+        """Returns the gradient of the losses for a variable that only a penalty reaches.
+
+        Raises:
+            ValueError: If no penalty reaches it either; Keras would only warn, and never train it.
+        """
+        if id(source_of(variable)) not in self.penalized:
+            raise ValueError(unreached_message(variable))
+        return Gradient(tf.zeros_like(variable.value))
+
+    def dense(self, shared: Row) -> Row:
+        """Returns dense gradients of the shared variables, one for each of them."""
+        pairs = zip(self.backward.shared, shared, strict=True)
+        return row_of((g if g.exists else self._zeros(v)).dense() for v, g in pairs)
 
     def stack(self, rows: list[Row]) -> StackedGradients:
         """Returns the rows stacked, without the factor of loss scaling."""
@@ -177,18 +216,20 @@ class Step:
             scalar: The scalar of a loss balancer, whose step has weighted the towers already.
 
         Raises:
-            ValueError: If no loss reaches a variable.
+            ValueError: If no loss and no penalty reaches a variable.
         """
-        if self.scale_towers and scalar is None:
+        towers_change = self.scale_towers and scalar is None
+        if towers_change:
             towers = scale_rows(weights, towers)
-        groups = [self.backward.shared, *self.backward.task_variables]
-        pairs = []
-        for variables, row in zip(groups, [shared, *towers], strict=True):
-            for variable, gradient in zip(variables, row, strict=True):
-                # Keras would only warn of it, and never train the variable.
-                if not gradient.exists:
-                    raise ValueError(unreached_message(variable))
-                pairs.append((variable, gradient))
+        own_variables = [v for variables in self.backward.task_variables for v in variables]
+        pairs = [
+            (variable, gradient if gradient.exists else self._zeros(variable))
+            for variable, gradient in zip(
+                [*self.backward.shared, *own_variables],
+                [*shared, *(gradient for row in towers for gradient in row)],
+                strict=True,
+            )
+        ]
         # By identity, since variables of nested models may have equal paths (docs/keras_notes.md,
         # pain 9).
         gradients = {id(variable): gradient for variable, gradient in join_slices(pairs)}
@@ -198,8 +239,10 @@ class Step:
         gradients = self.loss_scale.with_overflow(gradients, overflow)
         return StepResult(
             gradients={key: gradient.array for key, gradient in gradients.items()},
+            checked=frozenset(() if towers_change else (id(source_of(v)) for v in own_variables)),
             weights=tf.where(took_part, weights, tf.zeros_like(weights)),
             scalar=scalar,
+            labeled=self.labeled,
             broken=broken,
             reported=self.loss_scale.to_report(broken, self.labeled & ~self.active),
         )
@@ -208,6 +251,7 @@ class Step:
 def unreached_message(variable: Any) -> str:
     """Returns the error's text for a variable that no loss reaches."""
     return (
-        f"the variable {variable.path!r} gets no gradient from the loss of any task. Connect it "
-        "to a task's output, or set trainable=False on its layer."
+        f"the variable {variable.path!r} gets no gradient from the loss of any task, nor from "
+        "add_loss or a regularizer. Connect it to a task's output, or set trainable=False on its "
+        "layer and compile again."
     )
