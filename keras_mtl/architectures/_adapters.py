@@ -10,6 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     as_functional,
     check_count,
     end_towers,
@@ -27,7 +28,7 @@ def adapters(
     body: Part | keras.layers.Layer = (128, 64),
     bottleneck: int = 16,
     after: Sequence[str] | None = None,
-    tower: Part = (),
+    tower: Tower = (),
     activation: Activation = "relu",
     name: str | None = "adapters",
 ) -> keras.Model:
@@ -66,8 +67,8 @@ def adapters(
         after: The names of the body's layers that an adapter follows, such as the last layer of
             each block of an image model. By default every layer with a kernel, which in a
             backbone of transformers is every block.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call.
-            Defaults to `()`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call. A dict
+            gives each task a tower of its own (`None` stands for all others). Defaults to `()`.
         activation: `a`, and the activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -11,6 +11,7 @@ from keras_mtl.architectures._building import (
     Body,
     Part,
     Stage,
+    Tower,
     apply_part,
     end_towers,
     read_inputs,
@@ -29,7 +30,7 @@ def adashare(
     sparsity: float = 0.05,
     sharing: float = 0.05,
     temperature: float = 1.0,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "adashare",
 ) -> keras.Model:
@@ -72,8 +73,8 @@ def adashare(
             over pairs of tasks and over blocks. Defaults to `0.05`.
         temperature: Temperature of the draws, a variable of each `shared_policy_<l>` that a
             callback may lower with time. Defaults to `1.0`.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call.
-            Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call. A dict
+            gives each task a tower of its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

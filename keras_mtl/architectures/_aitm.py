@@ -10,6 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_events,
     check_separate_variables,
@@ -17,6 +18,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     event_logits,
     read_inputs,
+    towers_by_name,
 )
 from keras_mtl.layers import ExpectationCalibrator, InformationTransfer
 
@@ -26,7 +28,7 @@ def aitm(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (),
-    tower: Part = (128, 64, 32),
+    tower: Tower = (128, 64, 32),
     calibrator: float = 0.6,
     activation: Activation = "relu",
     name: str | None = "aitm",
@@ -68,8 +70,9 @@ def aitm(
             label is 1 only where the labels of all steps before are 1.
         shared: Units of a body under all towers, a recipe `features -> features`, or a Keras
             model or layer. Defaults to `()`: only the layers before `inputs` are shared.
-        tower: Units of each task's tower, or a recipe `features -> features` that makes new
-            layers at each call; all end in the same size. Defaults to `(128, 64, 32)`.
+        tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
+            at each call; all end in the same size. A dict gives each task a tower of its own
+            (`None` stands for all others). Defaults to `(128, 64, 32)`.
         calibrator: Strength of the penalty; the mean excess of each step is in the logs of
             training as `<task>_calibrator_penalty`. With 0 there is no penalty, and tasks may
             be of any kind. Defaults to `0.6`.
@@ -104,8 +107,10 @@ def aitm(
 
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
+    parts = towers_by_name(tower, [task.name for task in tasks])
     towers = {
-        task.name: apply_part(tower, features, f"{task.name}_tower", activation) for task in tasks
+        name: apply_part(part, features, f"{name}_tower", activation)
+        for name, part in parts.items()
     }
     check_separate_variables(towers, [features])
 

@@ -9,11 +9,13 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_separate_variables,
     end_towers,
     join_features,
     read_inputs,
+    towers_by_name,
 )
 from keras_mtl.layers import StopGradient
 
@@ -25,7 +27,7 @@ def cascade(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (128, 64),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     feed: str = "prediction",
     stop_gradient: bool = False,
     activation: Activation = "relu",
@@ -60,8 +62,9 @@ def cascade(
         tasks: The tasks in the order of the cascade, at least one.
         shared: Units of the shared body, a recipe `features -> features`, or a Keras model or
             layer. Defaults to `(128, 64)`.
-        tower: Units of each task's tower, or a recipe `features -> features` that makes new
-            layers at each call. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
+            at each call. A dict gives each task a tower of its own (`None` stands for all others).
+            Defaults to `(32,)`.
         feed: The output that later tasks read: `"prediction"` (a probability, not a logit) or
             `"hidden"`, the end of the tower. Defaults to `"prediction"`.
         stop_gradient: Whether gradients stop at the fed outputs, so that the losses of later tasks
@@ -98,11 +101,12 @@ def cascade(
 
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
+    towers = towers_by_name(tower, [task.name for task in tasks])
     outputs: dict[str, Tensor] = {}
     earlier_outputs: list[Tensor] = []  # u_1, ..., u_{k-1}
     for task in tasks:
         reads = join_features([features, *earlier_outputs], f"{task.name}_reads")
-        top = apply_part(tower, reads, f"{task.name}_tower", activation)
+        top = apply_part(towers[task.name], reads, f"{task.name}_tower", activation)
         outputs |= end_towers((), {task.name: top}, [task], activation)
         fed = top if feed == "hidden" else outputs[task.name]
         if stop_gradient:

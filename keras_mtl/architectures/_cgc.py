@@ -9,6 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     check_count,
     end_towers,
     gate_features,
@@ -26,7 +27,7 @@ def cgc(
     num_shared_experts: int = 2,
     num_task_experts: int = 2,
     expert: Part = (128,),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "cgc",
 ) -> keras.Model:
@@ -62,7 +63,8 @@ def cgc(
         num_task_experts: Number of experts that each task has for itself. Defaults to `2`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -9,7 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Body,
-    Part,
+    Tower,
     end_towers,
     read_inputs,
     read_stages,
@@ -23,7 +23,7 @@ def cross_stitch(
     tasks: Sequence[Task],
     *,
     body: Body = (128, 64),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     alpha: float = 0.9,
     per_channel: bool = False,
     activation: Activation = "relu",
@@ -58,7 +58,8 @@ def cross_stitch(
             layers at each call, or a Keras layer or model, of which each task gets a copy with
             its weights (for example `keras.Model(m.input, m.get_layer("block2_pool").output)`
             and the layers after it). Defaults to `(128, 64)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         alpha: Initial value of `alpha_ii`; the rest of 1 is spread evenly over the other
             `alpha_ij` of the row. Defaults to `0.9`.
         per_channel: Whether every channel has its own mixture. Defaults to `False`.

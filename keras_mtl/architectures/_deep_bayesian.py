@@ -9,11 +9,13 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_separate_variables,
     end_towers,
     join_features,
     read_inputs,
+    towers_by_name,
 )
 
 
@@ -22,7 +24,7 @@ def deep_bayesian(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (128, 64),
-    tower: Part = (64,),
+    tower: Tower = (64,),
     relation: Part = (32,),
     parents: Mapping[str, Sequence[str]] | None = None,
     activation: Activation = "relu",
@@ -63,8 +65,9 @@ def deep_bayesian(
         tasks: The tasks, parents before their children, at least one.
         shared: Units of the shared body, a recipe `features -> features`, or a Keras model or
             layer. Defaults to `(128, 64)`.
-        tower: Units of each task's tower, or a recipe `features -> features` that makes new
-            layers at each call. Defaults to `(64,)`.
+        tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
+            at each call. A dict gives each task a tower of its own (`None` stands for all others).
+            Defaults to `(64,)`.
         relation: Units of the part that reads the tower of a task and the relations of its
             parents, joined, or a recipe as above. Defaults to `(32,)`.
         parents: For each task, the names of the tasks that it depends on; a task that is missing
@@ -101,8 +104,10 @@ def deep_bayesian(
 
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
+    parts = towers_by_name(tower, [task.name for task in tasks])
     towers = {
-        task.name: apply_part(tower, features, f"{task.name}_tower", activation) for task in tasks
+        name: apply_part(part, features, f"{name}_tower", activation)
+        for name, part in parts.items()
     }
 
     relations: dict[str, Tensor] = {}  # u_k; those of parents are there first

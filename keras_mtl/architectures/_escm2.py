@@ -9,12 +9,14 @@ from keras_mtl._tasks import Head, Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_events,
     check_separate_variables,
     end_in_probabilities,
     event_logits,
     read_inputs,
+    towers_by_name,
 )
 from keras_mtl.layers import CounterfactualRisk, JointLogit
 
@@ -24,7 +26,7 @@ def escm2(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (),
-    tower: Part = (128, 64),
+    tower: Tower = (128, 64),
     activation: Activation = "relu",
     name: str | None = "escm2",
 ) -> keras.Model:
@@ -74,8 +76,9 @@ def escm2(
               there is one.
         shared: Units of a body under all towers, a recipe `features -> features`, or a Keras
             model or layer. Defaults to `()`: only the layers before `inputs` are shared.
-        tower: Units of each tower, or a recipe `features -> features` that makes new layers at
-            each call. Defaults to `(128, 64)`.
+        tower: Units of each tower, or a recipe `features -> features` that makes new layers at each
+            call. A dict gives a tower of its own to the click, the conversion and the error, which
+            is named as the fourth task (`None` stands for all others). Defaults to `(128, 64)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 
@@ -118,14 +121,17 @@ def escm2(
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
     click, conversion, purchase = (task.name for task in tasks[:3])
-    logits = event_logits(tower, dict.fromkeys([click, conversion], features), activation)
+    imputed = [tasks[3].name] if risk.width == 3 else []
+    towers = towers_by_name(tower, [click, conversion, *imputed])
+    events = {event: towers[event] for event in (click, conversion)}
+    logits = event_logits(events, dict.fromkeys(events, features), activation)
     joint = JointLogit(dtype="float32", name=f"{purchase}_logits")
     logits[purchase] = joint([logits[click], logits[conversion]])
 
     outputs = end_in_probabilities(logits, tasks[:3])
     risk_inputs = [logits[conversion], logits[click]]  # in the order of CounterfactualRisk
-    if risk.width == 3:
-        risk_inputs.append(_impute_error(tasks[3], tower, features, activation))
+    if imputed:
+        risk_inputs.append(_impute_error(tasks[3], towers[tasks[3].name], features, activation))
     join = keras.layers.Concatenate(dtype="float32", name=f"{tasks[3].name}_joined")
     # A layer of the task's own name makes the output, as heads do.
     output = keras.layers.Identity(dtype="float32", name=tasks[3].name)

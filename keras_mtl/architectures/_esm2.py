@@ -9,6 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_events,
     end_in_probabilities,
@@ -23,7 +24,7 @@ def esm2(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (),
-    tower: Part = (128, 64),
+    tower: Tower = (128, 64),
     activation: Activation = "relu",
     name: str | None = "esm2",
 ) -> keras.Model:
@@ -68,8 +69,10 @@ def esm2(
             - the purchase (after a click), whose labels are 0 without a click.
         shared: Units of a body under all towers, a recipe `features -> features`, or a Keras
             model or layer. Defaults to `()`: only the layers before `inputs` are shared.
-        tower: Units of each of the four towers, or a recipe `features -> features` that makes
-            new layers at each call. Defaults to `(128, 64)`.
+        tower: Units of each of the four towers, or a recipe `features -> features` that makes new
+            layers at each call. A dict gives towers of their own to the click, the action,
+            `<purchase>_with_<action>` and `<purchase>_without_<action>`, with the names of the
+            tasks (`None` stands for all others). Defaults to `(128, 64)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

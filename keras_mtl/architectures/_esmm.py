@@ -9,6 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_events,
     end_in_probabilities,
@@ -23,7 +24,7 @@ def esmm(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (),
-    tower: Part = (128, 64),
+    tower: Tower = (128, 64),
     activation: Activation = "relu",
     name: str | None = "esmm",
 ) -> keras.Model:
@@ -63,8 +64,9 @@ def esmm(
             step before, with `weight=0`, and the probability of all steps so far.
         shared: Units of a body under all towers, a recipe `features -> features`, or a Keras
             model or layer. Defaults to `()`: only the layers before `inputs` are shared.
-        tower: Units of each tower, or a recipe `features -> features` that makes new layers at
-            each call. Defaults to `(128, 64)`.
+        tower: Units of each tower, or a recipe `features -> features` that makes new layers at each
+            call. A dict gives a tower of its own to the click and to each conversion, by the name
+            of the task (`None` stands for all others). Defaults to `(128, 64)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

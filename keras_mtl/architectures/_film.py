@@ -9,8 +9,8 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
     Stage,
+    Tower,
     check_count,
     end_towers,
     read_inputs,
@@ -26,7 +26,7 @@ def film(
     *,
     body: Body = (128, 64),
     embedding_units: int = 16,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "film",
 ) -> keras.Model:
@@ -60,8 +60,8 @@ def film(
             or model. Features are modulated after each stage; in a stage given as units that is
             before the activation. Defaults to `(128, 64)`.
         embedding_units: Size of a task's embedding. Defaults to `16`.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call.
-            Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call. A dict
+            gives each task a tower of its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

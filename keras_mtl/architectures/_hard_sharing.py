@@ -7,7 +7,13 @@ import keras
 
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
-from keras_mtl.architectures._building import Part, apply_part, end_towers, read_inputs
+from keras_mtl.architectures._building import (
+    Part,
+    Tower,
+    apply_part,
+    end_towers,
+    read_inputs,
+)
 
 
 def hard_sharing(
@@ -15,7 +21,7 @@ def hard_sharing(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (128, 64),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "hard_sharing",
 ) -> keras.Model:
@@ -46,8 +52,9 @@ def hard_sharing(
         shared: Units of the shared body, a recipe `features -> features`, or a Keras model or
             layer, pretrained or new, which becomes part of the network. Defaults to
             `(128, 64)`.
-        tower: Units of each task's tower, or a recipe `features -> features` that makes new
-            layers at each call. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
+            at each call. A dict gives each task a tower of its own (`None` stands for all others).
+            Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -9,8 +9,8 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
     Stage,
+    Tower,
     apply_part,
     check_features,
     end_towers,
@@ -25,7 +25,7 @@ def hierarchical(
     *,
     body: Body = (128, 128),
     levels: Mapping[str, int] | None = None,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     shortcut: bool = False,
     activation: Activation = "relu",
     name: str | None = "hierarchical",
@@ -61,7 +61,8 @@ def hierarchical(
         levels: The stage, counted from 0, at which each task ends, by task. At least one task
             must end at the last stage. Defaults to the stages spread evenly over the tasks in
             their order.
-        tower: Units of each task's tower, or a recipe. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe. A dict gives each task a tower of its own
+            (`None` stands for all others). Defaults to `(32,)`.
         shortcut: Whether each stage after the first reads the network's features too, joined
             to those of the stage below. Defaults to `False`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.

@@ -10,6 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     check_count,
     check_expert,
     check_features,
@@ -40,7 +41,7 @@ def home(
     groups: Mapping[str, Sequence[str]] | None = None,
     num_experts: int = 2,
     expert: Part = (128,),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "silu",
     name: str | None = "home",
 ) -> keras.Model:
@@ -85,7 +86,8 @@ def home(
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call, whose output is
             normalized too. Defaults to `(128,)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of experts and of layers made from units. Defaults to `"silu"`.
         name: Name of the model.
 

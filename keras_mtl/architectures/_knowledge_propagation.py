@@ -9,7 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Body,
-    Part,
+    Tower,
     end_towers,
     read_inputs,
     read_stages,
@@ -23,7 +23,7 @@ def knowledge_propagation(
     tasks: Sequence[Task],
     *,
     body: Body = (128, 64),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     strength: float = 0.5,
     relations: Sequence[Sequence[float]] | None = None,
     activation: Activation = "relu",
@@ -65,7 +65,8 @@ def knowledge_propagation(
         body: Stages. Each is given as units, a recipe `features -> features` that makes new
             layers at each call, or a Keras layer or model, of which each task gets a copy with
             its weights. Defaults to `(128, 64)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         strength: `lambda`. Defaults to `0.5`.
         relations: `r`, a matrix in the order of the tasks with a diagonal of 0: row k says how
             much task k takes from each other task. `None` to learn it in training: each entry

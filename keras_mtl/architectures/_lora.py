@@ -7,7 +7,13 @@ import keras
 
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
-from keras_mtl.architectures._building import Part, check_count, end_towers, read_body
+from keras_mtl.architectures._building import (
+    Part,
+    Tower,
+    check_count,
+    end_towers,
+    read_body,
+)
 from keras_mtl.layers import LowRankBody, LowRankFactors
 from keras_mtl.layers._frozen import freeze
 
@@ -20,7 +26,7 @@ def lora(
     rank: int = 8,
     alpha: float | None = None,
     targets: Sequence[str] | None = None,
-    tower: Part = (),
+    tower: Tower = (),
     activation: Activation = "relu",
     name: str | None = "lora",
 ) -> keras.Model:
@@ -60,8 +66,8 @@ def lora(
         targets: The names of layers whose kernels are updated, or of layers that contain them,
             such as `["query", "value"]`. By default all dense, convolutional (except depthwise),
             recurrent and attention layers.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call.
-            Defaults to `()`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call. A dict
+            gives each task a tower of its own (`None` stands for all others). Defaults to `()`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -7,7 +7,13 @@ import keras
 
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
-from keras_mtl.architectures._building import Part, check_count, end_towers, read_body
+from keras_mtl.architectures._building import (
+    Part,
+    Tower,
+    check_count,
+    end_towers,
+    read_body,
+)
 from keras_mtl.layers import LowRankBody, LowRankFactors
 
 
@@ -18,7 +24,7 @@ def low_rank(
     body: Part | keras.layers.Layer = (128, 64),
     rank: int = 4,
     targets: Sequence[str] | None = None,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "low_rank",
 ) -> keras.Model:
@@ -55,8 +61,8 @@ def low_rank(
         targets: The names of the body's layers whose kernels differ between tasks, or of layers
             that contain them, such as `["query", "value"]`. By default all dense, convolutional
             (except depthwise), recurrent and attention layers.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call.
-            Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call. A dict
+            gives each task a tower of its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -9,8 +9,8 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
     Stage,
+    Tower,
     check_count,
     check_features,
     check_separate_variables,
@@ -29,7 +29,7 @@ def ltb(
     body: Body = (128, 64),
     num_branches: int | None = None,
     temperature: float = 1.0,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "ltb",
 ) -> keras.Model:
@@ -64,7 +64,8 @@ def ltb(
             least 2.
         temperature: Temperature of the draws, a variable of each `shared_branch_<stage>` that a
             callback may lower with time. Defaults to `1.0`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -9,6 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     check_count,
     check_units,
     end_towers,
@@ -29,7 +30,7 @@ def ml_mmoe(
     num_levels: int = 2,
     num_experts: int = 8,
     expert: Part = (128,),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "ml_mmoe",
 ) -> keras.Model:
@@ -64,7 +65,8 @@ def ml_mmoe(
         num_experts: Number of experts at each level. Defaults to `8`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

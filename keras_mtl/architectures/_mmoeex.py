@@ -10,6 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     check_count,
     end_towers,
     gate_features,
@@ -28,7 +29,7 @@ def mmoeex(
     rule: str = "exclusivity",
     seed: int = 0,
     expert: Part = (128,),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "mmoeex",
 ) -> keras.Model:
@@ -62,7 +63,8 @@ def mmoeex(
         seed: Seed of the draws. Defaults to `0`.
         expert: Units of each expert (all of a group are then computed together), or a recipe
             `features -> features` that makes new layers at each call. Defaults to `(128,)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -10,7 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
+    Tower,
     check_features,
     end_towers,
     read_inputs,
@@ -29,7 +29,7 @@ def mtan(
     *,
     body: Body = (128, 64),
     attend: Sequence[str | tuple[str, str]] | None = None,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "mtan",
 ) -> keras.Model:
@@ -67,8 +67,8 @@ def mtan(
         attend: For a body that is one model, the layers in it whose outputs are attended to,
             lowest first: a name for `u` and `p` alike, or a pair of names. Defaults to all
             stages, with `u = p`.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call.
-            Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call. A dict
+            gives each task a tower of its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units, and after g and f. Defaults to
             `"relu"`.
         name: Name of the model.

@@ -8,7 +8,7 @@ import keras
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
-    Part,
+    Tower,
     add_messages,
     check_maps,
     check_separate_variables,
@@ -20,6 +20,7 @@ from keras_mtl.architectures._building import (
     join_features,
     read_initial_predictions,
     read_inputs,
+    towers_by_name,
 )
 from keras_mtl.layers import FeaturePropagation
 
@@ -29,7 +30,7 @@ def mti_net(
     tasks: Sequence[Task],
     *,
     shared: Any = (32, 64, 128),
-    tower: Part = (64,),
+    tower: Tower = (64,),
     initial: Mapping[str, Sequence[Task]] | None = None,
     activation: Activation = "relu",
     name: str | None = "mti_net",
@@ -63,8 +64,9 @@ def mti_net(
             convolutions); or a recipe or Keras model `images -> maps` that returns a list of
             maps, finest first, whose sizes are multiples of each other. Defaults to
             `(32, 64, 128)`.
-        tower: Channels of the 3x3 convolutions that read a task's maps of all scales, or a
-            recipe `maps -> maps` that makes new layers at each call. Defaults to `(64,)`.
+        tower: Channels of the 3x3 convolutions that read a task's maps of all scales, or a recipe
+            `maps -> maps` that makes new layers at each call. A dict gives each task a tower of its
+            own (`None` stands for all others). Defaults to `(64,)`.
         initial: Initial predictions to be trained: for the name of a task, a list of tasks with
             names of their own, one per scale, finest first. Their labels are the labels of that
             task again. They are enlarged to the finest map. Defaults to none.
@@ -253,7 +255,7 @@ def _excite(maps: Tensor, name: str) -> Tensor:
 
 
 def _apply_towers(
-    tower: Part,
+    tower: Tower,
     distilled: Sequence[Mapping[str, Tensor]],
     factors: Sequence[int],
     tasks: Sequence[Task],
@@ -261,13 +263,14 @@ def _apply_towers(
 ) -> dict[str, Tensor]:
     """Maps the O_ks of all scales, enlarged to the finest and joined, through each task's tower."""
     features = {}
+    parts = towers_by_name(tower, [task.name for task in tasks])
     for task in tasks:
         enlarged = [
             _enlarge(maps[task.name], factor, f"{task.name}_enlarged_{s}")
             for s, (maps, factor) in enumerate(zip(distilled, factors, strict=True))
         ]
         joined = join_features(enlarged, f"{task.name}_scales")
-        features[task.name] = convolve(tower, joined, f"{task.name}_tower", activation)
+        features[task.name] = convolve(parts[task.name], joined, f"{task.name}_tower", activation)
     check_separate_variables(features, [maps[task.name] for maps in distilled for task in tasks])
     return features
 

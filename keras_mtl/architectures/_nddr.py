@@ -9,7 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
+    Tower,
     end_towers,
     read_inputs,
     read_stages,
@@ -24,7 +24,7 @@ def nddr(
     tasks: Sequence[Task],
     *,
     body: Body = (128, 64),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     alpha: float = 0.9,
     weight_decay: float = 2.5e-4,
     shortcut: bool = False,
@@ -59,7 +59,8 @@ def nddr(
         body: Stages, each of them units, a recipe `features -> features` that makes new layers
             at each call, or a Keras layer or model, of which each task gets a copy with its
             weights. Defaults to `(128, 64)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         alpha: Initial weight in W_k of the channels of task k; the other tasks' channels share
             the rest of 1. Defaults to `0.9`.
         weight_decay: Factor of the sum of the squares of all W_k, which is added to the loss

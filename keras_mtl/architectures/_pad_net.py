@@ -9,6 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     add_messages,
     check_maps,
     check_separate_variables,
@@ -16,6 +17,7 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_initial_predictions,
     read_inputs,
+    towers_by_name,
 )
 
 
@@ -25,7 +27,7 @@ def pad_net(
     *,
     shared: Part | keras.layers.Layer = (64, 64),
     features: Part = (64,),
-    tower: Part = (64,),
+    tower: Tower = (64,),
     initial: Mapping[str, Task] | None = None,
     activation: Activation = "relu",
     name: str | None = "pad_net",
@@ -59,8 +61,8 @@ def pad_net(
             Keras model or layer. Defaults to `(64, 64)`.
         features: Channels of the 3x3 convolutions that make each task's maps, or a recipe
             `maps -> maps` that makes new layers at each call. Defaults to `(64,)`.
-        tower: The same for the layers that read the maps with the messages. Defaults to
-            `(64,)`.
+        tower: The same for the layers that read the maps with the messages. A dict gives each task
+            a tower of its own (`None` stands for all others). Defaults to `(64,)`.
         initial: Initial predictions to be trained: tasks with names of their own, by the name
             of the task whose maps they read; their labels are the labels of that task again.
             Under any other key, a task that is predicted from maps of its own, which send
@@ -112,8 +114,8 @@ def pad_net(
 
     distilled = add_messages(maps, tasks)
     final_maps = {
-        task.name: convolve(tower, distilled[task.name], f"{task.name}_tower", activation)
-        for task in tasks
+        name: convolve(part, distilled[name], f"{name}_tower", activation)
+        for name, part in towers_by_name(tower, names).items()
     }
     check_separate_variables(final_maps, distilled.values())
 

@@ -10,8 +10,8 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
     Stage,
+    Tower,
     check_separate_variables,
     end_towers,
     new_stage,
@@ -29,7 +29,7 @@ def partial_sharing(
     *,
     body: Body = (128, 64),
     sharing: Sharing | None = None,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "partial_sharing",
 ) -> keras.Model:
@@ -61,7 +61,8 @@ def partial_sharing(
         sharing: For each stage `True` (all tasks share it), `False` (none do), or groups of
             names: `[["buy", "return"]]` lets these two share it; a task in no group has its own
             layer. Defaults to `True` for the lower half of the stages.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -8,12 +8,13 @@ import keras
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
-    Part,
+    Tower,
     check_features,
     check_units,
     end_towers,
     is_units,
     read_inputs,
+    towers_by_name,
 )
 from keras_mtl.layers import GateNU, PickBranch, StopGradient
 
@@ -24,7 +25,7 @@ def pepnet(
     *,
     domain: Sequence[str] = (),
     prior: Sequence[str] = (),
-    tower: Part = (128, 64),
+    tower: Tower = (128, 64),
     gamma: float = 2.0,
     activation: Activation = "relu",
     name: str | None = "pepnet",
@@ -62,8 +63,9 @@ def pepnet(
         domain: Names of the inputs that say where an example comes from. Defaults to none: the
             gate reads the features alone.
         prior: Names of the inputs that say whom an example concerns. Defaults to none, likewise.
-        tower: Units of each task's tower, or a recipe that makes new layers at each call, in
-            front of which there is one gate. Defaults to `(128, 64)`.
+        tower: Units of each task's tower, or a recipe that makes new layers at each call, in front
+            of which there is one gate. A dict gives each task a tower of its own (`None` stands for
+            all others). Defaults to `(128, 64)`.
         gamma: The largest factor. Defaults to `2.0`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
@@ -99,16 +101,22 @@ def pepnet(
 
     gate_features = _join_for_gate(inputs, prior, features, "prior")
     task_features = {task.name: features for task in tasks}
-    units = check_units(tower, "tower") if is_units(tower) else []
-    for i, size in enumerate(units):
-        task_features = _personalize(task_features, gate_features, gamma, i)
-        for task, tensor in task_features.items():
-            layer = keras.layers.Dense(size, activation=activation, name=f"{task}_tower_{i}")
-            task_features[task] = layer(tensor)
-    task_features = _personalize(task_features, gate_features, gamma, len(units))
+    parts = towers_by_name(tower, task_features)
+    units = {
+        task: check_units(part, f"{task}_tower") if is_units(part) else []
+        for task, part in parts.items()
+    }
+    for i in range(1 + max(map(len, units.values()))):
+        reaching = {task: task_features[task] for task in units if len(units[task]) >= i}
+        task_features |= _personalize(reaching, gate_features, gamma, i, len(tasks))
+        for task in reaching:
+            for size in units[task][i : i + 1]:
+                layer = keras.layers.Dense(size, activation=activation, name=f"{task}_tower_{i}")
+                task_features[task] = layer(task_features[task])
 
     # Towers given as units are applied above, between the gates.
-    outputs = end_towers(() if is_units(tower) else tower, task_features, tasks, activation)
+    rest = {task: () if is_units(part) else part for task, part in parts.items()}
+    outputs = end_towers(rest, task_features, tasks, activation)
     return keras.Model(network_inputs, outputs, name=name)
 
 
@@ -133,14 +141,24 @@ def _join_for_gate(inputs: Any, names: Sequence[str], features: Tensor, part: st
 
 
 def _personalize(
-    task_features: dict[str, Tensor], gate_features: Tensor, gamma: float, i: int
+    task_features: dict[str, Tensor], gate_features: Tensor, gamma: float, i: int, num_tasks: int
 ) -> dict[str, Tensor]:
-    """Multiplies each task's features by its part of the factors of one gate unit."""
-    size = next(iter(task_features.values())).shape[-1]
-    gates = GateNU(size, gamma=gamma, num_gates=len(task_features), name=f"shared_prior_gate_{i}")
-    factors = gates(gate_features)  # (batch, ..., tasks, size)
+    """Multiplies each task's features by its part of the factors of one gate unit.
+
+    Tasks whose towers have the same width at layer `i` share a gate unit.
+    """
+    by_size: dict[int, dict[str, Tensor]] = {}
+    for task, features in task_features.items():
+        by_size.setdefault(features.shape[-1], {})[task] = features
     outputs = {}
-    for k, (task, features) in enumerate(task_features.items()):
-        task_factors = PickBranch(k, name=f"{task}_gate_{i}")(factors)
-        outputs[task] = keras.layers.Multiply(name=f"{task}_gated_{i}")([features, task_factors])
+    for size, group in by_size.items():
+        # With one dict of equal towers, or none, there is one group, of all tasks.
+        name = f"shared_prior_gate_{i}" + (f"_{size}" if len(by_size) > 1 else "")
+        if len(group) == 1 and num_tasks > 1:
+            name = f"{next(iter(group))}_prior_gate_{i}"
+        factors = GateNU(size, gamma=gamma, num_gates=len(group), name=name)(gate_features)
+        for k, (task, features) in enumerate(group.items()):
+            task_factors = PickBranch(k, name=f"{task}_gate_{i}")(factors)  # (batch, ..., size)
+            gated = keras.layers.Multiply(name=f"{task}_gated_{i}")
+            outputs[task] = gated([features, task_factors])
     return outputs

@@ -7,14 +7,18 @@ import keras
 
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
-from keras_mtl.architectures._building import Part, end_towers, read_inputs
+from keras_mtl.architectures._building import (
+    Tower,
+    end_towers,
+    read_inputs,
+)
 
 
 def single_task(
     inputs: Any,
     tasks: Sequence[Task],
     *,
-    tower: Part = (128, 64),
+    tower: Tower = (128, 64),
     activation: Activation = "relu",
     name: str | None = "single_task",
 ) -> keras.Model:
@@ -42,8 +46,9 @@ def single_task(
             joined to `(batch, in)`; or the output of a preprocessing model, whose own inputs
             the network then takes.
         tasks: The tasks, at least one.
-        tower: Units of each task's tower, or a recipe `features -> features` that makes new
-            layers at each call. Defaults to `(128, 64)`.
+        tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
+            at each call. A dict gives each task a tower of its own (`None` stands for all others).
+            Defaults to `(128, 64)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -10,7 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
+    Tower,
     end_towers,
     read_inputs,
     read_stages,
@@ -30,7 +30,7 @@ def sluice(
     tasks: Sequence[Task],
     *,
     body: Body = (64, 64),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     num_subspaces: int = 2,
     alpha: float = 0.9,
     beta: float = 0.9,
@@ -69,7 +69,8 @@ def sluice(
         body: Stages that all end in the same shape, each of them units, a recipe
             `features -> features` that makes new layers at each call, or a Keras layer or
             model, of which each task gets a copy with its weights. Defaults to `(64, 64)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         num_subspaces: Number of parts into which channels are cut. Defaults to `2`.
         alpha: Initial value of `alpha_ii`; the others share the rest of 1. Defaults to `0.9`.
         beta: Initial value of the `beta` of the last stage, likewise. Defaults to `0.9`.

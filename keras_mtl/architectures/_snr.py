@@ -9,6 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     check_count,
     check_units,
     end_towers,
@@ -28,7 +29,7 @@ def snr(
     subnetwork: Part = (64,),
     routing: str = "transform",
     l0: float = 1e-4,
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "snr",
 ) -> keras.Model:
@@ -67,7 +68,8 @@ def snr(
             Defaults to `(64,)`.
         routing: `"transform"` or `"average"`. Defaults to `"transform"`.
         l0: Weight of the expected number of open connections in the loss. Defaults to `1e-4`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

@@ -10,7 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
+    Tower,
     end_towers,
     read_inputs,
     read_stages,
@@ -24,7 +24,7 @@ def soft_sharing(
     tasks: Sequence[Task],
     *,
     body: Body = (128, 64),
-    tower: Part = (),
+    tower: Tower = (),
     distance: str = "squared_l2",
     strength: float | Sequence[Sequence[float]] = 1e-3,
     activation: Activation = "relu",
@@ -58,7 +58,8 @@ def soft_sharing(
         body: Stages of the tied bodies, each of them units, a recipe `features -> features`
             that makes new layers at each call, or a Keras layer or model, of which each task
             gets a copy with its weights. Defaults to `(128, 64)`.
-        tower: Units of each task's tower, which is not tied, or a recipe. Defaults to `()`.
+        tower: Units of each task's tower, which is not tied, or a recipe. A dict gives each task a
+            tower of its own (`None` stands for all others). Defaults to `()`.
         distance: `"squared_l2"`, `"l1"`, `"cosine"` (1 minus the cosine), each between pairs of
             tasks, or `"trace_norm"` of the matrix whose rows are the tasks' weights. Defaults
             to `"squared_l2"`.

@@ -10,6 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_features,
     end_towers,
@@ -31,7 +32,7 @@ def sparse(
     tasks: Sequence[Task],
     *,
     shared: Part | keras.layers.Layer = (),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     strength: float = 1e-3,
     activation: Activation = "relu",
     name: str | None = "sparse",
@@ -65,8 +66,9 @@ def sparse(
         shared: Units of a body in front of the selection, or a recipe, or a Keras model or
             layer: then learned features are selected. Defaults to `()`.
         tower: Units of each task's tower, or a recipe that makes new layers at each call. The
-            tower, or else the task's head, begins with a dense or convolutional layer; only
-            layers without weights may come before it. Defaults to `(32,)`.
+            tower, or else the task's head, begins with a dense or convolutional layer; only layers
+            without weights may come before it. A dict gives each task a tower of its own (`None`
+            stands for all others). Defaults to `(32,)`.
         strength: Weight of the penalty, not negative. Defaults to `1e-3`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.

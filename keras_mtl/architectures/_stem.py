@@ -9,6 +9,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation
 from keras_mtl.architectures._building import (
     Part,
+    Tower,
     apply_part,
     check_separate_variables,
     end_towers,
@@ -29,7 +30,7 @@ def stem(
     embedding: Part = (64,),
     num_experts: int = 1,
     expert: Part = (128,),
-    tower: Part = (32,),
+    tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "stem",
 ) -> keras.Model:
@@ -64,7 +65,8 @@ def stem(
         num_experts: Number of experts that read each embedding. Defaults to `1`.
         expert: Units of each expert, or a recipe `features -> features` that makes new layers
             at each call. Defaults to `(128,)`.
-        tower: Units of each task's tower, or a recipe as above. Defaults to `(32,)`.
+        tower: Units of each task's tower, or a recipe as above. A dict gives each task a tower of
+            its own (`None` stands for all others). Defaults to `(32,)`.
         activation: Activation of the layers made from units, except for the embedding. Defaults
             to `"relu"`.
         name: Name of the model.

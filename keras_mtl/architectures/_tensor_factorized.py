@@ -9,8 +9,8 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Body,
-    Part,
     Stage,
+    Tower,
     check_count,
     check_features,
     end_towers,
@@ -29,7 +29,7 @@ def tensor_factorized(
     form: str = "tucker",
     rank: int = 16,
     task_rank: int = 2,
-    tower: Part = (),
+    tower: Tower = (),
     activation: Activation = "relu",
     name: str | None = "tensor_factorized",
 ) -> keras.Model:
@@ -69,7 +69,8 @@ def tensor_factorized(
         rank: Rank on the axes of a layer; `"laf"` does not use it. Defaults to `16`.
         task_rank: Rank on the axis of tasks. Defaults to `2`.
         tower: Units of each task's tower, which is not factorized, or a recipe that makes new
-            layers at each call. Defaults to `()`.
+            layers at each call. A dict gives each task a tower of its own (`None` stands for all
+            others). Defaults to `()`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
         name: Name of the model.
 

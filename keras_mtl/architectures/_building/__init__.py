@@ -10,6 +10,7 @@ What each module holds, in the order in which a builder uses it:
     _experts        experts, gates and mixtures
     _image_maps     convolutions, messages between tasks, and initial predictions
     _resize         changes of the size of features
+    _towers_by_name towers that differ between tasks
     _towers         towers and heads of the tasks
     _event_chain    logits and probabilities of events that follow each other
 """
@@ -56,11 +57,13 @@ from keras_mtl.architectures._building._stages import (
     stage_per_task,
 )
 from keras_mtl.architectures._building._towers import check_rank, end_towers
+from keras_mtl.architectures._building._towers_by_name import Tower, towers_by_name
 
 __all__ = [
     "Body",
     "Part",
     "Stage",
+    "Tower",
     "add_messages",
     "apply_part",
     "as_functional",
@@ -92,4 +95,5 @@ __all__ = [
     "resize_like",
     "reusable_stage",
     "stage_per_task",
+    "towers_by_name",
 ]

@@ -8,12 +8,12 @@ import keras
 from keras_mtl._tasks import Head, Task
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building._parts import (
-    Part,
     apply_part,
     check_features,
     check_separate_variables,
 )
 from keras_mtl.architectures._building._towers import end_towers
+from keras_mtl.architectures._building._towers_by_name import Tower, towers_by_name
 
 
 def check_events(tasks: Sequence[Task], builder: str, why: str) -> None:
@@ -36,12 +36,12 @@ def check_events(tasks: Sequence[Task], builder: str, why: str) -> None:
 
 
 def event_logits(
-    tower: Part, features: Mapping[str, Tensor], activation: Activation
+    tower: Tower, features: Mapping[str, Tensor], activation: Activation
 ) -> dict[str, Tensor]:
     """Computes the logit of each event by a tower of its own.
 
     Args:
-        tower: Units, or a recipe.
+        tower: Units, a recipe, or a dict of these by event.
         features: The features that each event's tower reads, by the name with which the names of
             its layers begin.
         activation: Activation of dense layers made from units.
@@ -50,8 +50,9 @@ def event_logits(
         Logits `(batch, ..., 1)` by these names.
     """
     logits = {}
+    parts = towers_by_name(tower, features)
     for name, event_features in features.items():
-        top = apply_part(tower, event_features, f"{name}_tower", activation)
+        top = apply_part(parts[name], event_features, f"{name}_tower", activation)
         check_features(top, f"{name}_head")
         logits[name] = keras.layers.Dense(1, name=f"{name}_logits")(top)
     check_separate_variables(logits, features.values())

@@ -8,13 +8,13 @@ import keras
 from keras_mtl._tasks import Head, Task, attach_activation
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building._parts import (
-    Part,
     apply_part,
     check_features,
     check_separate_variables,
     check_units,
     is_units,
 )
+from keras_mtl.architectures._building._towers_by_name import Tower, towers_by_name
 from keras_mtl.layers import Towers
 
 _MIN_TOGETHER = 8
@@ -26,12 +26,12 @@ of their own can be read, frozen and served separately.
 
 
 def end_towers(
-    tower: Part, features: Mapping[str, Tensor], tasks: Sequence[Task], activation: Activation
+    tower: Tower, features: Mapping[str, Tensor], tasks: Sequence[Task], activation: Activation
 ) -> dict[str, Tensor]:
     """Gives each task a tower and a head of its own.
 
     Args:
-        tower: Units, or a recipe.
+        tower: Units, a recipe, or a dict of these by task.
         features: The features that each task's tower reads, by the name of the task.
         tasks: The tasks.
         activation: Activation of dense layers made from units.
@@ -40,17 +40,21 @@ def end_towers(
         Predictions by the name of the task: the outputs of the network.
 
     Raises:
-        ValueError: If a tower ends in a shape that does not fit its task, or two towers share a
-            live layer.
-        TypeError: If `tower` is neither units nor a recipe.
+        ValueError: If a tower ends in a shape that does not fit its task, two towers share a live
+            layer, or a dict of towers does not fit the tasks.
+        TypeError: If a tower is neither units nor a recipe.
     """
-    outputs = {}
-    if is_units(tower):
-        units = check_units(tower, f"{tasks[0].name}_tower")
-        outputs = _towers_together(units, features, tasks, activation)
+    parts = towers_by_name(tower, [task.name for task in tasks])
+    units = {
+        name: tuple(check_units(part, f"{name}_tower"))
+        for name, part in parts.items()
+        if is_units(part)
+    }
+    outputs = _towers_together(units, features, tasks, activation)
     for task in tasks:
         if task.name not in outputs:
-            top = apply_part(tower, features[task.name], f"{task.name}_tower", activation)
+            part = parts[task.name]
+            top = apply_part(part, features[task.name], f"{task.name}_tower", activation)
             if isinstance(task.head, Head):
                 check_features(top, f"{task.name}_head")
             outputs[task.name] = task.output(top)
@@ -61,7 +65,7 @@ def end_towers(
 
 
 def _towers_together(
-    units: Sequence[int],
+    units: Mapping[str, tuple[int, ...]],
     features: Mapping[str, Tensor],
     tasks: Sequence[Task],
     activation: Activation,
@@ -69,7 +73,8 @@ def _towers_together(
     """Returns predictions of the tasks that have towers and heads of one shape.
 
     Args:
-        units: Sizes of a tower's layers, without that of the head.
+        units: Sizes of the layers of towers, without that of the head, by the name of the task;
+            without towers that are recipes.
         features: The features that each task's tower reads, by the name of the task.
         tasks: The tasks.
         activation: Activation of the towers' layers.
@@ -78,18 +83,20 @@ def _towers_together(
         Predictions by the name of the task, only of tasks of which at least `_MIN_TOGETHER` have
         the same shape.
     """
-    # Shape and dtype of the features, and units of the head, to the tasks with these.
+    # Shape and dtype of the features, and units of tower and head, to the tasks with these.
     groups: dict[Any, list[tuple[Task, Head]]] = {}
     for task in tasks:
+        if task.name not in units:
+            continue
         reads = features[task.name]
         is_dense = keras.backend.is_float_dtype(reads.dtype) and reads.shape[-1] is not None
         if is_dense and isinstance(task.head, Head) and task.columns is None:
-            key = (reads.shape, reads.dtype, task.head.units)
+            key = (reads.shape, reads.dtype, units[task.name], task.head.units)
             groups.setdefault(key, []).append((task, task.head))
     outputs = {}
     large_groups = [item for item in groups.items() if len(item[1]) >= _MIN_TOGETHER]
-    for i, ((_, _, head_units), group) in enumerate(large_groups):
-        towers = Towers((*units, head_units), activation, name=f"towers_{i}")
+    for i, ((_, _, tower_units, head_units), group) in enumerate(large_groups):
+        towers = Towers((*tower_units, head_units), activation, name=f"towers_{i}")
         group_logits = towers([features[task.name] for task, _ in group])
         for (task, head), logits in zip(group, group_logits, strict=True):
             outputs[task.name] = attach_activation(head, logits, task.name)
