@@ -6,7 +6,8 @@ from typing import Any, Self
 import keras
 
 from keras_mtl._tasks._base_task import BaseTask
-from keras_mtl._tasks._factories._chosen_loss import choose_loss
+from keras_mtl._tasks._class_balanced_loss import DEFAULT_BETA
+from keras_mtl._tasks._factories._chosen_loss import Balance, ClassCounts, choose_loss
 from keras_mtl._tasks._head import Head
 from keras_mtl._tasks._labels import Labels
 
@@ -25,6 +26,8 @@ class BinaryFactory(BaseTask):
         loss: Any = None,
         metrics: Sequence[Any] = ("auc",),
         weight: float = 1.0,
+        class_counts: ClassCounts | None = None,
+        beta: float = DEFAULT_BETA,
     ) -> Self:
         """Builds a task with two classes, 0 or 1: output `(batch, 1)` is the probability of 1.
 
@@ -38,15 +41,24 @@ class BinaryFactory(BaseTask):
 
         Args:
             name: Name of the task.
-            loss: Another loss: `"focal"`, a name of Keras, or a loss as `Task` takes it. Defaults
-                to the one above.
+            loss: Another loss: `"focal"`, `"class_balanced"` or `"class_balanced_focal"` (each
+                label weighs by the class that it has), a name of Keras, or a loss as `Task` takes
+                it. Defaults to the one above.
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("auc",)`, which is
                 within .002 of scikit-learn's also for one positive in a thousand
                 (`keras_mtl.metrics.AUC` says what it costs).
             weight: Multiplies the task's loss. Defaults to `1.0`.
+            class_counts: With these two losses, the number of training examples of each class: a
+                sequence, or a dict such as `data.describe(dataset, tasks)[name].classes`.
+            beta: With these two losses, how fast further examples of a class lose their value, in
+                [0, 1): 0 weighs all classes alike, near 1 a class weighs 1 over its count.
+                Defaults to `0.999`.
 
         Returns:
             A `Task` with labels 0 and 1 of shape `(batch,)` or `(batch, 1)`.
+
+        Raises:
+            ValueError: If a loss that balances classes has no counts, or counts are in vain.
 
         Example:
             >>> from keras_mtl import Task
@@ -54,5 +66,6 @@ class BinaryFactory(BaseTask):
             ('auc',)
         """
         head, labels = Head(1, "sigmoid"), Labels(low=0, high=1)
-        loss = choose_loss(loss, keras.losses.BinaryCrossentropy(), FOCAL)
+        balance = Balance(2, class_counts, beta)
+        loss = choose_loss(name, loss, keras.losses.BinaryCrossentropy(), FOCAL, balance)
         return cls(name, head=head, loss=loss, metrics=metrics, weight=weight, labels=labels)

@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from keras_mtl._tasks._factories._chosen_loss import choose_loss
+from keras_mtl._tasks._factories._chosen_loss import Balance, choose_loss
 from keras_mtl._tasks._focal_loss import SparseFocal
 from keras_mtl._tasks._head import Head
 from keras_mtl._tasks._labels import Labels
@@ -15,7 +15,7 @@ Encoding = Literal["integer", "one_hot"]
 
 def class_settings(
     name: str,
-    num_classes: int,
+    balance: Balance,
     *,
     label_shape: tuple[int | None, ...],
     labels: Encoding,
@@ -25,15 +25,17 @@ def class_settings(
 
     Args:
         name: Name of the task.
-        num_classes: The number of classes; class numbers are 0 to `num_classes - 1`.
+        balance: The number of classes, whose numbers are 0 to `num_classes - 1`, and the counts of
+            their examples.
         label_shape: Shape of one example's class numbers: `()` for one per example, `(None,)` for
             one per token, `(None, None)` for one per pixel.
         labels: How labels name a class.
-        loss: `None` for the cross-entropy, `"focal"`, or a loss.
+        loss: `None` for the cross-entropy, a name of this package, or a loss.
 
     Raises:
         ValueError: If there are fewer than two classes, or `labels` is unknown.
     """
+    num_classes = balance.num_classes
     if num_classes < 2:
         raise ValueError(f"task {name!r}: num_classes must be at least 2, not {num_classes}.")
     if labels not in get_args(Encoding):
@@ -44,13 +46,15 @@ def class_settings(
     if labels == "one_hot":
         # Keras's alpha, 0.25, would weigh the whole task down.
         focal = keras.losses.CategoricalFocalCrossentropy(alpha=1.0)
+        default = keras.losses.CategoricalCrossentropy()
         return {
             "head": head,
-            "loss": choose_loss(loss, keras.losses.CategoricalCrossentropy(), focal),
+            "loss": choose_loss(name, loss, default, focal, balance),
             "labels": Labels((*label_shape, num_classes), low=0, high=1, one_hot=True),
         }
+    sparse = keras.losses.SparseCategoricalCrossentropy()
     return {
         "head": head,
-        "loss": choose_loss(loss, keras.losses.SparseCategoricalCrossentropy(), SparseFocal()),
+        "loss": choose_loss(name, loss, sparse, SparseFocal(), balance),
         "labels": Labels(label_shape, integer=True, low=0, high=num_classes - 1),
     }

@@ -69,7 +69,7 @@ class MultilabelFactory(BaseTask):
         return cls(
             name,
             head=Head(size, "sigmoid"),
-            loss=choose_loss(loss, keras.losses.BinaryCrossentropy(), FOCAL),
+            loss=choose_loss(name, loss, keras.losses.BinaryCrossentropy(), FOCAL),
             metrics=metrics,
             weight=weight,
             columns=columns,

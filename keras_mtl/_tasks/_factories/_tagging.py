@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_mtl._tasks._base_task import BaseTask
+from keras_mtl._tasks._class_balanced_loss import DEFAULT_BETA
+from keras_mtl._tasks._factories._chosen_loss import Balance, ClassCounts
 from keras_mtl._tasks._factories._class_task import Encoding, class_settings
 
 
@@ -21,6 +23,8 @@ class TaggingFactory(BaseTask):
         loss: Any = None,
         metrics: Sequence[Any] = ("accuracy",),
         weight: float = 1.0,
+        class_counts: ClassCounts | None = None,
+        beta: float = DEFAULT_BETA,
     ) -> Self:
         """Builds a task with one of `num_classes` classes per token.
 
@@ -37,17 +41,24 @@ class TaggingFactory(BaseTask):
                 `["O", "B-PER", "I-PER"]`, the metric `"span_f1"` knows the tags.
             labels: `"integer"` for class numbers, or `"one_hot"` for rows with a 1 for the class,
                 or with probabilities that sum to 1 (soft labels). Defaults to `"integer"`.
-            loss: Another loss: `"focal"`, a name of Keras, or a loss as `Task` takes it. Defaults
-                to the one above.
+            loss: Another loss: `"focal"`, `"class_balanced"` or `"class_balanced_focal"` (each
+                label weighs by the class that it has), a name of Keras, or a loss as `Task` takes
+                it. Defaults to the one above.
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("accuracy",)`.
             weight: Multiplies the task's loss. Defaults to `1.0`.
+            class_counts: With these two losses, the number of training examples of each class: a
+                sequence, or a dict such as `data.describe(dataset, tasks)[name].classes`.
+            beta: With these two losses, how fast further examples of a class lose their value, in
+                [0, 1): 0 weighs all classes alike, near 1 a class weighs 1 over its count.
+                Defaults to `0.999`.
 
         Returns:
             A `Task` whose labels are integers `(batch, time)` from 0 to `num_classes - 1`, or rows
             `(batch, time, num_classes)`.
 
         Raises:
-            ValueError: If there are fewer than two classes, or `labels` is unknown.
+            ValueError: If there are fewer than two classes, `labels` is unknown, or a loss that
+                balances classes has no counts, or counts are in vain.
 
         Example:
             >>> from keras_mtl import Task
@@ -57,6 +68,7 @@ class TaggingFactory(BaseTask):
         names = None
         if isinstance(num_classes, Sequence):
             names, num_classes = tuple(num_classes), len(num_classes)
-        settings = class_settings(name, num_classes, label_shape=(None,), labels=labels, loss=loss)
+        balance = Balance(num_classes, class_counts, beta)
+        settings = class_settings(name, balance, label_shape=(None,), labels=labels, loss=loss)
         settings["labels"] = dataclasses.replace(settings["labels"], names=names)
         return cls(name, metrics=metrics, weight=weight, **settings)
