@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from keras_mtl._lazy_classes import register_classes as _register_classes
-from keras_mtl._tasks import Head, Labels, Task, compile_args, monitor
+from keras_mtl._tasks import Head, Labels, Scale, Task, compile_args, monitor
 from keras_mtl._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "BalancedModel",
     "Head",
     "Labels",
+    "Scale",
     "Task",
     "architectures",
     "balancers",

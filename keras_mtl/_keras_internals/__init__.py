@@ -40,7 +40,14 @@ from keras_mtl._keras_internals._metrics import (
     reads_logits,
     set_direction,
 )
-from keras_mtl._keras_internals._tensors import logits_of, mask_of, with_logits, with_mask
+from keras_mtl._keras_internals._tensors import (
+    logits_of,
+    mask_of,
+    scale_of,
+    with_logits,
+    with_mask,
+    with_scaled,
+)
 from keras_mtl._keras_internals._trainer import (
     PreparedModel,
     compiled_metrics,
@@ -76,8 +83,10 @@ __all__ = [
     "replay",
     "run_graph",
     "run_in_mode",
+    "scale_of",
     "set_direction",
     "walk",
     "with_logits",
     "with_mask",
+    "with_scaled",
 ]

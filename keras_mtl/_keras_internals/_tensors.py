@@ -1,7 +1,8 @@
-"""What Keras hangs on tensors: masks of sequences, and the logits behind probabilities.
+"""What hangs on tensors: masks of sequences, and the logits behind probabilities.
 
-Both are attributes of the tensor (docs/keras_notes.md, pains 20 and 21). Any operation that does
-not know of them loses them, and losses and metrics then read other numbers.
+Keras sets both. This package sets, where logits stand, also the scaled numbers behind predictions
+in the unit of the labels. All are attributes of the tensor (docs/keras_notes.md, pains 20 and 21).
+Any operation that does not know of them loses them, and losses and metrics then read other numbers.
 """
 
 from typing import Any
@@ -35,3 +36,24 @@ def with_logits(prediction: Tensor, logits: Tensor | None) -> Tensor:
     if logits is not None:
         prediction._keras_logits = logits
     return prediction
+
+
+def with_scaled(prediction: Tensor, scaled: Tensor | None, scale: Any) -> Tensor:
+    """Returns the prediction itself, with the numbers that the network learns from now on.
+
+    They stand where logits do, so that whatever keeps logits keeps them.
+
+    Args:
+        prediction: A prediction in the unit of the labels.
+        scaled: The same in the unit of the scale.
+        scale: The scale; with `None`, the prediction stays as it is.
+    """
+    if scale is not None:
+        prediction = with_logits(prediction, scaled)
+        prediction._mtl_scale = scale
+    return prediction
+
+
+def scale_of(prediction: Any) -> Any:
+    """Returns the scale whose numbers stand where logits do; `None` where there are none."""
+    return getattr(prediction, "_mtl_scale", None)

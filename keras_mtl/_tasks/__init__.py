@@ -23,6 +23,9 @@ From the part that users write to the parts that Keras runs:
                      this package; _copied_metric: copies
     _metric_reading  what a metric reads of a batch; _known_metrics: of Keras's metrics,
                      _own_metrics: of this package's, _probed_metrics: of users' metrics
+    _scale           Scale: the unit in which a network learns labels; _scale_layer: its inverse, a
+                     layer; _label_statistics: how it is fitted; _check_scale: for which tasks;
+                     _scaled_loss: labels and predictions in it
     _output          what metrics need to know of a task; _f_score: F scores of single labels
     _loss_traits     LossTraits: what a balancer may know of a loss before the first step
     _mean_loss       MeanLoss: the loss of a task as a metric
@@ -34,10 +37,13 @@ From the part that users write to the parts that Keras runs:
 from keras_mtl._tasks._column_metric import ColumnMetric
 from keras_mtl._tasks._compile_args import compile_args
 from keras_mtl._tasks._head import Head, attach_activation, attach_head
+from keras_mtl._tasks._label_statistics import LabelStatistics
 from keras_mtl._tasks._labels import Labels
 from keras_mtl._tasks._loss_traits import LossTraits, describe_loss
 from keras_mtl._tasks._make_metric import Mode
 from keras_mtl._tasks._monitor import monitor
+from keras_mtl._tasks._scale import Scale
+from keras_mtl._tasks._scale_layer import InverseScale, prediction_in_scale
 from keras_mtl._tasks._task import Task, check_tasks
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
@@ -46,9 +52,12 @@ from keras_mtl._tasks._task_weight import is_variable
 __all__ = [
     "ColumnMetric",
     "Head",
+    "InverseScale",
+    "LabelStatistics",
     "Labels",
     "LossTraits",
     "Mode",
+    "Scale",
     "Task",
     "TaskLoss",
     "TaskMetric",
@@ -59,4 +68,5 @@ __all__ = [
     "describe_loss",
     "is_variable",
     "monitor",
+    "prediction_in_scale",
 ]

@@ -13,11 +13,13 @@ from keras_mtl._tasks._assumed_shapes import (
     ranks_of_prediction,
 )
 from keras_mtl._tasks._batch_loss import sums_over_batch
+from keras_mtl._tasks._check_scale import check_scale, check_size
 from keras_mtl._tasks._column_view import column_metrics, column_names
 from keras_mtl._tasks._copied_metric import serialize_metric
 from keras_mtl._tasks._find_reading import declared_reading, find_reading
 from keras_mtl._tasks._head import Head, attach_head
 from keras_mtl._tasks._known_losses import argument_of, serialize_loss
+from keras_mtl._tasks._label_statistics import LabelStatistics
 from keras_mtl._tasks._labels import Labels
 from keras_mtl._tasks._make_metric import (
     Mode,
@@ -31,6 +33,7 @@ from keras_mtl._tasks._named_losses import get_loss
 from keras_mtl._tasks._names import check_metric_names, check_name
 from keras_mtl._tasks._output import Output, describe_output
 from keras_mtl._tasks._reading import Reading, check_columns
+from keras_mtl._tasks._scale import Scale, check_fitted, read_scale
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
 from keras_mtl._tasks._task_weight import check_weight, value_of
@@ -56,6 +59,7 @@ class BaseTask:
     labels: Labels | None = None
     log_columns: Sequence[str] = ()
     reads: str | None = None
+    scale: Scale | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -66,8 +70,9 @@ class BaseTask:
                 f"task {self.name!r}: log_columns {unknown} are not among its columns."
             )
         try:
-            self.make_loss()
+            self._make_loss()
             self._check_columns()
+            self._check_scale()
             for metric in self.metrics:
                 check_metric(metric, self.described())
         except (ValueError, TypeError) as error:
@@ -89,6 +94,16 @@ class BaseTask:
             # The way around a frozen dataclass.
             object.__setattr__(self, field, value if value is None else tuple(value))
         object.__setattr__(self, "weight", check_weight(self.name, self.weight))
+        self._convert_scale()
+
+    def _convert_scale(self) -> None:
+        """Converts the name of a scale to the scale, and lets labels begin where it does."""
+        scale = read_scale(self.name, self.scale)
+        object.__setattr__(self, "scale", scale)
+        labels = self.labels
+        if scale is not None and scale.lowest is not None and labels is not None:
+            low = scale.lowest if labels.low is None else max(scale.lowest, labels.low)
+            object.__setattr__(self, "labels", dataclasses.replace(labels, low=low))
 
     @functools.cached_property
     def reading(self) -> Reading | None:
@@ -99,9 +114,15 @@ class BaseTask:
         if declared is not None or shapes is None:
             return declared
         try:
-            return find_reading(loss, *shapes, self.labels)
+            return find_reading(loss, *shapes, self._labels_of_loss())
         except ValueError:  # the network may end in another shape
             return None
+
+    def _labels_of_loss(self) -> Labels | None:
+        """Returns the labels that the loss gets: scaled ones have no range."""
+        if self.scale is None or self.labels is None:
+            return self.labels
+        return dataclasses.replace(self.labels, low=None, high=None)
 
     @property
     def reads_batch(self) -> bool:
@@ -152,22 +173,77 @@ class BaseTask:
 
     def output(self, features: Tensor) -> Tensor:
         """Ends a tower: maps `features` to the task's named float32 prediction."""
-        return attach_head(self.head, features, self.name)
+        return attach_head(self.head, features, self.name, self.scale)
 
     def make_loss(self) -> TaskLoss:
-        """Returns a new loss: the mean over the valid labels of the global batch."""
+        """Returns a new loss: the mean over the valid labels of the global batch.
+
+        Raises:
+            ValueError: If the task has a scale that is not fitted.
+        """
+        check_fitted(self.name, self.scale)
+        return self._make_loss()
+
+    def _make_loss(self) -> TaskLoss:
+        labels = self._labels_of_loss()
         return TaskLoss(
             get_loss(self.loss),
             self.elementwise,
             name=self.name,
             num_columns=len(self.columns or ()),
             reads=self.reads,
-            label_range=(self.labels.low, self.labels.high) if self.labels else (None, None),
+            label_range=(labels.low, labels.high) if labels else (None, None),
+            scale=self.scale,
         )
 
     def _check_columns(self) -> None:
         if self.columns is not None and self.reading is not None:
             check_columns(self.reading)
+
+    def _check_scale(self) -> None:
+        if self.scale is not None:
+            check_scale(self.scale, self.head, get_loss(self.loss), self.described())
+            check_size(self.scale, self.scale_size)
+
+    @property
+    def scale_size(self) -> int:
+        """The number of entries of the labels' last axis, each with a center of its own."""
+        if self.columns is not None:
+            return len(self.columns)
+        if self.labels is None or not self.has_last_axis:
+            return 1
+        units: int = getattr(self.head, "units", 1)
+        return self.labels.shape[-1] or units
+
+    def fit_scale(self, labels: Any, sample_weight: Any = None) -> Self:
+        """Returns this task with its scale fitted to the labels of training data.
+
+        `keras_mtl.data.fit_scales` does so for all tasks and datasets.
+
+        Args:
+            labels: Labels `(examples, ...)` in their unit; NaN where one is missing.
+            sample_weight: `None`, or weights with the first axes of the labels; a label with
+                weight 0 does not count, and all others count once.
+
+        Raises:
+            ValueError: If the task has no scale, or the labels do not fit it.
+        """
+        statistics = self.label_statistics()
+        statistics.add(labels, sample_weight)
+        return dataclasses.replace(self, scale=statistics.fit())
+
+    def label_statistics(self) -> LabelStatistics:
+        """Returns empty statistics of labels, which the scale can be fitted by.
+
+        Raises:
+            ValueError: If the task has no scale.
+        """
+        if self.scale is None:
+            raise ValueError(
+                f"task {self.name!r} has no scale to fit; say which one: "
+                f"Task.regression({self.name!r}, scale='standard')."
+            )
+        return LabelStatistics(self.name, self.scale, self.scale_size, self.columns)
 
     def make_metrics(self, *, prefix: str = "") -> list[keras.metrics.Metric]:
         """Returns new metrics over valid labels, the mean loss last.
@@ -219,13 +295,14 @@ class BaseTask:
         config["weight"] = value_of(self.weight)
         config["metrics"] = [serialize_metric(metric) for metric in self.metrics]
         config["labels"] = dataclasses.asdict(self.labels) if self.labels else None
+        config["scale"] = keras.saving.serialize_keras_object(self.scale)
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Builds the task that `get_config` described."""
         config = dict(config)
-        for key in ("head", "loss"):
+        for key in ("head", "loss", "scale"):
             config[key] = keras.saving.deserialize_keras_object(config[key])
         config["metrics"] = [
             keras.saving.deserialize_keras_object(metric) for metric in config["metrics"]

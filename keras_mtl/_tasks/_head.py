@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_mtl._tasks._scale import Scale, check_fitted
+from keras_mtl._tasks._scale_layer import InverseScale
 from keras_mtl._types import Recipe, Tensor
 
 
@@ -56,17 +58,25 @@ class Head:
         return cls(**config)
 
 
-def attach_head(head: Head | Recipe, features: Tensor, name: str) -> Tensor:
-    """Ends a tower: the task's head, then a float32 `Identity` layer with the task's name."""
+def attach_head(
+    head: Head | Recipe, features: Tensor, name: str, scale: Scale | None = None
+) -> Tensor:
+    """Ends a tower: the task's head, then a float32 `Identity` layer with the task's name.
+
+    A task with a scale has the inverse of it between the two.
+    """
     prediction = head(features, name) if isinstance(head, Head) else head(features)
-    return _name_prediction(prediction, name)
+    return _name_prediction(prediction, name, scale)
 
 
-def attach_activation(head: Head, logits: Tensor, name: str) -> Tensor:
+def attach_activation(head: Head, logits: Tensor, name: str, scale: Scale | None = None) -> Tensor:
     """Ends a tower as `attach_head` does, but from logits that are computed already."""
-    return _name_prediction(head.activate(logits, name), name)
+    return _name_prediction(head.activate(logits, name), name, scale)
 
 
-def _name_prediction(prediction: Tensor, name: str) -> Tensor:
+def _name_prediction(prediction: Tensor, name: str, scale: Scale | None) -> Tensor:
+    if scale is not None:
+        check_fitted(name, scale)
+        prediction = InverseScale(scale, dtype="float32", name=f"{name}_scale")(prediction)
     # Keras names an output after its layer. The tensor stays the same, with its mask and logits.
     return keras.layers.Identity(dtype="float32", name=name)(prediction)

@@ -88,12 +88,17 @@ class Task(
             Defaults to none of them.
         reads: What one value of the loss depends on: `"element"`, `"last axis"`, `"example"` or
             `"batch"`. Defaults to `None`: it is known, or found out.
+        scale: The `Scale` in which the network learns real-valued labels. The network's output
+            and the metrics are in the unit of the labels, the loss is in that of the scale.
+            `keras_mtl.data.fit_scales` fits it before the network is built. Defaults to `None`:
+            labels are learned as they are.
 
     Raises:
         ValueError: If the name cannot name an output, the weight is negative or not finite, a
             loss or metric is unknown or not for such a task, two metrics share a name,
-            `log_columns` are not among the columns, or the task has columns and its loss is not
-            elementwise. The message names the task.
+            `log_columns` are not among the columns, the task has columns and its loss is not
+            elementwise, or it has a scale and its labels are not real-valued. The message names
+            the task.
 
     Example:
         >>> task = Task.binary("income", metrics=["auc", "accuracy"], weight=2.0)

@@ -17,6 +17,8 @@ from keras_mtl._tasks._label_weights import align_labels, expand_to, unit_weight
 from keras_mtl._tasks._labels import Labels
 from keras_mtl._tasks._masked_frames import blank_masked_frames
 from keras_mtl._tasks._reading import Reading, check_columns
+from keras_mtl._tasks._scale import Scale
+from keras_mtl._tasks._scaled_loss import to_scale
 from keras_mtl._tasks._valid_copies import blank_labels, copy_valid
 from keras_mtl._types import Tensor
 
@@ -50,6 +52,8 @@ class TaskLoss(keras.losses.Loss):
         reads: What the loss reads, `"element"`, `"last axis"`, `"example"` or `"batch"`. Defaults
             to `None`: it is known, for a loss of Keras, or found out with small arrays.
         label_range: The smallest and the largest label, or `None` for no limit, of these arrays.
+        scale: The unit in which labels and predictions are compared. Defaults to `None`: their
+            own.
 
     Call arguments:
         y_true: Labels, of the prediction's shape or without its last axis.
@@ -71,6 +75,7 @@ class TaskLoss(keras.losses.Loss):
         num_columns: int = 0,
         reads: str | None = None,
         label_range: Sequence[float | None] = (None, None),
+        scale: Scale | None = None,
     ) -> None:
         super().__init__(name=name or loss.name)
         self.loss = loss
@@ -78,6 +83,7 @@ class TaskLoss(keras.losses.Loss):
         self.num_columns = num_columns
         self.reads = reads
         self.label_range = tuple(label_range)
+        self.scale = scale
         self._reading = declared_reading(loss, reads)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -151,6 +157,7 @@ class TaskLoss(keras.losses.Loss):
             check_shapes(y_true, y_pred, reading)
             if self.num_columns:
                 check_columns(reading)
+            y_true, y_pred = to_scale(y_true, y_pred, self.scale)
         if reading.padded:
             y_pred = blank_masked_frames(y_pred)
         if reading.casts:
@@ -171,7 +178,7 @@ class TaskLoss(keras.losses.Loss):
     def _find(self, y_true: Tensor, y_pred: Tensor) -> Reading:
         low, high = self.label_range
         labels = Labels(low=low, high=high)
-        if "int" in keras.backend.standardize_dtype(y_true.dtype):
+        if self.scale is None and "int" in keras.backend.standardize_dtype(y_true.dtype):
             low = 0 if low is None else low
             high = max(2, y_pred.shape[-1] or 0) - 1 if high is None else high
             labels = Labels(integer=True, low=low, high=high)
@@ -200,12 +207,16 @@ class TaskLoss(keras.losses.Loss):
             "num_columns": self.num_columns,
             "reads": self.reads,
             "label_range": self.label_range,
+            "scale": keras.saving.serialize_keras_object(self.scale),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "TaskLoss":
         """Builds the loss that `get_config` described."""
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+        objects = {
+            key: keras.saving.deserialize_keras_object(config[key]) for key in ("loss", "scale")
+        }
+        return cls(**{**config, **objects})
 
 
 def _goes_by_entry(

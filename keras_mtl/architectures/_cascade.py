@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._tasks import Task, check_tasks, prediction_in_scale
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
@@ -65,8 +65,9 @@ def cascade(
         tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
             at each call. A dict gives each task a tower of its own (`None` stands for all others).
             Defaults to `(32,)`.
-        feed: The output that later tasks read: `"prediction"` (a probability, not a logit) or
-            `"hidden"`, the end of the tower. Defaults to `"prediction"`.
+        feed: The output that later tasks read: `"prediction"` (a probability, not a logit; of a
+            task with a scale, the scaled number) or `"hidden"`, the end of the tower. Defaults to
+            `"prediction"`.
         stop_gradient: Whether gradients stop at the fed outputs, so that the losses of later tasks
             do not train the outputs of earlier ones. Defaults to `False`.
         activation: Activation of the layers made from units. Defaults to `"relu"`.
@@ -108,7 +109,7 @@ def cascade(
         reads = join_features([features, *earlier_outputs], f"{task.name}_reads")
         top = apply_part(towers[task.name], reads, f"{task.name}_tower", activation)
         outputs |= end_towers((), {task.name: top}, [task], activation)
-        fed = top if feed == "hidden" else outputs[task.name]
+        fed = top if feed == "hidden" else prediction_in_scale(outputs[task.name])
         if stop_gradient:
             fed = StopGradient(name=f"{task.name}_fed")(fed)
         earlier_outputs.append(fed)

@@ -108,6 +108,6 @@ def _end(task: Task, head: Head, logits: Tensor) -> Tensor:
     activate = keras.layers.Activation(
         head.activation, dtype="float32", name=f"{task.name}_{head.activation}"
     )
-    prediction = attach_head(activate, logits, task.name)
+    prediction = attach_head(activate, logits, task.name, task.scale)
     check_rank(task, prediction)
     return prediction

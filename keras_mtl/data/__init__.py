@@ -9,6 +9,7 @@ from keras_mtl.data._class_weights import class_weights
 from keras_mtl.data._decode_images import DecodeImages
 from keras_mtl.data._describe import describe
 from keras_mtl.data._embed_columns import embed_columns
+from keras_mtl.data._fit_scales import fit_scales
 from keras_mtl.data._from_table import from_table
 from keras_mtl.data._from_tfds import from_tfds
 from keras_mtl.data._image_decoder import image_decoder
@@ -37,6 +38,7 @@ __all__ = [
     "class_weights",
     "describe",
     "embed_columns",
+    "fit_scales",
     "from_table",
     "from_tfds",
     "image_decoder",

@@ -99,7 +99,7 @@ def _towers_together(
         towers = Towers((*tower_units, head_units), activation, name=f"towers_{i}")
         group_logits = towers([features[task.name] for task, _ in group])
         for (task, head), logits in zip(group, group_logits, strict=True):
-            outputs[task.name] = attach_activation(head, logits, task.name)
+            outputs[task.name] = attach_activation(head, logits, task.name, task.scale)
     return outputs
 
 

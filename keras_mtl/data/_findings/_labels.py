@@ -93,11 +93,12 @@ def _list_flaws_of_columns(task: Task, summary: LabelSummary) -> list[str]:
             f"rows: {_list(few, 5)}. Metrics of them are mostly chance."
         )
     variances = {name: column.std**2 for name, column in learned.items() if not column.classes}
-    if task.columns is None and _differ(variances):
+    if task.columns is None and task.scale is None and _differ(variances):
         messages.append(
             f"{subject}: the variances of its columns go from {min(variances.values()):.3g} to "
             f"{max(variances.values()):.3g}, and its one loss is nearly that of column "
-            f"{max(variances, key=variances.__getitem__)} alone. Standardize the labels."
+            f"{max(variances, key=variances.__getitem__)} alone. "
+            "Task.regression(..., scale='standard') brings them to one unit."
         )
     return messages
 
@@ -120,6 +121,7 @@ def _compare_scales(summaries: Mapping[str, LabelSummary], tasks: Sequence[Task]
         task.name
         for task in tasks
         if task.labels is not None and task.labels.low is None and task.labels.high is None
+        if task.scale is None
     ]
     variances = {name: summaries[name].std ** 2 for name in measured}
     variances = {name: variance for name, variance in variances.items() if variance > 0}
@@ -130,7 +132,8 @@ def _compare_scales(summaries: Mapping[str, LabelSummary], tasks: Sequence[Task]
     return [
         f"the variance of task {first!r} is {variances[first]:.3g}, that of task {last!r} "
         f"{variances[last]:.3g}: with equal weights the loss of {first!r} outweighs the other. "
-        "Standardize the labels, or use a balancer that sets off scales (balancers.Uncertainty)."
+        "Task.regression(..., scale='standard') learns all in one unit, or a balancer sets off "
+        "scales (balancers.Uncertainty)."
     ]
 
 

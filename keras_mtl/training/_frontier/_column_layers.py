@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._keras_internals import node_of
+from keras_mtl._tasks import InverseScale
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier._joint_layers import JointLayer
 
@@ -19,9 +20,9 @@ _ACTIVATIONS = (
     *("softplus", "softsign", "sigmoid", "hard_sigmoid", "log_sigmoid", "tanh", "exponential"),
 )
 _ELEMENTWISE = {keras.activations.get(name) for name in _ACTIVATIONS}
-_ELEMENTWISE_LAYERS = tuple(
-    getattr(keras.layers, name)
-    for name in ("Activation", "Dropout", "Identity", "LeakyReLU", "ReLU")
+_ELEMENTWISE_LAYERS = (
+    *(keras.layers.Activation, keras.layers.Dropout, keras.layers.Identity),
+    *(keras.layers.LeakyReLU, keras.layers.ReLU, InverseScale),
 )
 
 

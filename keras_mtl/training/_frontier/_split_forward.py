@@ -6,7 +6,14 @@ from typing import TypeAlias
 import keras
 import tensorflow as tf
 
-from keras_mtl._keras_internals import logits_of, mask_of, with_logits, with_mask
+from keras_mtl._keras_internals import (
+    logits_of,
+    mask_of,
+    scale_of,
+    with_logits,
+    with_mask,
+    with_scaled,
+)
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier._column_layers import ColumnLayer
 from keras_mtl.training._frontier._frontier import Frontier
@@ -89,7 +96,9 @@ def _copy(tensor: Tensor) -> Tensor:
     """
     copy = with_mask(tf.identity(tensor), mask_of(tensor))
     logits = logits_of(tensor)
-    return copy if logits is None else with_logits(copy, tf.identity(logits))
+    if logits is None:
+        return copy
+    return with_scaled(with_logits(copy, logits := tf.identity(logits)), logits, scale_of(tensor))
 
 
 def _logits_read(
