@@ -4,7 +4,7 @@ import keyword
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.export._shared_part import SharedPart
 from keras_mtl.export._version_folder import check_version_folder, new_version
+from keras_mtl.export._write_signatures import write_signatures
 from keras_mtl.training import BalancedModel
 
 # Names that TensorFlow keeps as they are as arguments of a signature, except keywords of Python:
@@ -76,16 +77,9 @@ def saved_model(
     outputs = _check_outputs(network, tasks)
     inputs = _name_inputs(network)
     folder = check_version_folder(path)
-    archive = keras.export.ExportArchive()
-    # Lookup tables are exported only if they are tracked, but tracking the network itself would
-    # write each variable twice. A module that holds the network avoids both
-    # (docs/keras_notes.md, pain 58; keras#21258).
-    holder = tf.Module()
-    holder.network = network
-    archive.track(holder)
-    _add_endpoints(archive, inputs, outputs)
+    functions = _make_functions(inputs, outputs)
     with new_version(folder) as unfinished:
-        archive.write_out(str(unfinished), verbose=False)
+        write_signatures(network, functions, unfinished)
     return folder
 
 
@@ -141,10 +135,8 @@ def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
     return named
 
 
-def _add_endpoints(
-    archive: Any, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]
-) -> None:
-    """Adds a signature for all tasks, and one for each of them."""
+def _make_functions(inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Returns a concrete function for all tasks, and one for each of them, by signature."""
     # A request for one task need not send the inputs that only other tasks read.
     groups: dict[tuple[str, ...], dict[str, Tensor]] = {}
     for task, output in outputs.items():
@@ -157,27 +149,25 @@ def _add_endpoints(
     }
     has_one_part = list(groups) == [tuple(inputs)]
     of_all = parts[tuple(inputs)] if has_one_part else SharedPart(inputs, outputs)
-    archive.add_endpoint("serving_default", *_endpoint(of_all, outputs))
-    for names, group in groups.items():
-        for task, output in group.items():
-            archive.add_endpoint(task, *_endpoint(parts[names], {task: output}))
+    return {
+        "serving_default": _trace(of_all, outputs),
+        **{
+            task: _trace(parts[names], {task: output})
+            for names, group in groups.items()
+            for task, output in group.items()
+        },
+    }
 
 
-def _endpoint(
-    part: SharedPart, outputs: Mapping[str, Tensor]
-) -> tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], list[Any]]:
-    """Returns a function from named inputs to named predictions, and its signature."""
+def _trace(part: SharedPart, outputs: Mapping[str, Tensor]) -> Any:
+    """Returns a concrete function from named inputs to named predictions."""
 
     def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
         predictions = part.run(values, outputs)
         # A head in float16 would export float16 (docs/keras_notes.md, pain 33; keras#18666).
         return {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
 
-    signature = {
-        name: keras.InputSpec(shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=name)
-        for name, tensor in part.inputs.items()
-    }
-    return predict, [signature]
+    return tf.function(predict, autograph=False).get_concrete_function(part.specs)
 
 
 def _inputs_of(output: Tensor) -> set[int]:

@@ -23,11 +23,10 @@ class SharedPart:
         outputs: The outputs, by task.
 
     Attributes:
-        inputs: The inputs.
+        specs: The specs of the inputs, by name.
     """
 
     def __init__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
-        self.inputs = dict(inputs)
         common = _common_nodes(outputs.values())
 
         def is_shared(node: Any) -> bool:
@@ -40,14 +39,14 @@ class SharedPart:
             {id(tensor): tensor for tensor, node in steps if is_shared(node)}.values()
         )
         part = keras.Function(list(inputs.values()), self._ends)
-        specs = [
-            tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name)
+        self.specs = {
+            name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name)
             for name, tensor in inputs.items()
-        ]
+        }
         compute = tf.function(
             lambda *values: run_in_mode(part, list(values), training=False), autograph=False
         )
-        self._compute = compute.get_concrete_function(*specs)
+        self._compute = compute.get_concrete_function(*self.specs.values())
 
     def run(self, values: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns the predictions of some of the outputs.
@@ -56,7 +55,7 @@ class SharedPart:
             values: The values of the inputs, by name.
             outputs: The symbolic outputs, by task.
         """
-        ends = self._compute(*(values[name] for name in self.inputs))
+        ends = self._compute(*(values[name] for name in self.specs))
         # A mask is an input of the layers that read it, as any other tensor is.
         rest = keras.Function(self._ends, dict(outputs))
         predictions: dict[str, Tensor] = run_in_mode(rest, ends, training=False)

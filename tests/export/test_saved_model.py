@@ -232,12 +232,12 @@ KILLED = """
 import os, signal, sys
 import keras
 import keras_mtl as mtl
-Archive = type(keras.export.ExportArchive())
-write_out = Archive.write_out
-def write_out_and_die(*args, **kwargs):
-    write_out(*args, **kwargs)
+import tensorflow as tf
+save = tf.saved_model.save
+def save_and_die(*args, **kwargs):
+    save(*args, **kwargs)
     os.kill(os.getpid(), signal.SIGKILL)
-Archive.write_out = write_out_and_die
+tf.saved_model.save = save_and_die
 task = mtl.Task.regression("a")
 x = keras.Input((3,))
 mtl.export.saved_model(keras.Model(x, {"a": task.output(x)}), [task], sys.argv[1])
@@ -261,11 +261,11 @@ def test_a_killed_export_leaves_nothing_to_serve_and_the_next_one_cleans_up(tmp_
 def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
     network, tasks = plain()
 
-    def fail(archive, path, **kwargs):
+    def fail(module, path, **kwargs):
         pathlib.Path(path, "part").write_text("half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(type(keras.export.ExportArchive()), "write_out", fail)
+    monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(OSError, match="no space"):
         saved_model(network, tasks, tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
