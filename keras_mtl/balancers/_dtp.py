@@ -7,7 +7,14 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import LossBalancer, check_metric, check_numbers, plain, read_logs
+from keras_mtl.balancers._base import (
+    LossBalancer,
+    check_metric,
+    check_numbers,
+    log_keys,
+    plain,
+    read_logs,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -45,8 +52,9 @@ class DTP(LossBalancer):
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If a number is out of range or `metric` names no task; at the end of an
-            epoch, if the logs do not hold a key, or a metric is not from 0 to 1.
+        ValueError: If a number is out of range or `metric` names no task; in `fit`, before
+            training, if a key will not be logged; at the end of an epoch, if a metric is not from
+            0 to 1.
 
     Example:
         >>> balancer = DTP(gamma=1.0)
@@ -95,6 +103,10 @@ class DTP(LossBalancer):
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights()) * losses)
+
+    def log_keys(self) -> dict[str, str]:
+        """Returns the log key of each task's metric."""
+        return log_keys(self, self.metric)
 
     def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
         """Reads the metrics of the epoch; without logs nothing changes.

@@ -7,7 +7,14 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._base import LossBalancer, check_metric, check_numbers, plain, read_logs
+from keras_mtl.balancers._base import (
+    LossBalancer,
+    check_metric,
+    check_numbers,
+    log_keys,
+    plain,
+    read_logs,
+)
 from keras_mtl.balancers._solvers import softmax
 
 
@@ -50,8 +57,8 @@ class ValidationDriven(LossBalancer):
         name: Optional name of the layer.
 
     Raises:
-        ValueError: If a number or mode is out of range, or `metric` names no task; at the end of
-            an epoch, if a key is missing from the logs.
+        ValueError: If a number or mode is out of range, or `metric` names no task; in `fit`,
+            before training, if a key will not be logged.
 
     Example:
         >>> balancer = ValidationDriven(target={"click": 0.8, "buy": 0.8})
@@ -113,6 +120,10 @@ class ValidationDriven(LossBalancer):
     def scalarize(self, losses: Tensor) -> Tensor:
         """Returns the weighted sum of the losses `[K]`."""
         return ops.sum(ops.stop_gradient(self.task_weights()) * losses)
+
+    def log_keys(self) -> dict[str, str]:
+        """Returns the log key of each task's metric."""
+        return log_keys(self, self.metric)
 
     def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
         """Reads the metrics of the epoch and moves the weights; without logs nothing changes.

@@ -12,8 +12,8 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
     _update           hands the optimizer the gradients, all of which are finite, or zeros;
                       _optimizer: as on one device; _state: what is kept until the next step
 
-Beside this way: `_checks` refuses what cannot work, before the first step; `_epochs` runs after
-the last step of an epoch; `_dropout_seeds`, `_extra_forward` and
+Beside this way: `_checks`, `_log_keys` and `_trained_variables` refuse what cannot work, before the
+first step; `_epochs` runs after the last step of an epoch; `_dropout_seeds`, `_extra_forward` and
 `_moving_averages` serve the forward passes.
 """
 

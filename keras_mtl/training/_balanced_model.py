@@ -150,13 +150,16 @@ class BalancedModel(ReportingModel):
                 statistics are those of the unscaled loss.
 
         Raises:
-            ValueError: For an optimizer that does not fit the balancer; on several replicas, for
-                options that fail there or that Keras applies on each replica separately.
+            ValueError: For an optimizer that does not fit the balancer; if layers have been frozen
+                or thawed, so that a balancer cannot go on; on several replicas, for options that
+                fail there or that Keras applies on each replica separately.
         """
         optimizer = keras.optimizers.get(optimizer)
         check_normalization(self.network, self.balancer, self.at, self.every)
         # Layers may have been frozen or thawed since (docs/keras_notes.md, pain 32).
         self.frontier = find_frontier(self.network, self._tasks)
+        check_balancing(self.balancer, self.frontier, self._tasks, self.at, self.every)
+        self._step.trained.lay_out(self.frontier)
         super().compile(
             optimizer,
             weighted_metrics=self._step.logs.make_task_metrics(),

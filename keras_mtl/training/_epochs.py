@@ -13,7 +13,8 @@ class EpochEnd(keras.callbacks.Callback):
     """Tells the balancer that an epoch is over and reports tasks that were left out of steps."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts counting the tasks that are left out anew."""
+        """Checks that no layer has been frozen since, and counts the tasks left out anew."""
+        self.model.check_trained()
         self.model.reset_left_out()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -3,12 +3,15 @@
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 
 from keras_mtl._keras_internals import PreparedModel
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
+from keras_mtl.balancers import Balancer
+from keras_mtl.training._log_keys import check_log_keys
 from keras_mtl.training._train_step import TrainStep
 
 CURE = "Look for NaN in its labels and inputs, or lower the learning rate."
@@ -17,11 +20,12 @@ CURE = "Look for NaN in its labels and inputs, or lower the learning rate."
 class ReportingModel(PreparedModel):
     """Reports what the steps of a model have counted.
 
-    A subclass sets `_tasks` and `_step` in its constructor.
+    A subclass sets `_tasks`, `_step` and `balancer` in its constructor.
     """
 
     _tasks: tuple[Task, ...]
     _step: TrainStep
+    balancer: Balancer
     _evaluating: bool = False
 
     @property
@@ -43,6 +47,38 @@ class ReportingModel(PreparedModel):
                 f"evaluation: the loss was not finite for {listed}, and is logged as infinite. "
                 + CURE,
                 stacklevel=4,
+            )
+
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Checks that the logs will have what the balancer reads, and trains as Keras does."""
+        self._check_log_keys(**kwargs)
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Checks that no layer has been frozen or thawed since `compile`, and takes one step."""
+        self.check_trained()
+        return super().train_on_batch(*args, **kwargs)
+
+    def check_trained(self) -> None:
+        """Checks that no layer has been frozen or thawed since `compile`."""
+        self._step.trained.check(self.trainable_variables)
+
+    def _check_log_keys(
+        self,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        validation_freq: Any = 1,
+        **_: Any,
+    ) -> None:
+        keys = self.balancer.log_keys()
+        if keys and self.compiled:
+            check_log_keys(
+                type(self.balancer).__name__,
+                keys,
+                logged=self.get_metrics_result(),
+                weights=[f"{task.name}_weight" for task in self._tasks],
+                validated=validation_data is not None or bool(validation_split),
+                validation_freq=validation_freq,
             )
 
     def get_metrics_result(self) -> dict[str, Tensor]:

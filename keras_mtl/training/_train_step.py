@@ -7,7 +7,6 @@
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import tensorflow as tf
 from keras_mtl._replicas import Replicas, current_replicas, num_replicas, several_workers
 from keras_mtl._tasks import describe_loss
 from keras_mtl._types import Tensor
-from keras_mtl.balancers import GradientBalancer, LossBalancer
+from keras_mtl.balancers import LossBalancer
 from keras_mtl.training._batch import Batch
 from keras_mtl.training._dropout_seeds import seeds_by_replica
 from keras_mtl.training._extra_forward import State, forward_with, state_before, with_preference
@@ -46,6 +45,7 @@ from keras_mtl.training._steps import (
     step_by_losses,
     step_by_samples,
 )
+from keras_mtl.training._trained_variables import TrainedVariables
 from keras_mtl.training._update import update_variables
 
 
@@ -66,15 +66,15 @@ class TrainStep:
         self.logs = StepLogs(model)
 
     def _build_balancer(self) -> None:
-        balancer, frontier = self.model.balancer, self.model.frontier
+        balancer = self.model.balancer
+        self.trained = TrainedVariables(balancer, self.model.at)
+        # State per entry of the gradients needs the shapes of the shared variables.
+        self.trained.lay_out(self.model.frontier)
         if balancer.built:
             return
         names = [name for task in self.model.tasks for name in task.loss_names]
         balancer.bind(names)
         balancer.read_tasks([describe_loss(t) for t in self.model.tasks for _ in t.loss_names])
-        # State per entry of the gradients needs the shapes of the shared variables.
-        if isinstance(balancer, GradientBalancer) and self.model.at == "parameters":
-            balancer.lay_out([math.prod(variable.shape) for variable in frontier.shared])
         balancer.build(len(names))
 
     def make_variables(self) -> None:
@@ -83,8 +83,10 @@ class TrainStep:
         Keras makes them in the first step, and TensorFlow traces a step that makes variables
         twice: that is half of the time until training begins (docs/keras_notes.md, pain 65).
         """
+        variables = self.model.trainable_variables
+        self.trained.remember(variables)
         if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
+            self.model.optimizer.build(variables)
         self.logs.make_variables()
 
     @property
@@ -106,6 +108,7 @@ class TrainStep:
     def train(self, data: Any) -> dict[str, Tensor]:
         """Takes one balanced step; returns the logs."""
         model, balancer, replicas = self.model, self.model.balancer, current_replicas()
+        self.trained.check(model.trainable_variables)
         balancer.static_shapes = bool(model.jit_compile)
         data, second = data if balancer.needs.second_batch else (data, None)
         batch = Batch(data)

@@ -25,7 +25,7 @@ from keras_mtl.balancers._base._arguments import (
 )
 from keras_mtl.balancers._base._balancer import Balancer
 from keras_mtl.balancers._base._dominance import warn_of_dominance
-from keras_mtl.balancers._base._epoch_logs import check_metric, read_logs
+from keras_mtl.balancers._base._epoch_logs import check_metric, log_keys, read_logs
 from keras_mtl.balancers._base._gradient_balancer import GradientBalancer
 from keras_mtl.balancers._base._gramian_balancer import GramianBalancer
 from keras_mtl.balancers._base._loss_balancer import LossBalancer
@@ -45,6 +45,7 @@ __all__ = [
     "check_metric",
     "check_numbers",
     "check_seed",
+    "log_keys",
     "mask_of",
     "plain",
     "position_of",

@@ -40,7 +40,7 @@ class Balancer(keras.layers.Layer, abc.ABC):
        `select_active` selects these from a constant. Of more than eight tasks, the number of
        active ones may be unknown while a graph is traced; read it by `ops.shape`.
     3. `after_update`, where `needs.losses_after` asks for it.
-    4. `end_epoch` after each epoch.
+    4. `end_epoch` after each epoch. A rule that reads the logs names their keys in `log_keys`.
 
     The rule is compiled: it uses `keras.ops` only, and keeps nothing between steps but state.
     What it needs of a step beyond the statistic of its kind, it declares by its attribute
@@ -238,6 +238,13 @@ class Balancer(keras.layers.Layer, abc.ABC):
         Args:
             losses: Losses of the active tasks, `[K]`.
         """
+
+    def log_keys(self) -> dict[str, str]:
+        """Returns the keys that `end_epoch` reads from the logs, by task; by default none.
+
+        `fit` refuses keys that will not be logged, before it trains.
+        """
+        return {}
 
     def end_epoch(self, logs: Mapping[str, float] | None = None) -> None:
         """Receives the logs of an epoch that has ended; by default it does nothing.

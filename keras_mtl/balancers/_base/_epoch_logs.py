@@ -18,23 +18,17 @@ def check_metric(metric: str | Mapping[str, str]) -> None:
         )
 
 
-def read_logs(
-    balancer: Any, metric: str | Mapping[str, str], logs: Mapping[str, float]
-) -> tuple[float, ...]:
-    """Returns the logged value of each task, NaN where it is not finite.
+def log_keys(balancer: Any, metric: str | Mapping[str, str]) -> dict[str, str]:
+    """Returns the log key of each task.
 
     Args:
         balancer: The balancer that reads; it must know the names of the tasks.
         metric: A log key with `{task}` in it (the key of a task's column ends in the name of the
             column), or a dict from task name to log key.
-        logs: The values that Keras logged for the epoch, by name.
-
-    Returns:
-        K numbers.
 
     Raises:
-        ValueError: If the names of the tasks are unknown, `metric` does not name exactly the
-            tasks, or the logs do not hold a key.
+        ValueError: If the names of the tasks are unknown, or `metric` does not name exactly the
+            tasks.
     """
     names = balancer.task_names
     if names is None:
@@ -42,14 +36,33 @@ def read_logs(
             f"{balancer.name}: no names of tasks are known; use the balancer in a BalancedModel, "
             "or call bind(names) first."
         )
-    if isinstance(metric, Mapping) and set(metric) != set(names):
-        raise ValueError(
-            f"{balancer.name}: metric must have exactly the tasks {names}; received "
-            f"{sorted(metric)}."
-        )
+    if isinstance(metric, Mapping):
+        if set(metric) != set(names):
+            raise ValueError(
+                f"{balancer.name}: metric must have exactly the tasks {names}; received "
+                f"{sorted(metric)}."
+            )
+        return {name: metric[name] for name in names}
+    return {name: _log_key(metric, name) for name in names}
+
+
+def read_logs(
+    balancer: Any, metric: str | Mapping[str, str], logs: Mapping[str, float]
+) -> tuple[float, ...]:
+    """Returns the logged value of each task, NaN where it is not finite.
+
+    Args:
+        balancer, metric: As in `log_keys`.
+        logs: The values that Keras logged for the epoch, by name.
+
+    Returns:
+        K numbers.
+
+    Raises:
+        ValueError: If the logs do not hold a key, and as in `log_keys`.
+    """
     values = []
-    for name in names:
-        key = _log_key(metric, name) if isinstance(metric, str) else metric[name]
+    for name, key in log_keys(balancer, metric).items():
         if key not in logs:
             of_column = " name the column in the task's log_columns=," if "/" in name else ""
             raise ValueError(
