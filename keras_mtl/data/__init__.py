@@ -4,6 +4,7 @@ from keras_mtl.data._align_tokens import align_tokens
 from keras_mtl.data._augment import augment
 from keras_mtl.data._balanced_class_weights import balanced_class_weights
 from keras_mtl.data._branch import Branch
+from keras_mtl.data._check_arrays import check_arrays
 from keras_mtl.data._check_dataset import check_dataset
 from keras_mtl.data._class_weights import class_weights
 from keras_mtl.data._decode_images import DecodeImages
@@ -34,6 +35,7 @@ __all__ = [
     "align_tokens",
     "augment",
     "balanced_class_weights",
+    "check_arrays",
     "check_dataset",
     "class_weights",
     "describe",

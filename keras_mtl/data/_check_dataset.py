@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Labels, Task, check_tasks
 from keras_mtl.data._elements._element import read_element
 from keras_mtl.data._elements._labels_together import check_one_hot, check_weights_together
+from keras_mtl.data._inputs._missing_path import MissingPath
+from keras_mtl.data._inputs._readable_inputs import check_input_names
 
 
 def check_dataset(
@@ -17,12 +20,14 @@ def check_dataset(
     *,
     steps_per_epoch: int | None = None,
     peek: bool = True,
+    network: keras.Model | None = None,
 ) -> None:
     """Refuses a dataset that would fail in training, or spoil the training silently.
 
     Checks the structure, shapes and dtypes of the dataset's elements, its number of batches and,
-    with `peek`, the labels of the first batch. `BalancedModel.fit` calls it; call it yourself
-    before `network.fit`. Of a task with `labels=None` only the name is checked.
+    with `peek`, the labels of the first batch. `BalancedModel` checks all that it receives in
+    this way, and each batch when it comes; with plain Keras, call it yourself before
+    `network.fit`. Of a task with `labels=None` only the name is checked.
 
     Args:
         dataset: Batches of `(x, y)` or `(x, y, w)`. `y` is a dict with exactly the names of the
@@ -31,6 +36,10 @@ def check_dataset(
         steps_per_epoch: The argument of `fit`: if it is set, an infinite dataset is fine.
         peek: Whether to read the first batch (which fills a shuffle buffer, if there is one).
             Defaults to `True`.
+        network: The functional network that takes the inputs. Those of the first batch must then
+            be finite, unless a layer of it fills gaps, as that of
+            `data.tabular_encoder(missing=...)` does. Defaults to `None`: the values of inputs are
+            not read.
 
     Raises:
         TypeError: If `dataset` is no dataset, or labels or weights are no dicts.
@@ -48,20 +57,48 @@ def check_dataset(
         ValueError: task 'click': labels go from 0 to 2; expected 0 to 1. ...
     """
     tasks = check_tasks(tasks)
-    # Keras raises a bare KeyError for a partial dict of weights (docs/keras_notes.md, pain 16).
-    element = read_element(dataset, tasks, every_weight=True)
-    _check_cardinality(dataset, steps_per_epoch)
-    for task in tasks:
-        if task.labels is not None:
-            _check_spec(task, task.labels, element.labels[task.name])
-            if element.weights:
-                _check_weight_spec(task, element.weights[task.name], element.labels[task.name])
+    check_structure(dataset, tasks)
+    if network is not None:
+        check_input_names(network, dataset.element_spec[0])
+    check_cardinality(dataset, steps_per_epoch)
     if peek:
         for batch in dataset.take(1):
-            _check_values(tasks, *batch[1:])
+            check_values(tasks, *batch[1:])
+            if network is not None:
+                MissingPath(network).check(batch[0], "of the first batch")
 
 
-def _check_cardinality(dataset: tf.data.Dataset, steps_per_epoch: int | None) -> None:
+def check_structure(dataset: tf.data.Dataset, tasks: Sequence[Task]) -> None:
+    """Checks the keys, shapes and dtypes of a dataset's elements; reads none of them."""
+    # Keras raises a bare KeyError for a partial dict of weights (docs/keras_notes.md, pain 16).
+    element = read_element(dataset, tasks, every_weight=True)
+    check_specs(tasks, element.labels, element.weights)
+
+
+def check_specs(
+    tasks: Sequence[Task], labels: Mapping[str, Any], weights: Mapping[str, Any]
+) -> None:
+    """Checks the shapes and dtypes of labels and weights, specs by task.
+
+    Without weights, the dict of weights is empty.
+    """
+    for task in tasks:
+        if task.labels is not None:
+            _check_spec(task, task.labels, labels[task.name])
+            if weights:
+                _check_weight_spec(task, weights[task.name], labels[task.name])
+
+
+def check_cardinality(
+    dataset: tf.data.Dataset, steps: int | None, argument: str = "steps_per_epoch"
+) -> None:
+    """Checks that an epoch ends where the dataset's batches do, or after a number of steps.
+
+    Args:
+        dataset: The dataset.
+        steps: The number of steps, if it is set.
+        argument: The argument of `fit` that sets it.
+    """
     cardinality = int(dataset.cardinality())
     if cardinality == 0:
         raise ValueError("the dataset is empty; expected at least one batch.")
@@ -69,10 +106,10 @@ def _check_cardinality(dataset: tf.data.Dataset, steps_per_epoch: int | None) ->
         raise ValueError(
             "the number of batches is unknown: Keras would take a broken step at the end of "
             "each epoch. Wrap the dataset in data.known_cardinality(dataset), or use "
-            "dataset.repeat() and steps_per_epoch."
+            f"dataset.repeat() and {argument}."
         )
-    if cardinality == tf.data.INFINITE_CARDINALITY and steps_per_epoch is None:
-        raise ValueError("the dataset is infinite; pass steps_per_epoch to fit.")
+    if cardinality == tf.data.INFINITE_CARDINALITY and steps is None:
+        raise ValueError(f"the dataset is infinite; pass {argument} to fit.")
 
 
 def _check_spec(task: Task, expected: Labels, spec: Any) -> None:
@@ -113,7 +150,7 @@ def _check_weight_spec(task: Task, weights: tf.TensorSpec, labels: tf.TensorSpec
         )
 
 
-def _check_values(
+def check_values(
     tasks: Sequence[Task], labels: Mapping[str, Any], weights: Mapping[str, Any] | None = None
 ) -> None:
     """Checks the labels of one batch, except for those of weight 0."""

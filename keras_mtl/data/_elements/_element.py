@@ -17,11 +17,13 @@ class Element:
         inputs: A spec, or a structure of specs.
         labels: By task.
         weights: Sample weights, by task; empty where the dataset yields none.
+        weighted: Whether the dataset yields weights.
     """
 
     inputs: Any
     labels: dict[str, Any]
     weights: dict[str, Any]
+    weighted: bool
 
 
 def read_element(
@@ -47,7 +49,7 @@ def read_element(
     element = read_specs(dataset)
     check_keys(element.labels, tasks, "label", complete=every_label)
     labeled = [task for task in tasks if task.name in element.labels]
-    complete = every_weight and len(dataset.element_spec) == 3
+    complete = every_weight and element.weighted
     check_keys(element.weights, labeled, "sample weight", complete=complete)
     return element
 
@@ -68,16 +70,19 @@ def read_specs(dataset: Any) -> Element:
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise TypeError(f"the dataset must yield (x, y) or (x, y, w); it yields {_brief(spec)}.")
-    labels, weights = spec[1], spec[2] if len(spec) == 3 else {}
+    # Keras makes an empty optional of a `None` in the batches of a generator or a `PyDataset`.
+    weighted = len(spec) == 3 and not isinstance(spec[2], tf.OptionalSpec | tf.NoneTensorSpec)
+    labels, weights = spec[1], spec[2] if weighted else {}
     # docs/keras_notes.md, F2 and pain 16; keras#20596
-    for entries, name in ((labels, "labels"), (weights, "sample weights")):
+    cure = " To weigh examples alike for all tasks, give each task the same tensor."
+    for entries, name, hint in ((labels, "labels", ""), (weights, "sample weights", cure)):
         if not isinstance(entries, Mapping):
             raise TypeError(
                 f"{name} must be a dict from task name to tensor; received {_brief(entries)}. "
                 "Keras would bind a list to the tasks in alphabetical order, and one tensor "
-                "to all of them, without a word."
+                "to all of them, without a word." + hint
             )
-    return Element(spec[0], dict(labels), dict(weights))
+    return Element(spec[0], dict(labels), dict(weights), weighted)
 
 
 def check_keys(
