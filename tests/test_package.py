@@ -102,7 +102,7 @@ def test_functions_stay_small():
 
 
 KERAS_FACE = {
-    f"_balanced_model.py:{name}": set(inspect.signature(getattr(keras.Model, name)).parameters)
+    f"_checked_model.py:{name}": set(inspect.signature(getattr(keras.Model, name)).parameters)
     for name in ("fit", "evaluate")
 }
 """Methods that name the arguments of the method of Keras that they override."""

@@ -11,8 +11,10 @@ test searches the other rooms for these names. Tried on Keras 3.15.0 and 3.15.1.
     _losses   the arguments of Keras's losses
     _metrics  direction, function and state of metrics, and how they are copied
     _trainer  hooks of `keras.Model.fit`, and of optimizers
+    _data_adapters  the adapters that make a dataset of what `fit` is given
 """
 
+from keras_mtl._keras_internals._data_adapters import ChangedAdapter, make_adapter
 from keras_mtl._keras_internals._graph import (
     calls_of,
     copy_inputs,
@@ -56,6 +58,7 @@ from keras_mtl._keras_internals._trainer import (
 )
 
 __all__ = [
+    "ChangedAdapter",
     "PreparedModel",
     "arguments_of",
     "arguments_of_function",
@@ -72,6 +75,7 @@ __all__ = [
     "is_symbolic",
     "logits_of",
     "loss_tracker",
+    "make_adapter",
     "mask_of",
     "nested_layers",
     "node_of",

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Optimizer, Tensor
@@ -13,21 +12,18 @@ from keras_mtl.balancers import Balancer
 from keras_mtl.training._checks import (
     check_balancing,
     check_distribution,
-    check_fit_data,
     check_needs,
     check_normalization,
     check_outputs,
-    with_balance_data,
 )
-from keras_mtl.training._epochs import with_epoch_end
+from keras_mtl.training._data_checks import CheckedModel, DataChecker
 from keras_mtl.training._frontier import find_frontier, split_forward
 from keras_mtl.training._optimizer import spare_from_decay, synchronize_statistics
-from keras_mtl.training._reports import ReportingModel
 from keras_mtl.training._train_step import TrainStep
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class BalancedModel(ReportingModel):
+class BalancedModel(CheckedModel):
     """Trains a network whose task weights a balancer finds at each step, inside `fit`.
 
     Wraps any functional model with named outputs, also one that was built without this
@@ -125,6 +121,7 @@ class BalancedModel(ReportingModel):
         check_needs(self)
         self._step = TrainStep(self)
         self._kept_metrics = self._step.logs.metrics  # an attribute, so that Keras resets them
+        self._data = DataChecker(network, tasks)
         self.built = True  # otherwise Keras would call the model once, to build it
 
     @property
@@ -140,6 +137,7 @@ class BalancedModel(ReportingModel):
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
+        check_inputs: bool = True,
     ) -> None:
         """Configures training; losses, weights and metrics come from the tasks.
 
@@ -148,6 +146,10 @@ class BalancedModel(ReportingModel):
             run_eagerly, steps_per_execution, jit_compile: As in Keras.
             auto_scale_loss: As in Keras: under the `mixed_float16` policy the loss is scaled;
                 statistics are those of the unscaled loss.
+            check_inputs: Whether inputs with NaN or infinite numbers are refused, here and in
+                `evaluate` and `predict`, unless a layer of the network fills them (as
+                `data.tabular_encoder(missing=...)` does). Defaults to `True`; `False` saves a
+                look at each number.
 
         Raises:
             ValueError: For an optimizer that does not fit the balancer; if layers have been frozen
@@ -168,6 +170,7 @@ class BalancedModel(ReportingModel):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        self._data.check_inputs = bool(check_inputs)
         self._step.make_variables()
         # A MultiOptimizer may know its optimizers only now (docs/keras_notes.md, pain 81).
         check_needs(self, optimizer)
@@ -179,7 +182,9 @@ class BalancedModel(ReportingModel):
         """Returns the arguments of `compile`."""
         config = super().get_compile_config()
         names = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
-        return {name: config[name] for name in names}
+        config = {name: config[name] for name in names}
+        # Left out if it is the default, as in models that were saved before there was a choice.
+        return config if self._data.check_inputs else {**config, "check_inputs": False}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles with the arguments of `get_compile_config`."""
@@ -202,111 +207,12 @@ class BalancedModel(ReportingModel):
         """Evaluates one batch; Keras calls it on each replica."""
         return self._step.evaluate(data)
 
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: str | int = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: int = 1,
-        *,
-        balance_data: tf.data.Dataset | None = None,
-    ) -> keras.callbacks.History:
-        """Checks the data, and trains as `keras.Model.fit` does.
-
-        Args:
-            x: A `tf.data.Dataset` of `(x, y)` or `(x, y, weights)` with `y` and `weights`
-                dictionaries by task, or arrays.
-            y, sample_weight: Labels and weights by task, if `x` is no dataset.
-            validation_data: A dataset like `x`, or a tuple of arrays.
-            shuffle: As in Keras; a dataset keeps its own order.
-            class_weight: Not taken; see `keras_mtl.data.class_weights`.
-            steps_per_epoch: As in Keras; with it, a dataset of unknown length is repeated.
-            balance_data: A dataset like `x`, of other examples, for balancers that look at a
-                second batch in each step (`needs.second_batch`); it is repeated as needed. Not
-                the data on which the result is judged.
-            batch_size, epochs, verbose, callbacks, validation_split, initial_epoch,
-                validation_steps, validation_batch_size, validation_freq: As in Keras.
-
-        Returns:
-            The Keras history.
-
-        Raises:
-            ValueError: If the data does not fit the tasks, or if the number of batches of a
-                dataset is unknown: Keras would update the optimizer once too often per epoch
-                (docs/keras_notes.md, F1).
-        """
-        x = check_fit_data(
-            x,
-            y,
-            self._tasks,
-            validation_data=validation_data,
-            steps_per_epoch=steps_per_epoch,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-        )
-        x = with_balance_data(x, balance_data, self.balancer, self._tasks)
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=with_epoch_end(callbacks, self),
-            validation_split=validation_split,
-            validation_data=validation_data,
-            # Keras warns of its own default for a dataset (docs/keras_notes.md, pain 76).
-            shuffle=shuffle and not isinstance(x, tf.data.Dataset),
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-            validation_batch_size=validation_batch_size,
-            validation_freq=validation_freq,
-        )
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        sample_weight: Any = None,
-        steps: int | None = None,
-        callbacks: Any = None,
-        return_dict: bool = False,  # better True: docs/keras_notes.md, pain 22; keras#20244
-        **kwargs: Any,
-    ) -> Any:
-        """Evaluates as Keras does; ask for `return_dict=True`: a list has an order of its own."""
-        with self._evaluation():
-            return super().evaluate(
-                x,
-                y,
-                batch_size=batch_size,
-                verbose=verbose,
-                sample_weight=sample_weight,
-                steps=steps,
-                callbacks=callbacks,
-                return_dict=return_dict,
-                **kwargs,
-            )
-
     def export(self, filepath: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Exports the network, without the balancer, with the arguments of `keras.Model.export`.
 
         Keras would know no signature of this model, which it never calls by itself.
-        `keras_mtl.export.saved_model` adds a signature per task, and names inputs and outputs.
+        `keras_mtl.export.saved_model` adds a signature per task, names inputs and outputs, and
+        answers rows with NaN by NaN, where the network alone may answer by a plausible number.
         """
         self.network.export(filepath, *args, **kwargs)
 

@@ -1,19 +1,30 @@
-"""The checks of `BalancedModel`: networks, balancers, strategies and data that fit."""
+"""The checks of `BalancedModel`: networks, balancers and strategies that fit.
 
-from collections.abc import Iterator, Mapping, Sequence
+Data are checked in `_data_checks`.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from keras_mtl import data
 from keras_mtl._keras_internals import calls_of, mask_of
 from keras_mtl._replicas import num_replicas
 from keras_mtl._tasks import Task
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
+from keras_mtl.data._check_arrays import check_arrays
 from keras_mtl.training._frontier import Frontier, named_outputs
 from keras_mtl.training._optimizer import CLIPPING, inner_optimizers, normalizations
 from keras_mtl.training._steps import excluded_option
+
+__all__ = [
+    "check_arrays",
+    "check_balancing",
+    "check_distribution",
+    "check_needs",
+    "check_normalization",
+    "check_outputs",
+]
 
 
 def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...]:
@@ -146,72 +157,3 @@ def check_normalization(network: keras.Model, balancer: Balancer, at: str, every
             f"those of {normalizing[0].name!r} need all replicas in each. Use every=1, "
             "at='representation', or LayerNormalization."
         )
-
-
-def check_fit_data(
-    x: Any,
-    y: Any,
-    tasks: Sequence[Task],
-    *,
-    validation_data: Any = None,
-    steps_per_epoch: int | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    **_: Any,
-) -> Any:
-    """Checks that the training and validation data fit the tasks; returns the training data."""
-    # docs/keras_notes.md, pain 18; keras#20701
-    if class_weight is not None:
-        raise ValueError(
-            "Keras takes no class_weight for several outputs; use "
-            "keras_mtl.data.class_weights(dataset, tasks, {task: {class: weight}})."
-        )
-    if isinstance(x, tf.data.Dataset):
-        if steps_per_epoch is not None and x.cardinality() == tf.data.UNKNOWN_CARDINALITY:
-            # Its end, in mid-epoch, would corrupt the optimizer (docs/keras_notes.md, F1).
-            x = x.repeat()
-        data.check_dataset(x, tasks, steps_per_epoch=steps_per_epoch)
-    elif isinstance(x, Iterator) and steps_per_epoch is None:
-        raise ValueError(
-            "the number of batches of a generator is unknown: Keras would take a broken step at "
-            "its end. Pass steps_per_epoch, with a generator that does not end, or a "
-            "tf.data.Dataset."
-        )
-    elif y is not None:
-        check_arrays(x, y, sample_weight, tasks)
-    if isinstance(validation_data, tf.data.Dataset):
-        data.check_dataset(validation_data, tasks, steps_per_epoch=1)
-    elif isinstance(validation_data, (tuple, list)):
-        inputs, labels, *weights = validation_data
-        check_arrays(inputs, labels, weights[0] if weights else None, tasks)
-    return x
-
-
-def with_balance_data(x: Any, balance_data: Any, balancer: Balancer, tasks: Sequence[Task]) -> Any:
-    """Returns the training data, with second batches if the balancer needs them: `(x, second)`."""
-    kind = type(balancer).__name__
-    if not balancer.needs.second_batch:
-        if balance_data is not None:
-            raise ValueError(f"{kind} looks at no second batch; leave balance_data out.")
-        return x
-    if not isinstance(x, tf.data.Dataset) or not isinstance(balance_data, tf.data.Dataset):
-        raise ValueError(
-            f"{kind} looks at a second batch in each step: pass x and balance_data as batched "
-            f"tf.data.Dataset; received {type(x).__name__} and {type(balance_data).__name__}."
-        )
-    data.check_dataset(balance_data, tasks, steps_per_epoch=1)
-    return tf.data.Dataset.zip(x, balance_data.repeat())
-
-
-def check_arrays(x: Any, y: Any, sample_weight: Any, tasks: Sequence[Task]) -> None:
-    """Checks arrays as if they were one batch of a dataset."""
-    for name, value in (("y", y), ("sample_weight", sample_weight)):
-        # docs/keras_notes.md, F2; keras#20596
-        if value is not None and not isinstance(value, Mapping):
-            raise ValueError(
-                f"{name} must be a dictionary by task with the keys "
-                f"{[task.name for task in tasks]}; received {type(value).__name__}. Keras would "
-                "bind a list to the tasks in alphabetical order."
-            )
-    element = (x, y) if sample_weight is None else (x, y, sample_weight)
-    data.check_dataset(tf.data.Dataset.from_tensors(element), tasks)
