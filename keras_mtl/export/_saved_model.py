@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_mtl._keras_internals import walk
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
+from keras_mtl.data._inputs._filled_rows import filled_columns
+from keras_mtl.export._guarded import Columns, guard, take_columns
 from keras_mtl.export._shared_part import SharedPart
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.export._write_signatures import write_signatures
@@ -24,7 +27,11 @@ _ARGUMENT = re.compile(r"(?!self$)[A-Za-z][A-Za-z0-9_]*")
 
 
 def saved_model(
-    network: keras.Model, tasks: Sequence[Task], path: str | os.PathLike[str]
+    network: keras.Model,
+    tasks: Sequence[Task],
+    path: str | os.PathLike[str],
+    *,
+    check_inputs: bool = True,
 ) -> pathlib.Path:
     """Writes a network as a TensorFlow SavedModel that serves all tasks together or one alone.
 
@@ -34,6 +41,12 @@ def saved_model(
     of inputs, or otherwise after its `keras.Input`s; a single unnamed input is called `inputs`.
     They keep their dtypes and shapes: with preprocessing layers in the graph, a server takes raw
     table columns.
+
+    A row with NaN or an infinite number is answered with NaN by each task that reads it, unless a
+    layer of the network fills the number, as that of `data.tabular_encoder(missing=...)` does. The
+    network alone would often answer it with a plausible constant, because a ReLU makes 0 of NaN.
+    Other rows of the request are answered as ever. (An encoder without `missing` refuses the
+    request with an error that names the column.)
 
     Choose it to serve a network: loading it needs TensorFlow alone, not this package. Choose
     `network.save("x.keras")` instead to continue training.
@@ -47,6 +60,8 @@ def saved_model(
         tasks: The tasks of the network, in any order.
         path: The folder of the new version: `<model>/<version>`, such as
             `"saved_models/census/1"`.
+        check_inputs: Whether rows that are not finite are answered with NaN. Defaults to `True`;
+            `False` leaves the answer to the network.
 
     Returns:
         The folder.
@@ -77,7 +92,8 @@ def saved_model(
     outputs = _check_outputs(network, tasks)
     inputs = _name_inputs(network)
     folder = check_version_folder(path)
-    functions = _make_functions(inputs, outputs)
+    guarded = _guarded_columns(network, inputs) if check_inputs else {}
+    functions = _make_functions(inputs, outputs, guarded)
     with new_version(folder) as unfinished:
         write_signatures(network, functions, unfinished)
     return folder
@@ -135,8 +151,17 @@ def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
     return named
 
 
-def _make_functions(inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Returns a concrete function for all tasks, and one for each of them, by signature."""
+def _make_functions(
+    inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], guarded: Mapping[str, Columns]
+) -> dict[str, Any]:
+    """Returns a concrete function for all tasks, and one for each of them, by signature.
+
+    Args:
+        inputs: The inputs by name.
+        outputs: The outputs by task.
+        guarded: By name of an input, the columns in which a row that is not finite is answered
+            with NaN.
+    """
     # A request for one task need not send the inputs that only other tasks read.
     groups: dict[tuple[str, ...], dict[str, Tensor]] = {}
     for task, output in outputs.items():
@@ -149,25 +174,50 @@ def _make_functions(inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor])
     }
     has_one_part = list(groups) == [tuple(inputs)]
     of_all = parts[tuple(inputs)] if has_one_part else SharedPart(inputs, outputs)
+    reads = {
+        task: {name: guarded[name] for name in names if name in guarded}
+        for names, group in groups.items()
+        for task in group
+    }
     return {
-        "serving_default": _trace(of_all, outputs),
+        "serving_default": _trace(of_all, outputs, reads),
         **{
-            task: _trace(parts[names], {task: output})
+            task: _trace(parts[names], {task: output}, reads)
             for names, group in groups.items()
             for task, output in group.items()
         },
     }
 
 
-def _trace(part: SharedPart, outputs: Mapping[str, Tensor]) -> Any:
-    """Returns a concrete function from named inputs to named predictions."""
+def _trace(
+    part: SharedPart, outputs: Mapping[str, Tensor], reads: Mapping[str, Mapping[str, Columns]]
+) -> Any:
+    """Returns a concrete function from named inputs to named predictions.
+
+    Args:
+        part: Computes the outputs.
+        outputs: The outputs by task.
+        reads: By task, the inputs that are guarded, with their columns.
+    """
+    columns = {name: places for task in outputs for name, places in reads[task].items()}
 
     def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
         predictions = part.run(values, outputs)
         # A head in float16 would export float16 (docs/keras_notes.md, pain 33; keras#18666).
-        return {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
+        floats = {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
+        return guard(floats, take_columns(values, columns), {t: list(reads[t]) for t in outputs})
 
     return tf.function(predict, autograph=False).get_concrete_function(part.specs)
+
+
+def _guarded_columns(network: keras.Model, inputs: Mapping[str, Tensor]) -> dict[str, Columns]:
+    """Returns by name of an input the columns that the network does not fill."""
+    filled = dict(zip(map(id, network.inputs), filled_columns(network), strict=True))
+    return {
+        name: np.flatnonzero(~filled[id(x)]) if filled[id(x)].any() else None
+        for name, x in inputs.items()
+        if not filled[id(x)].all()
+    }
 
 
 def _inputs_of(output: Tensor) -> set[int]:
