@@ -13,7 +13,7 @@ def read_array(value: Any, subject: str) -> npt.NDArray[Any]:
     """Returns an array of numbers as NumPy's, without a copy if its library can do without.
 
     Keras trains on the same arrays. What it cannot read is refused here, because its own messages
-    name neither the task nor the remedy (docs/keras_notes.md, pain 113).
+    name neither the task nor the remedy (docs/keras_notes.md, pain 118).
 
     Args:
         value: Should be an array of NumPy, TensorFlow, pandas or another library.

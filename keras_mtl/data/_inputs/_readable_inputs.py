@@ -18,7 +18,7 @@ _PLAIN = str | bytes | int | float | bool | complex
 def check_readable(x: Any) -> None:
     """Refuses inputs that Keras cannot read; its own messages name no input, and print the data.
 
-    See docs/keras_notes.md, pain 113.
+    See docs/keras_notes.md, pain 118.
 
     Args:
         x: Should be arrays, in any structure.
@@ -48,7 +48,7 @@ def check_input_names(network: keras.Model, x: Any) -> None:
     """Refuses inputs of which the network has none, where both are dictionaries.
 
     Keras binds the entries in the order of their sorted keys, so that one more entry shifts all
-    others, with a warning alone (docs/keras_notes.md, pain 117).
+    others, with a warning alone (docs/keras_notes.md, pain 121).
 
     Args:
         network: A functional model.
@@ -76,7 +76,7 @@ def _check_frame(name: str, frame: Any) -> None:
     """Checks that Keras can put the columns of a frame, or a Series, into one tensor.
 
     Keras looks at the columns in their order up to the first one that it has to cast, and casts
-    all of them if there is one (docs/keras_notes.md, pain 114).
+    all of them if there is one (docs/keras_notes.md, pain 119).
     """
     dtypes = list(frame.dtypes) if hasattr(frame, "columns") else [frame.dtype]
     try:

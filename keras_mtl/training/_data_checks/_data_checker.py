@@ -47,7 +47,7 @@ class DataChecker:
     def refusals(self) -> Iterator[None]:
         """Raises the error of a batch as it is, not as TensorFlow's with the stack of its graph.
 
-        See docs/keras_notes.md, pain 115.
+        See docs/keras_notes.md, pain 120.
         """
         self._refusal = None
         try:
