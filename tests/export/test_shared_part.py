@@ -56,7 +56,8 @@ def test_a_layer_of_all_tasks_is_traced_once_and_one_of_a_task_once_per_signatur
     outputs = {task.name: task.output(hidden) for task in tasks[1:]}
     network = keras.Model({"x": x}, {"z": tasks[0].output(of_z(hidden)), **outputs})
     shared.calls = of_z.calls = 0
-    saved_model(network, tasks, tmp_path / "1")
+    # Without the run that tells which inputs are filled, which is not traced.
+    saved_model(network, tasks, tmp_path / "1", check_inputs=False)
     assert (shared.calls, of_z.calls) == (1, 2)
     check(network, tasks, {"x": np.ones((4, 3), "float32")}, tmp_path / "again")
 
