@@ -31,7 +31,7 @@ from keras_mtl._tasks._make_metric import (
 from keras_mtl._tasks._mean_loss import MeanLoss
 from keras_mtl._tasks._named_losses import get_loss
 from keras_mtl._tasks._names import check_metric_names, check_name
-from keras_mtl._tasks._output import Output, describe_output
+from keras_mtl._tasks._output import Output, check_threshold, describe_output
 from keras_mtl._tasks._reading import Reading, check_columns
 from keras_mtl._tasks._scale import Scale, check_fitted, read_scale
 from keras_mtl._tasks._task_loss import TaskLoss
@@ -60,6 +60,7 @@ class BaseTask:
     log_columns: Sequence[str] = ()
     reads: str | None = None
     scale: Scale | None = None
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -73,6 +74,7 @@ class BaseTask:
             self._make_loss()
             self._check_columns()
             self._check_scale()
+            check_threshold(self.threshold, self.described().kind)
             for metric in self.metrics:
                 check_metric(metric, self.described())
         except (ValueError, TypeError) as error:
@@ -285,6 +287,8 @@ class BaseTask:
         """Returns what metrics have to know of the task's labels and prediction."""
         columns = len(self.columns or ())
         output = describe_output(self.head, get_loss(self.loss), self.labels, columns)
+        if self.threshold is not None:
+            output = dataclasses.replace(output, cut=self.threshold)
         return output.among(columns) if columns else output
 
     def get_config(self) -> dict[str, Any]:

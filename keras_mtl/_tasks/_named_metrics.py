@@ -38,7 +38,15 @@ def named_metric(name: str, output: Output) -> keras.metrics.Metric:
     Raises:
         ValueError: If the name is unknown, or stands for nothing in such a task.
     """
-    metric = _from_keras(name) if name not in NAMES else NAMES[name](output)
+    if name in _CUT and output.cut != 0.5:  # the default of both
+        if output.logits:
+            raise ValueError(
+                f"{name!r} of Keras takes thresholds from 0 to 1, and this task predicts logits; "
+                "end it in Head(1, 'sigmoid')"
+            )
+        metric = _CUT[name](thresholds=output.cut)
+    else:
+        metric = _from_keras(name) if name not in NAMES else NAMES[name](output)
     metric.name = name
     return metric
 
@@ -140,6 +148,8 @@ def _span_f1(output: Output) -> keras.metrics.Metric:
         )
     return SpanF1(names)
 
+
+_CUT = {"precision": keras.metrics.Precision, "recall": keras.metrics.Recall}
 
 NAMES: dict[str, Make] = {
     "accuracy": _accuracy,

@@ -1,6 +1,7 @@
 """What metrics need to know of a task: the kind of its labels and of its prediction."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import keras
@@ -63,6 +64,7 @@ class Output:
         logits: Whether the prediction holds logits. Defaults to `False`.
         labels: The `Labels` of the task. Defaults to `None`.
         copies: How many such outputs a metric keeps numbers of. Defaults to `1`.
+        cut: The probability above which an entry counts as 1. Defaults to `0.5`.
     """
 
     kind: Kind
@@ -71,15 +73,23 @@ class Output:
     logits: bool = False
     labels: Labels | None = None
     copies: int = 1
+    cut: float = 0.5
 
     @property
     def threshold(self) -> float:
         """The prediction above which an entry counts as 1."""
-        return 0.0 if self.logits else 0.5
+        return logit(self.cut) if self.logits else self.cut
 
     def among(self, copies: int) -> "Output":
         """Returns the description of one of many entries, each an output of its own."""
         return dataclasses.replace(self, width=1, copies=copies)
+
+
+def logit(probability: float) -> float:
+    """Returns the logit of a probability in [0, 1]."""
+    if probability in (0.0, 1.0):
+        return math.copysign(math.inf, probability - 0.5)
+    return math.log(probability / (1.0 - probability))
 
 
 def describe_output(
@@ -145,3 +155,19 @@ def _width_of_labels(kind: Kind, labels: Labels | None) -> int | None:
     if kind == "class":
         return None if labels.high is None else int(labels.high) + 1
     return labels.shape[-1] if labels.shape else 1
+
+
+def check_threshold(threshold: Any, kind: Kind) -> None:
+    """Checks that a task has no threshold, or yes-or-no labels and a threshold from 0 to 1.
+
+    Raises:
+        ValueError: If not.
+    """
+    if threshold is None:
+        return
+    if kind != "yes or no":
+        raise ValueError(
+            f"threshold is for yes-or-no labels; the labels of this task are of the kind {kind!r}"
+        )
+    if isinstance(threshold, bool) or not 0.0 <= float(threshold) <= 1.0:
+        raise ValueError(f"threshold is a probability from 0 to 1; received {threshold!r}")

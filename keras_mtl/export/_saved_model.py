@@ -15,6 +15,7 @@ from keras_mtl._keras_internals import walk
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.data._inputs._filled_rows import filled_columns
+from keras_mtl.export._decisions import add_decisions, thresholds_of
 from keras_mtl.export._guarded import Columns, guard, take_columns
 from keras_mtl.export._shared_part import SharedPart
 from keras_mtl.export._version_folder import check_version_folder, new_version
@@ -47,6 +48,9 @@ def saved_model(
     network alone would often answer it with a plausible constant, because a ReLU makes 0 of NaN.
     Other rows of the request are answered as ever. (An encoder without `missing` refuses the
     request with an error that names the column.)
+
+    A task with a `threshold` has a second output, `<task>_decision`, int32: 1 where the probability
+    is above the threshold, 0 where it is not, and -1 where it is NaN.
 
     Choose it to serve a network: loading it needs TensorFlow alone, not this package. Choose
     `network.save("x.keras")` instead to continue training.
@@ -93,7 +97,7 @@ def saved_model(
     inputs = _name_inputs(network)
     folder = check_version_folder(path)
     guarded = _guarded_columns(network, inputs) if check_inputs else {}
-    functions = _make_functions(inputs, outputs, guarded)
+    functions = _make_functions(inputs, outputs, guarded, thresholds_of(tasks))
     with new_version(folder) as unfinished:
         write_signatures(network, functions, unfinished)
     return folder
@@ -152,7 +156,10 @@ def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
 
 
 def _make_functions(
-    inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], guarded: Mapping[str, Columns]
+    inputs: Mapping[str, Tensor],
+    outputs: Mapping[str, Tensor],
+    guarded: Mapping[str, Columns],
+    thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Returns a concrete function for all tasks, and one for each of them, by signature.
 
@@ -161,6 +168,7 @@ def _make_functions(
         outputs: The outputs by task.
         guarded: By name of an input, the columns in which a row that is not finite is answered
             with NaN.
+        thresholds: By task, the prediction above which the decision is yes.
     """
     # A request for one task need not send the inputs that only other tasks read.
     groups: dict[tuple[str, ...], dict[str, Tensor]] = {}
@@ -180,9 +188,9 @@ def _make_functions(
         for task in group
     }
     return {
-        "serving_default": _trace(of_all, outputs, reads),
+        "serving_default": _trace(of_all, outputs, reads, thresholds),
         **{
-            task: _trace(parts[names], {task: output}, reads)
+            task: _trace(parts[names], {task: output}, reads, thresholds)
             for names, group in groups.items()
             for task, output in group.items()
         },
@@ -190,14 +198,18 @@ def _make_functions(
 
 
 def _trace(
-    part: SharedPart, outputs: Mapping[str, Tensor], reads: Mapping[str, Mapping[str, Columns]]
+    part: SharedPart,
+    outputs: Mapping[str, Tensor],
+    reads: Mapping[str, Mapping[str, Columns]],
+    thresholds: Mapping[str, float],
 ) -> Any:
-    """Returns a concrete function from named inputs to named predictions.
+    """Returns a concrete function from named inputs to named predictions and decisions.
 
     Args:
         part: Computes the outputs.
         outputs: The outputs by task.
         reads: By task, the inputs that are guarded, with their columns.
+        thresholds: By task, the prediction above which the decision is yes.
     """
     columns = {name: places for task in outputs for name, places in reads[task].items()}
 
@@ -205,7 +217,8 @@ def _trace(
         predictions = part.run(values, outputs)
         # A head in float16 would export float16 (docs/keras_notes.md, pain 33; keras#18666).
         floats = {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
-        return guard(floats, take_columns(values, columns), {t: list(reads[t]) for t in outputs})
+        names = {task: list(reads[task]) for task in outputs}
+        return add_decisions(guard(floats, take_columns(values, columns), names), thresholds)
 
     return tf.function(predict, autograph=False).get_concrete_function(part.specs)
 

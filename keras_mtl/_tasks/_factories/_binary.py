@@ -28,6 +28,7 @@ class BinaryFactory(BaseTask):
         weight: float = 1.0,
         class_counts: ClassCounts | None = None,
         beta: float = DEFAULT_BETA,
+        threshold: float | None = None,
     ) -> Self:
         """Builds a task with two classes, 0 or 1: output `(batch, 1)` is the probability of 1.
 
@@ -53,6 +54,9 @@ class BinaryFactory(BaseTask):
             beta: With these two losses, how fast further examples of a class lose their value, in
                 [0, 1): 0 weighs all classes alike, near 1 a class weighs 1 over its count.
                 Defaults to `0.999`.
+            threshold: The probability above which metrics that cut, and served decisions, say yes.
+                `export.choose_thresholds` chooses it. Defaults to `None`: 0.5, and no decision is
+                served.
 
         Returns:
             A `Task` with labels 0 and 1 of shape `(batch,)` or `(batch, 1)`.
@@ -68,4 +72,12 @@ class BinaryFactory(BaseTask):
         head, labels = Head(1, "sigmoid"), Labels(low=0, high=1)
         balance = Balance(2, class_counts, beta)
         loss = choose_loss(name, loss, keras.losses.BinaryCrossentropy(), FOCAL, balance)
-        return cls(name, head=head, loss=loss, metrics=metrics, weight=weight, labels=labels)
+        return cls(
+            name,
+            head=head,
+            loss=loss,
+            metrics=metrics,
+            weight=weight,
+            labels=labels,
+            threshold=threshold,
+        )

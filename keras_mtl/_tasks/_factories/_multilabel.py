@@ -26,6 +26,7 @@ class MultilabelFactory(BaseTask):
         metrics: Sequence[Any] = ("auc",),
         weight: float = 1.0,
         log_columns: Sequence[str] = (),
+        threshold: float | None = None,
     ) -> Self:
         """Builds a task with several yes-or-no labels: output `(batch, num_labels)`.
 
@@ -46,6 +47,8 @@ class MultilabelFactory(BaseTask):
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("auc",)`.
             weight: Multiplies the task's loss. Defaults to `1.0`.
             log_columns: Columns whose own metrics are logged. Defaults to none of them.
+            threshold: One probability, of all labels, above which metrics that cut, and served
+                decisions, say yes. Defaults to `None`: 0.5, and no decision is served.
 
         Returns:
             A `Task` with labels 0 and 1 of shape `(batch, num_labels)`.
@@ -75,4 +78,5 @@ class MultilabelFactory(BaseTask):
             columns=columns,
             labels=Labels((size,), low=0, high=1),
             log_columns=log_columns,
+            threshold=threshold,
         )
