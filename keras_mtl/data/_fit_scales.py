@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._elements._element import check_keys, read_element
+from keras_mtl.data._elements._element import check_keys, is_batched, read_element
 
 
 def fit_scales(data: Any, tasks: Sequence[Task]) -> tuple[Task, ...]:
@@ -92,7 +92,10 @@ def _read_dataset(
         weights = w or {}
         return {n: y[n] for n in names}, {n: weights[n] for n in names if n in weights}
 
-    yield from dataset.map(tf.autograph.experimental.do_not_convert(pick)).as_numpy_iterator()
+    picked = dataset.map(tf.autograph.experimental.do_not_convert(pick))
+    if not is_batched(element.inputs, element.labels, tasks):
+        picked = picked.map(lambda *parts: tf.nest.map_structure(lambda v: v[tf.newaxis], parts))
+    yield from picked.as_numpy_iterator()
 
 
 def _read_tuple(batch: Any, tasks: Sequence[Task]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -281,6 +281,16 @@ def test_scales_are_fitted_from_every_kind_of_data():
     assert fit_scales((X, y), [first, second])[1] is second  # fitted already
 
 
+def test_single_examples_of_several_columns_are_read_as_batches_are():
+    labels = np.stack([PRICE, X[:, 0]], 1)
+    labels[3, 1] = np.nan
+    task = Task.regression("pair", columns=["a", "b"], scale="standard")
+    single = tf.data.Dataset.from_tensor_slices((X, {"pair": labels}, {"pair": np.ones(ROWS)}))
+    (of_single,), (of_batches,) = (fit_scales(data, [task]) for data in (single, single.batch(5)))
+    np.testing.assert_allclose(of_single.scale.center, of_batches.scale.center, rtol=1e-9)
+    np.testing.assert_allclose(of_single.scale.spread, of_batches.scale.spread, rtol=1e-9)
+
+
 @pytest.mark.parametrize("build_or_train", ["builder", "output", "compile_args", "BalancedModel"])
 def test_a_scale_that_is_not_fitted_is_refused_with_what_to_call(build_or_train):
     task = Task.regression("price", scale="standard")
