@@ -77,7 +77,9 @@ class GradDrop(GradientBalancer):
         above, below = ops.maximum(gradients, 0), ops.minimum(gradients, 0)
         positive, negative = ops.sum(above, axis=0), ops.sum(below, axis=0)
         chance = ops.divide_no_nan(positive, positive - negative)  # p, [n]
-        draw = keras.random.uniform(ops.shape(positive), seed=self.seed(self._seed))
+        draw = keras.random.uniform(
+            ops.shape(positive), dtype="float32", seed=self.seed(self._seed)
+        )
         if not any(self._leaks):
             return ops.where(chance > draw, positive, negative)
         leak = self.select_active(self._leaks)

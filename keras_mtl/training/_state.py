@@ -24,7 +24,11 @@ class StepState:
             name="step", shape=(), dtype="int64", initializer="zeros", **options
         )
         self.task_weights: Any = model.add_weight(
-            name="task_weights", shape=(num_losses,), initializer="ones", **options
+            name="task_weights",
+            shape=(num_losses,),
+            dtype="float32",  # as statistics, whatever the policy of the network is
+            initializer="ones",
+            **options,
         )
         self.left_out: Any = model.add_weight(
             name="left_out", shape=(num_losses,), dtype="int32", initializer="zeros", **options
