@@ -30,12 +30,14 @@ def describe_loss(task: BaseTask) -> LossTraits:
     """Returns what a task says of its loss, or of the loss of each of its columns.
 
     A prediction that knows nothing of the inputs has the mean loss log 2 where a label is yes or
-    no, log C for C classes, and 1 for numbers of variance 1 and their squared error. The mean of
-    another loss is not known.
+    no, log C for C classes, and 1 for numbers of variance 1 and their squared error, as a
+    `scale` makes them. The mean of another loss is not known.
     """
     output = task.described()
     weight = value_of(task.weight)
     typical = _typical_loss(get_loss(task.loss), output.width)
+    if task.scale is not None and task.scale.method == "minmax":
+        typical = None  # the variance of scaled labels depends on the data
     return LossTraits(
         regression=output.kind in ("number", "unknown"),
         typical=weight * typical if typical and weight else None,

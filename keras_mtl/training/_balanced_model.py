@@ -220,8 +220,13 @@ class BalancedModel(CheckedModel):
         """Returns the arguments that make an equal model, with the network inside."""
         # A functional subclass would lose its graph (docs/keras_notes.md, pain 31; keras#21546).
         serialize = keras.saving.serialize_keras_object
+        network = serialize(self.network)
+        # An optimizer of the network's own that has never run has nothing to be restored, of which
+        # Keras warns when the model is loaded (docs/keras_notes.md, 123).
+        if not getattr(getattr(self.network, "optimizer", None), "built", False):
+            network.pop("compile_config", None)
         return {
-            "network": serialize(self.network),
+            "network": network,
             "tasks": [serialize(task) for task in self._tasks],
             "balancer": serialize(self.balancer),
             "at": self.at,

@@ -12,6 +12,7 @@ from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer
 from keras_mtl.training._log_keys import check_log_keys
+from keras_mtl.training._quiet_tracing import quiet_tracing
 from keras_mtl.training._train_step import TrainStep
 
 CURE = "Look for NaN in its labels and inputs, or lower the learning rate."
@@ -80,6 +81,11 @@ class ReportingModel(PreparedModel):
                 validated=validation_data is not None or bool(validation_split),
                 validation_freq=validation_freq,
             )
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Predicts as Keras does, without a warning of the two shapes that batches have."""
+        with quiet_tracing():
+            return super().predict(*args, **kwargs)
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Returns the logs of the epoch so far; task weights are logged in training only."""

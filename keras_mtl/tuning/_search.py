@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_mtl._tasks import Mode, Task, check_tasks
 from keras_mtl.data import check_dataset
+from keras_mtl.training._quiet_tracing import quiet_tracing
 from keras_mtl.tuning._engine import check_choices, check_whole, make_tuner, quiet_threads
 from keras_mtl.tuning._folder import describe_search, open_folder
 from keras_mtl.tuning._objectives import Baselines, check_logged, get_goal, logged_modes
@@ -149,7 +150,8 @@ def search_task_weights(
         _check_names(model, validation)
     settings = describe_search(model, tuner, fit_arguments, train, validation)
     folder = open_folder(directory, settings, overwrite)
-    with quiet_threads():
+    # Each trial trains a new model, which is traced anew.
+    with quiet_threads(), quiet_tracing():
         engine = make_tuner(tuner, model, folder, max_trials, fit_arguments["epochs"])
         # A dataset keeps its own order, and Keras warns of its default (docs/keras_notes.md,
         # pain 76).

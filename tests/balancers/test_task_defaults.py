@@ -54,6 +54,8 @@ TASKS = {
     "tagging": (mtl.Task.tagging("t", 17), False, math.log(17)),
     "segmentation": (mtl.Task.segmentation("t", 6), False, math.log(6)),
     "regression": (mtl.Task.regression("t"), True, 1.0),
+    "standard": (mtl.Task.regression("t", scale="standard"), True, 1.0),
+    "between 0 and 1": (mtl.Task.regression("t", scale="minmax"), True, None),
     "two numbers": (mtl.Task.regression("t", units=2), True, 1.0),
     "absolute error": (mtl.Task.regression("t", loss="mean_absolute_error"), True, None),
     "count": (mtl.Task.count("t"), True, None),
