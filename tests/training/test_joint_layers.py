@@ -91,12 +91,12 @@ def data(batches=3):
         yield x, y, w
 
 
-def train(network, balancer, broken=None, **options):
+def train(network, balancer, broken=False, **options):
     model = mtl.BalancedModel(network, TASKS, balancer, **options)
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
     for i, (x, y, w) in enumerate(data()):
-        if broken is not None and i == 1:
-            y["a"][3] = broken
+        if broken and i == 1:
+            y["r"][0] = 1e30  # its square is infinite; NaN would be refused before the step
         model.train_on_batch(x, y, w)
     return model
 
@@ -149,8 +149,8 @@ def test_joint_towers_are_balanced_as_separate_towers_are(case, stopped):
     "at", ["parameters", pytest.param("representation", marks=pytest.mark.slow)]
 )
 def test_a_task_that_is_not_finite_leaves_the_other_towers_alone(at):
-    models = [train(make(), balancers.MGDA(), np.inf, at=at) for make in (separate, together)]
-    assert [model.left_out["a"] for model in models] == [1, 1]
+    models = [train(make(), balancers.MGDA(), True, at=at) for make in (separate, together)]
+    assert [model.left_out["r"] for model in models] == [1, 1]
     check_equal(*(model.network for model in models))
 
 
