@@ -51,9 +51,10 @@ def prepare(options):
 
 def main(options):
     strategy = make_strategy(options.replicas)  # before anything else makes a variable
-    keras.utils.set_random_seed(0)
     all_tasks = datasets.census_income_tasks()
     encoder, sets, raw_test = prepare(options)
+    # Not before, since preparing the data, if it is the first time, draws random numbers.
+    keras.utils.set_random_seed(0)
     report = census_report.Report(all_tasks, sets)
 
     def features():
