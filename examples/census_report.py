@@ -123,6 +123,7 @@ class Report:
             panel.plot(values, list(self.rows), "o")
             panel.axvline(values[0], color="0.3", linestyle=":")
             panel.margins(x=0.2)
+            panel.locator_params(axis="x", nbins=4)  # or long numbers overlap
             panel.set_title(f"{task}: test AUC")
         panels[0].invert_yaxis()
         figure.tight_layout()
