@@ -86,7 +86,7 @@ def find_reading(
 def _unchanged(loss: keras.losses.Loss) -> Iterator[None]:
     """Gives the variables of a loss, such as running means, their values back."""
     variables = [value for value in vars(loss).values() if isinstance(value, keras.Variable)]
-    values = [ops.convert_to_numpy(variable) for variable in variables]
+    values = [variable.numpy() for variable in variables]
     try:
         yield
     finally:

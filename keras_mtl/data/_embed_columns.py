@@ -28,7 +28,8 @@ def embed_columns(
     `tabular_encoder(bins=48)`; `"periodic"` finds its own frequencies, and depends on their initial
     scale. Both make a network larger, and pay with many rows (tens of thousands); begin with
     `"scale"`. On Census-Income (200,000 rows; hard sharing, six epochs, one run each) they raised
-    the test AUC of income from 0.949 to 0.951, and that of college from 0.910 to 0.914.
+    the test AUC of income from 0.949 to 0.951, and that of college from 0.910 to 0.914. Bins and
+    frequencies were chosen on the same test rows, so that this gain is too favorable.
 
     Args:
         encoder: The result of `tabular_encoder`.

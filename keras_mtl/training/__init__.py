@@ -3,6 +3,8 @@
 The way of a batch, from `BalancedModel.fit` to a rule and back:
 
     _balanced_model   the Keras face: compile, fit, evaluate; holds one TrainStep
+    _data_checks/     the door before it: what `fit` and its relatives receive, and _reports: the
+                      warnings after it; BalancedModel derives from both
     _train_step       forward -> losses -> gradients -> rule -> update -> logs
     _frontier/        where the tasks part: one trunk, one copy of its output per tower
     _logs/            the losses of the batch, and what is counted of them

@@ -3,13 +3,13 @@
 A process of its own: TensorFlow's devices are fixed at the start.
 """
 
-import contextlib
 import json
 
 import keras
 import numpy as np
 import tensorflow as tf
 from loss_table_cases import CASES, ROWS, Case
+from two_devices import one_and_two_devices
 
 import keras_mtl as mtl
 
@@ -67,14 +67,8 @@ def train(case: Case, door: str) -> tuple[list[np.ndarray], float]:
 
 def main() -> None:
     """Prints the largest difference of variables and of the mean loss, and the loss."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     results = {}
-    for scope in ("one", "two"):
-        context = contextlib.nullcontext()
-        if scope == "two":
-            names = [device.name for device in tf.config.list_logical_devices("CPU")]
-            context = tf.distribute.MirroredStrategy(names).scope()
+    for scope, context in one_and_two_devices():
         with context:
             for name in KINDS:
                 for door in DOORS:

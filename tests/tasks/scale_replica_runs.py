@@ -3,7 +3,6 @@
 A process of its own: TensorFlow's devices are fixed at the start.
 """
 
-import contextlib
 import json
 import pathlib
 import subprocess
@@ -12,6 +11,7 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
+from two_devices import one_and_two_devices
 
 import keras_mtl as mtl
 
@@ -61,14 +61,8 @@ def run() -> dict[str, float]:
 
 def main() -> None:
     """Prints the largest difference for each way to train."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     results = {}
-    for scope in ("one", "two"):
-        context = contextlib.nullcontext()
-        if scope == "two":
-            names = [device.name for device in tf.config.list_logical_devices("CPU")]
-            context = tf.distribute.MirroredStrategy(names).scope()
+    for scope, context in one_and_two_devices():
         with context:
             for door in DOORS:
                 results[scope, door] = train(door)
