@@ -76,6 +76,8 @@ def choose_thresholds(
             logits = task.described().logits
             rows = flatten(name, predictions[name], labels[name], weights.get(name), logits=logits)
             gathered[name].append(rows)
+    if not any(gathered.values()):
+        raise ValueError("there are no examples; expected at least one.")
     thresholds = {
         name: best_cut(name, np.concatenate(rows), metric, _costs_of(name, costs))
         for name, rows in gathered.items()
@@ -108,6 +110,8 @@ def _read_batches(
                 f"a {type(batch).__name__}."
             )
         x = batch[0]
+        if not any(np.size(values) for values in labels.values()):
+            continue  # `predict` breaks on no rows
         predictions = model.predict_on_batch(x) if is_stream else model.predict(x, verbose=0)
         if not isinstance(predictions, Mapping):
             raise TypeError(

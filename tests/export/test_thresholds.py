@@ -204,3 +204,11 @@ def test_data_of_another_form_are_refused(data):
     task = Task.binary("rare")
     with pytest.raises(TypeError, match="dicts by task"):
         choose_thresholds(network_of([task]), data, [task])
+
+
+@pytest.mark.parametrize("make", [tuple, tf.data.Dataset.from_tensors])
+def test_data_without_a_row_are_refused(make):
+    tasks = [Task.binary("a")]
+    data = make((X[:0], {"a": RARE[:0]}))
+    with pytest.raises(ValueError, match="there are no examples; expected at least one"):
+        choose_thresholds(network_of(tasks), data, tasks)

@@ -193,6 +193,8 @@ def test_what_keras_takes_without_a_word_is_refused_too(models):
         balanced.fit(X, {**Y, "b": Y["b"] * 1j}, verbose=0)
     with pytest.raises(ValueError, match="there are no examples"):
         balanced.fit(X[:0], {name: labels[:0] for name, labels in Y.items()}, verbose=0)
+    with pytest.raises(ValueError, match="there are no examples"):
+        balanced.predict(X[:0], verbose=0)
     with pytest.raises(ValueError, match=r"Pass \{name: frame\[name\] for name in \['a', 'b'\]\}"):
         balanced.fit(X, pd.DataFrame(Y), verbose=0)
     with pytest.raises(ValueError, match=r"for all tasks, pass \{'a': weights, 'b': weights\}"):

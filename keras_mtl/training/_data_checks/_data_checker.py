@@ -133,6 +133,8 @@ class DataChecker:
     def for_prediction(self, x: Any) -> Any:
         """Checks the inputs of `predict`; returns those that Keras gets instead of `x`."""
         if not is_stream(x):
+            if rows_of(x) == 0:  # Keras's own error names a variable of its loop
+                raise ValueError("there are no examples; expected at least one.")
             self.check_rows(x)
             return x
         if is_distributed(x):
