@@ -17,6 +17,7 @@ from keras_mtl._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from keras_mtl import (
+        analysis,
         architectures,
         balancers,
         data,
@@ -35,6 +36,7 @@ __all__ = [
     "Labels",
     "Scale",
     "Task",
+    "analysis",
     "architectures",
     "balancers",
     "compile_args",
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 _PACKAGES = (
+    "analysis",
     "architectures",
     "balancers",
     "data",

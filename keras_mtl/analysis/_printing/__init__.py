@@ -1,0 +1,1 @@
+"""Tables as text: `_tables` aligns rows and writes numbers with three significant digits."""
