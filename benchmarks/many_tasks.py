@@ -104,7 +104,7 @@ def measure(what, kind, count):
         dataset = batches(lambda y: {"assays": np.repeat(y, count, axis=1)})
     start, steps = time.perf_counter(), FirstStep()
     model = (named if what == "named" else columns)(kind, count)
-    model.fit(dataset, verbose=0, callbacks=[steps])
+    model.fit(dataset, shuffle=False, verbose=0, callbacks=[steps])
     times = np.diff(steps.ends)
     first = steps.ends[0] - start
     print(json.dumps({"first": first, "step": 1e3 * statistics.median(times)}))

@@ -62,7 +62,8 @@ def fit(network, tasks, train, options, balancer=None):
     else:
         model, losses = mtl.BalancedModel(network, tasks, balancer), {}
     model.compile(optimizer, **losses)
-    model.fit(data.select_tasks(train, tasks), epochs=options.epochs, verbose=0)
+    chosen = data.select_tasks(train, tasks)
+    model.fit(chosen, epochs=options.epochs, shuffle=False, verbose=0)
     return model
 
 

@@ -17,6 +17,9 @@ def compile_args(tasks: Sequence[Task]) -> dict[str, Any]:
     `<task>_mean_loss` is the task's loss averaged over valid labels (`<task>_loss`, which Keras
     adds, averages batches).
 
+    Pass `shuffle=False` to `network.fit` with a dataset, which keeps its own order in any case:
+    Keras warns of its default `shuffle=True` otherwise. `BalancedModel.fit` does so itself.
+
     Args:
         tasks: The tasks of the network, in any order.
 

@@ -143,8 +143,8 @@ def check_arrays(
     """Refuses arrays that would fail in training, or spoil the training silently.
 
     `BalancedModel` checks all that it receives in this way. With plain Keras, call it yourself
-    before `network.fit(x, y)`, and `check_dataset` before `network.fit(dataset)`. Arrays are looked
-    at once and not copied.
+    before `network.fit(x, y)`, and `check_dataset` before `network.fit(dataset, shuffle=False)`.
+    Arrays are looked at once and not copied.
 
     Args:
         x: Inputs, as `network.fit` takes them: arrays, tensors, SciPy's sparse matrices and frames

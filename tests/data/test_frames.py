@@ -249,7 +249,7 @@ def test_a_frame_with_gaps_is_trained_on_and_predicted():
     features = embed_columns(encoder, units=2)
     network = architectures.hard_sharing(features, tasks, shared=(16,), tower=())
     network.compile(keras.optimizers.Adam(0.05), **compile_args(tasks))
-    network.fit(encoded, epochs=10, verbose=0)
+    network.fit(encoded, epochs=10, shuffle=False, verbose=0)
     served = with_preprocessing(encoder, network)
     (rows,) = from_table(frame, batch_size=1000, encoder=served)
     answers = served(rows)

@@ -20,7 +20,7 @@ def iterations(dataset):
     inputs = keras.Input((1,))
     network = keras.Model(inputs, {task.name: task.output(inputs) for task in tasks})
     network.compile("adam", jit_compile=False, **compile_args(tasks))
-    network.fit(dataset, epochs=EPOCHS, verbose=0)
+    network.fit(dataset, epochs=EPOCHS, shuffle=False, verbose=0)
     return int(network.optimizer.iterations)
 
 

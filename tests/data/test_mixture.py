@@ -337,10 +337,10 @@ def test_training_takes_as_many_steps_as_there_are_batches():
     inputs = keras.Input((1,))
     network = keras.Model(inputs, {task.name: task.output(inputs) for task in tasks})
     network.compile("adam", **compile_args(tasks))
-    network.fit(mixture(sets, tasks, batch_size=4), epochs=2, verbose=0)
+    network.fit(mixture(sets, tasks, batch_size=4), epochs=2, shuffle=False, verbose=0)
     assert network.optimizer.iterations == 6
     scheduled = mixture(sets, tasks, sampling=Annealed(2), until=6, batch_size=4)
-    network.fit(scheduled, epochs=2, steps_per_epoch=3, verbose=0)
+    network.fit(scheduled, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0)
     assert network.optimizer.iterations == 12
 
 

@@ -59,7 +59,8 @@ def balanced(network):
 @pytest.mark.parametrize("door", [compiled, balanced])
 def test_taking_turns_is_a_step_for_one_task_and_then_for_the_other(door):
     network = make_network()
-    door(network).fit(mixture(SETS, TASKS, sampling="round_robin", until=7), verbose=0)
+    turns = mixture(SETS, TASKS, sampling="round_robin", until=7)
+    door(network).fit(turns, shuffle=False, verbose=0)
     expected = step_by_step(["prices", "likes"] * 3 + ["prices"])
     for got, wanted in zip(network.get_weights(), expected, strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-6)
@@ -72,7 +73,8 @@ def test_a_schedule_says_which_task_is_trained_when():
         return {name: float(name == order[step]) for name in SETS}
 
     network = make_network()
-    compiled(network).fit(mixture(SETS, TASKS, sampling=rates, until=5), verbose=0)
+    scheduled = mixture(SETS, TASKS, sampling=rates, until=5)
+    compiled(network).fit(scheduled, shuffle=False, verbose=0)
     for got, wanted in zip(network.get_weights(), step_by_step(order), strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-6)
 
