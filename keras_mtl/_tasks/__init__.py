@@ -27,6 +27,7 @@ From the part that users write to the parts that Keras runs:
                      layer; _label_statistics: how it is fitted; _check_scale: for which tasks;
                      _scaled_loss: labels and predictions in it
     _output          what metrics need to know of a task; _f_score: F scores of single labels
+    _threshold       the threshold of a task, or one per label
     _loss_traits     LossTraits: what a balancer may know of a loss before the first step
     _mean_loss       MeanLoss: the loss of a task as a metric
     _column_metric   ColumnMetric: one value per column; _column_view: one of these values
@@ -48,6 +49,7 @@ from keras_mtl._tasks._task import Task, check_tasks
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
 from keras_mtl._tasks._task_weight import is_variable
+from keras_mtl._tasks._threshold import Threshold
 
 __all__ = [
     "ColumnMetric",
@@ -61,6 +63,7 @@ __all__ = [
     "Task",
     "TaskLoss",
     "TaskMetric",
+    "Threshold",
     "attach_activation",
     "attach_head",
     "check_tasks",

@@ -31,12 +31,13 @@ from keras_mtl._tasks._make_metric import (
 from keras_mtl._tasks._mean_loss import MeanLoss
 from keras_mtl._tasks._named_losses import get_loss
 from keras_mtl._tasks._names import check_metric_names, check_name
-from keras_mtl._tasks._output import Output, check_threshold, describe_output
+from keras_mtl._tasks._output import Output, describe_output
 from keras_mtl._tasks._reading import Reading, check_columns
 from keras_mtl._tasks._scale import Scale, check_fitted, read_scale
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
 from keras_mtl._tasks._task_weight import check_weight, value_of
+from keras_mtl._tasks._threshold import Threshold, check_threshold, read_threshold
 from keras_mtl._types import Recipe, Tensor
 
 
@@ -60,7 +61,7 @@ class BaseTask:
     log_columns: Sequence[str] = ()
     reads: str | None = None
     scale: Scale | None = None
-    threshold: float | None = None
+    threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -74,7 +75,7 @@ class BaseTask:
             self._make_loss()
             self._check_columns()
             self._check_scale()
-            check_threshold(self.threshold, self.described().kind)
+            check_threshold(self.threshold, self._described_together())
             for metric in self.metrics:
                 check_metric(metric, self.described())
         except (ValueError, TypeError) as error:
@@ -96,6 +97,7 @@ class BaseTask:
             # The way around a frozen dataclass.
             object.__setattr__(self, field, value if value is None else tuple(value))
         object.__setattr__(self, "weight", check_weight(self.name, self.weight))
+        object.__setattr__(self, "threshold", read_threshold(self.name, self.threshold))
         self._convert_scale()
 
     def _convert_scale(self) -> None:
@@ -261,7 +263,8 @@ class BaseTask:
             except (ValueError, TypeError) as error:
                 raise ValueError(f"task {self.name!r}: {error}") from error
             if self.columns:
-                metrics += column_metrics(metric, self.columns, self.log_columns, prefix)
+                logged, cuts = self.log_columns, reading.cuts
+                metrics += column_metrics(metric, self.columns, logged, prefix, cuts=cuts)
             else:
                 metrics.append(TaskMetric(metric, reading, name=prefix + metric.name))
         return [*metrics, MeanLoss(self.make_loss(), name=f"{prefix}mean_loss")]
@@ -285,11 +288,15 @@ class BaseTask:
 
     def described(self) -> Output:
         """Returns what metrics have to know of the task's labels and prediction."""
-        columns = len(self.columns or ())
-        output = describe_output(self.head, get_loss(self.loss), self.labels, columns)
+        output = self._described_together()
         if self.threshold is not None:
-            output = dataclasses.replace(output, cut=self.threshold)
-        return output.among(columns) if columns else output
+            output = output.cut_at(self.threshold)
+        return output.among(len(self.columns)) if self.columns else output
+
+    def _described_together(self) -> Output:
+        """Returns the description of all columns together, without the threshold."""
+        columns = len(self.columns or ())
+        return describe_output(self.head, get_loss(self.loss), self.labels, columns)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that build an equal task."""

@@ -1,6 +1,6 @@
 """A metric of many columns, or of many tasks, with one value per column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ from keras import ops
 from keras_mtl._keras_internals import build_metric, direction_of, set_direction
 from keras_mtl._tasks._copied_metric import serialize_metric
 from keras_mtl._tasks._label_weights import align_labels, label_weights
+from keras_mtl._tasks._metric_reading import decide
 from keras_mtl._types import Tensor
 
 
@@ -28,6 +29,8 @@ class ColumnMetric(keras.metrics.Metric):
             returns one number.
         num_columns: The number of columns.
         name: Name in the logs. Defaults to the metric's name.
+        cuts: The metric gets decisions in place of predictions: 1 above the cut, else 0. One cut
+            per column, or one for all. Defaults to none: it gets the predictions.
 
     Raises:
         ValueError: If the metric returns more than one number.
@@ -42,7 +45,11 @@ class ColumnMetric(keras.metrics.Metric):
     reads = "column"
 
     def __init__(
-        self, metric: keras.metrics.Metric, num_columns: int, name: str | None = None
+        self,
+        metric: keras.metrics.Metric,
+        num_columns: int,
+        name: str | None = None,
+        cuts: Sequence[float] = (),
     ) -> None:
         super().__init__(name=name or metric.name)
         build_metric(metric, np.zeros((2, 1), "float32"), np.zeros((2, 1), "float32"))
@@ -54,6 +61,7 @@ class ColumnMetric(keras.metrics.Metric):
             )
         self.metric = metric
         self.num_columns = num_columns
+        self.cuts = tuple(cuts)
         set_direction(self, direction_of(metric))
         # The weight of the labels of each column so far.
         self.labels = self.add_variable((num_columns,), "zeros", name="labels")
@@ -72,6 +80,7 @@ class ColumnMetric(keras.metrics.Metric):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         y_true = align_labels(y_true, y_pred, True)
         weights = label_weights(y_pred, y_pred, sample_weight)
+        y_pred = decide(y_pred, self.cuts)
 
         def columns_first(values: Tensor) -> Tensor:
             flat = ops.reshape(ops.cast(values, "float32"), (-1, self.num_columns))
@@ -130,10 +139,11 @@ class ColumnMetric(keras.metrics.Metric):
             "metric": serialize_metric(self.metric),
             "num_columns": self.num_columns,
             "name": self.name,
+            "cuts": self.cuts,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ColumnMetric":
         """Builds the metric that `get_config` described."""
         metric = keras.saving.deserialize_keras_object(config["metric"])
-        return cls(metric, config["num_columns"], config["name"])
+        return cls(metric, config["num_columns"], config["name"], config["cuts"])

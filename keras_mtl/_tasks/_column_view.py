@@ -66,7 +66,12 @@ def column_names(name: str, *, has_direction: bool, logged: Sequence[str]) -> tu
 
 
 def column_metrics(
-    metric: keras.metrics.Metric, columns: Sequence[str], logged: Sequence[str], prefix: str
+    metric: keras.metrics.Metric,
+    columns: Sequence[str],
+    logged: Sequence[str],
+    prefix: str,
+    *,
+    cuts: Sequence[float] = (),
 ) -> list[keras.metrics.Metric]:
     """Returns a metric of columns, followed by views of single values of it.
 
@@ -75,6 +80,7 @@ def column_metrics(
         columns: The names of the columns.
         logged: The columns whose own values are logged.
         prefix: Begins the name of every metric.
+        cuts: As in `ColumnMetric`. Defaults to none.
 
     Returns:
         The mean, `<prefix><metric>`, then `..._worst` and `..._best` if the metric has a
@@ -87,7 +93,7 @@ def column_metrics(
         source = Spearman(len(columns))
         mean = TaskMetric(source, MetricReading("column"), name=name)
     else:
-        mean = source = ColumnMetric(metric, len(columns), name=name)
+        mean = source = ColumnMetric(metric, len(columns), name=name, cuts=cuts)
     extremes: tuple[Extreme, ...] = ("worst", "best") if has_direction else ()
     which = [*extremes, *(columns.index(column) for column in logged)]
     views = zip(which, names, strict=True)

@@ -1,5 +1,6 @@
 """New metrics for the names, objects and functions that a task is given."""
 
+import dataclasses
 import functools
 import weakref
 from typing import Any, Literal, NamedTuple
@@ -13,7 +14,7 @@ from keras_mtl._tasks._copied_metric import copy_metric
 from keras_mtl._tasks._f_score import cut_single_entries
 from keras_mtl._tasks._known_metrics import known_function, known_of, read_known
 from keras_mtl._tasks._metric_reading import MetricReading
-from keras_mtl._tasks._named_metrics import named_metric
+from keras_mtl._tasks._named_metrics import cuts_before, named_metric
 from keras_mtl._tasks._output import Output
 from keras_mtl._tasks._own_metrics import is_own, read_own
 from keras_mtl._tasks._probed_metrics import probe_metric, takes_values
@@ -47,14 +48,17 @@ def make_metric(identifier: Any, output: Output) -> ReadMetric:
         TypeError: If `identifier` is none of these, or its `update_state` does not take labels
             and predictions.
     """
+    cuts: tuple[float, ...] = ()
     if isinstance(identifier, str):
+        cuts = cuts_before(identifier, output)
+        output = output.of_decisions() if cuts else output
         metric = named_metric(identifier, output)
     elif isinstance(identifier, keras.metrics.Metric):
         metric = copy_metric(identifier)
     else:
         metric = _wrap(identifier)
     cut_single_entries(metric, output.width)
-    reading = _read(metric, output, identifier)
+    reading = dataclasses.replace(_read(metric, output, identifier), cuts=cuts)
     if known_of(metric) is not None and output.width is not None:
         rows = np.zeros((2, output.width), "float32")
         build_metric(metric, rows, rows)

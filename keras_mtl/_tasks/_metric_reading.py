@@ -1,6 +1,7 @@
 """What a metric reads of a batch, and how labels, predictions and weights are laid out for it."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from keras import ops
@@ -45,6 +46,8 @@ class MetricReading:
             that there have to be several. Defaults to `False`.
         adds_up: Whether the states of several replicas add up to that of all, as Keras assumes.
             Defaults to `True`.
+        cuts: The metric gets decisions in place of predictions: 1 above the cut, else 0. One cut
+            per entry of the last axis, or one for all. Defaults to none: it gets the predictions.
     """
 
     reads: MetricReads = "last axis"
@@ -54,6 +57,7 @@ class MetricReading:
     entry: int | None = None
     compares: bool = False
     adds_up: bool = True
+    cuts: tuple[float, ...] = ()
 
     def lay_out(
         self, labels: Tensor, predictions: Tensor, sample_weight: Tensor | None = None
@@ -75,7 +79,7 @@ class MetricReading:
         else:
             values = predictions[..., 0]
         weights = label_weights(values, with_mask(values, mask), sample_weight)
-        return self._reshape(labels, predictions, weights)
+        return self._reshape(labels, decide(predictions, self.cuts), weights)
 
     def _prepare(self, labels: Tensor, predictions: Tensor) -> Tensor:
         """Returns labels of the prediction's rank, or class numbers without the last axis."""
@@ -110,6 +114,18 @@ class MetricReading:
         elif self.reads == "last axis":
             weights = whole_rows(weights)
         return MetricInputs(labels, predictions, weights)
+
+
+def decide(predictions: Tensor, cuts: Sequence[float]) -> Tensor:
+    """Returns 1 for each prediction above its cut, and 0 for the others; all as it is without cuts.
+
+    Args:
+        predictions: Predictions `(..., width)`.
+        cuts: One cut per entry of the last axis, or one for all, or none.
+    """
+    if not cuts:
+        return predictions
+    return ops.cast(predictions > ops.convert_to_tensor(cuts, predictions.dtype), predictions.dtype)
 
 
 def whole_rows(weights: Tensor) -> Tensor:

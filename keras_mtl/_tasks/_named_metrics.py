@@ -38,17 +38,30 @@ def named_metric(name: str, output: Output) -> keras.metrics.Metric:
     Raises:
         ValueError: If the name is unknown, or stands for nothing in such a task.
     """
-    if name in _CUT and output.cut != 0.5:  # the default of both
-        if output.logits:
-            raise ValueError(
-                f"{name!r} of Keras takes thresholds from 0 to 1, and this task predicts logits; "
-                "end it in Head(1, 'sigmoid')"
-            )
-        metric = _CUT[name](thresholds=output.cut)
-    else:
-        metric = _from_keras(name) if name not in NAMES else NAMES[name](output)
+    metric = _from_keras(name) if name not in NAMES else NAMES[name](output)
     metric.name = name
     return metric
+
+
+def cuts_before(name: str, output: Output) -> tuple[float, ...]:
+    """Returns the cuts at which predictions become decisions before the metric gets them.
+
+    The metrics of this package cut at any number, but at the same for all entries. Those of Keras
+    cut at a number from 0 to 1, which is none for logits; their own default is 0.5.
+
+    Returns:
+        One cut per entry of the prediction, or one for all; none where the metric cuts itself, or
+        does not cut.
+    """
+    if output.kind != "yes or no":
+        return ()
+    if name in _CUT:
+        return output.thresholds if output.cuts else ()
+    name = name.lower().replace("_", "")
+    # An F score of Keras takes the largest of several entries instead.
+    is_cut = name in _CUT_OF_KERAS or (name in _F_SCORES and output.width == 1)
+    is_default = output.cut == 0.5 and not output.cuts and not output.logits
+    return output.thresholds if is_cut and not is_default else ()
 
 
 def _from_keras(name: str) -> keras.metrics.Metric:
@@ -149,7 +162,20 @@ def _span_f1(output: Output) -> keras.metrics.Metric:
     return SpanF1(names)
 
 
-_CUT = {"precision": keras.metrics.Precision, "recall": keras.metrics.Recall}
+_CUT = frozenset({"accuracy", "balanced_accuracy", "f1", "iou", "macro_f1", "mcc"})
+_CUT_OF_KERAS = frozenset(
+    {
+        "binaryaccuracy",
+        "binaryiou",
+        "falsenegatives",
+        "falsepositives",
+        "precision",
+        "recall",
+        "truenegatives",
+        "truepositives",
+    }
+)
+_F_SCORES = frozenset({"f1score", "fbetascore"})
 
 NAMES: dict[str, Make] = {
     "accuracy": _accuracy,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -65,6 +66,7 @@ class Output:
         labels: The `Labels` of the task. Defaults to `None`.
         copies: How many such outputs a metric keeps numbers of. Defaults to `1`.
         cut: The probability above which an entry counts as 1. Defaults to `0.5`.
+        cuts: The same for each entry of the last axis, instead of `cut`. Defaults to none.
     """
 
     kind: Kind
@@ -74,11 +76,31 @@ class Output:
     labels: Labels | None = None
     copies: int = 1
     cut: float = 0.5
+    cuts: tuple[float, ...] = ()
 
     @property
     def threshold(self) -> float:
-        """The prediction above which an entry counts as 1."""
+        """The prediction above which an entry counts as 1, where all entries have the same."""
         return logit(self.cut) if self.logits else self.cut
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The predictions above which entries count as 1: of each entry, or of all together."""
+        cuts = self.cuts or (self.cut,)
+        return tuple(logit(cut) for cut in cuts) if self.logits else cuts
+
+    def cut_at(self, threshold: float | Sequence[float]) -> "Output":
+        """Returns the description with the cuts at one probability, or at one for each entry."""
+        if isinstance(threshold, float):
+            return dataclasses.replace(self, cut=threshold)
+        cuts = tuple(threshold)
+        if len(cuts) == 1:
+            return dataclasses.replace(self, cut=cuts[0])
+        return dataclasses.replace(self, cuts=cuts)
+
+    def of_decisions(self) -> "Output":
+        """Returns the description of the decisions, 0 or 1, in place of the predictions."""
+        return dataclasses.replace(self, cut=0.5, cuts=(), logits=False)
 
     def among(self, copies: int) -> "Output":
         """Returns the description of one of many entries, each an output of its own."""
@@ -155,19 +177,3 @@ def _width_of_labels(kind: Kind, labels: Labels | None) -> int | None:
     if kind == "class":
         return None if labels.high is None else int(labels.high) + 1
     return labels.shape[-1] if labels.shape else 1
-
-
-def check_threshold(threshold: Any, kind: Kind) -> None:
-    """Checks that a task has no threshold, or yes-or-no labels and a threshold from 0 to 1.
-
-    Raises:
-        ValueError: If not.
-    """
-    if threshold is None:
-        return
-    if kind != "yes or no":
-        raise ValueError(
-            f"threshold is for yes-or-no labels; the labels of this task are of the kind {kind!r}"
-        )
-    if isinstance(threshold, bool) or not 0.0 <= float(threshold) <= 1.0:
-        raise ValueError(f"threshold is a probability from 0 to 1; received {threshold!r}")

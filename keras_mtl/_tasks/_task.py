@@ -94,16 +94,20 @@ class Task(
             labels are learned as they are.
         threshold: The probability above which a yes-or-no label is decided as yes: by the metrics
             that have a name and cut (`accuracy`, `f1`, `macro_f1`, `mcc`, `balanced_accuracy`,
-            `iou`, `precision`, `recall`), and in what `keras_mtl.export.saved_model` serves.
-            `keras_mtl.export.choose_thresholds` chooses it on validation data. Defaults to
-            `None`: metrics cut at 0.5, and no decision is served.
+            `iou`, `precision`, `recall`, and those of Keras: `binary_accuracy`,
+            `true_positives`, ...), and in what `keras_mtl.export.saved_model` serves. A sequence
+            has one probability for each entry of the prediction's last axis: for each column. Of
+            logits, the cut is the logit of the probability. Metric objects keep the threshold
+            that they have. `keras_mtl.export.choose_thresholds` chooses it on validation data.
+            Defaults to `None`: metrics cut at 0.5, and no decision is served.
 
     Raises:
         ValueError: If the name cannot name an output, the weight is negative or not finite, a
             loss or metric is unknown or not for such a task, two metrics share a name,
             `log_columns` are not among the columns, the task has columns and its loss is not
             elementwise, or it has a scale and its labels are not real-valued, or a threshold and
-            its labels are not yes or no. The message names the task.
+            its labels are not yes or no, or several thresholds and another number of labels. The
+            message names the task.
 
     Example:
         >>> task = Task.binary("income", metrics=["auc", "accuracy"], weight=2.0)

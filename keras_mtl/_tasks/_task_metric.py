@@ -102,4 +102,6 @@ class TaskMetric(keras.metrics.Metric):
     def from_config(cls, config: dict[str, Any]) -> "TaskMetric":
         """Builds the metric that `get_config` described."""
         metric = keras.saving.deserialize_keras_object(config["metric"])
-        return cls(metric, MetricReading(**config["reading"]), config["name"])
+        reading = config["reading"]  # JSON turns the tuple of cuts into a list
+        reading = MetricReading(**{**reading, "cuts": tuple(reading["cuts"])})
+        return cls(metric, reading, config["name"])

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.export._cut_scores import Costs, best_cut, check_metric, flatten
+from keras_mtl._tasks import Task, Threshold, check_tasks
+from keras_mtl.export._cut_scores import Costs, Numbers, best_cut, check_metric, flatten
 
 
 def choose_thresholds(
@@ -20,6 +20,7 @@ def choose_thresholds(
     *,
     metric: str = "f1",
     costs: Costs | Mapping[str, Costs] | None = None,
+    per_column: bool = False,
 ) -> tuple[Task, ...]:
     """Chooses for each yes-or-no task the threshold that is best on validation data.
 
@@ -38,17 +39,20 @@ def choose_thresholds(
             alike), `"mcc"`, `"accuracy"`, or `"cost"`, which is the least total cost. Defaults to
             `"f1"`.
         costs: For `"cost"`, the cost of a false yes and of a false no, or a dict of these by task.
+        per_column: Whether a task with several labels per example gets one threshold for each of
+            them, chosen on the labels of this column alone. Choose it where their rates differ;
+            each column needs labels enough. Defaults to `False`: one for all labels together.
 
     Returns:
         The tasks, with `Task.threshold`. Metrics by name (`f1`, `mcc`, `accuracy`,
         `balanced_accuracy`, `precision`, `recall`) of a model that is compiled with them use it,
         and `export.saved_model` serves a decision beside each probability. Of equally good cuts
-        it is the one nearest to 0.5.
+        it is the one nearest to 0.5. It is a float, or a tuple with one per column.
 
     Raises:
         TypeError: If the data or the outputs of the model are of another kind.
-        ValueError: If no task has yes-or-no labels, a task has no label or labels of one value
-            only, or metric or costs are unknown.
+        ValueError: If no task has yes-or-no labels, a task (or a column of it) has no label or
+            labels of one value only, or metric or costs are unknown.
 
     Example:
         >>> import keras_mtl as mtl
@@ -70,23 +74,42 @@ def choose_thresholds(
             "Task.binary and Task.multilabel have them."
         )
     gathered: dict[str, list[npt.NDArray[Any]]] = {task.name: [] for task in chosen}
+    widths: dict[str, int] = {}
     for predictions, labels, weights in _read_batches(model, data):
         for task in chosen:
             name = task.name
             logits = task.described().logits
             rows = flatten(name, predictions[name], labels[name], weights.get(name), logits=logits)
             gathered[name].append(rows)
+            widths[name] = predictions[name].shape[-1]
     if not any(gathered.values()):
         raise ValueError("there are no examples; expected at least one.")
     thresholds = {
-        name: best_cut(name, np.concatenate(rows), metric, _costs_of(name, costs))
-        for name, rows in gathered.items()
+        task.name: _choose(task, np.concatenate(gathered[task.name]), metric, costs, count)
+        for task, count in ((task, widths[task.name] if per_column else 1) for task in chosen)
     }
     return tuple(
         dataclasses.replace(task, threshold=thresholds[task.name])
         if task.name in thresholds
         else task
         for task in tasks
+    )
+
+
+def _choose(
+    task: Task,
+    rows: Numbers,
+    metric: str,
+    costs: Costs | Mapping[str, Costs] | None,
+    num_cuts: int,
+) -> Threshold:
+    """Returns the best cut of a task, or the best cuts of its columns."""
+    of_task, what = _costs_of(task.name, costs), f"task {task.name!r}"
+    if num_cuts == 1:
+        return best_cut(what, rows, metric, of_task)
+    return tuple(
+        best_cut(f"{what}, column {column!r}", rows[rows[:, 3] == place], metric, of_task)
+        for place, column in enumerate(task.columns or range(num_cuts))
     )
 
 

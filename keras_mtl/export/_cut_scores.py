@@ -53,23 +53,23 @@ def check_metric(metric: str, costs: Costs | Mapping[str, Costs] | None) -> None
         )
 
 
-def best_cut(name: str, rows: Numbers, metric: str, costs: Costs | None) -> float:
+def best_cut(what: str, rows: Numbers, metric: str, costs: Costs | None) -> float:
     """Returns the cut of predictions with the best score; above it a prediction counts as yes.
 
     Args:
-        name: The task, for messages.
-        rows: Predictions, labels and weights, `[labels, 3]`.
+        what: The task, or the column of a task, for messages.
+        rows: Predictions, labels, weights and columns, `[labels, 4]`.
         metric: The name of the score.
         costs: The costs, if the metric is the cost.
 
     Raises:
         ValueError: If labels are of one value only, or a weight is negative.
     """
-    predictions, labels, weights = rows.T
+    predictions, labels, weights, _ = rows.T
     positives, negatives = weights * (labels == 1), weights * (labels == 0)
     if not positives.sum() > 0 or not negatives.sum() > 0 or weights.min() < 0:
         raise ValueError(
-            f"task {name!r}: a threshold needs labels 0 and 1 with weights above 0; this data have "
+            f"{what}: a threshold needs labels 0 and 1 with weights above 0; this data have "
             f"a weight of {positives.sum():g} on 1 and of {negatives.sum():g} on 0."
         )
     order = np.argsort(predictions, kind="stable")
@@ -97,13 +97,14 @@ def _cuts(values: Numbers) -> Numbers:
     low = np.concatenate([[0.0], values])
     high = np.concatenate([values, [max(1.0, values[-1])]])
     middle = ((low + high) / 2).astype(np.float32).astype(np.float64)
-    return np.where(middle >= high, low, middle)
+    # Probabilities of logits are in float64, and the rounded middle may be below both.
+    return np.where((middle >= high) | (middle < low), low, middle)
 
 
 def flatten(
     name: str, prediction: Any, labels: Any, sample_weight: Any, *, logits: bool
 ) -> Numbers:
-    """Returns the valid labels of a batch as rows of prediction, label and weight.
+    """Returns the valid labels of a batch as rows of prediction, label, weight and column.
 
     Args:
         name: The task, for messages.
@@ -125,7 +126,8 @@ def flatten(
             f"received predictions {p.shape}, labels {np.shape(labels)} and weights "
             f"{np.shape(sample_weight)}."
         )
-    rows: Numbers = np.stack([p, y, np.broadcast_to(w, y.shape)], axis=-1).reshape(-1, 3)
+    columns = np.broadcast_to(np.arange(y.shape[1]), y.shape)
+    rows: Numbers = np.stack([p, y, np.broadcast_to(w, y.shape), columns], axis=-1).reshape(-1, 4)
     rows = rows[~np.isnan(rows[:, 1]) & (rows[:, 2] != 0)]
     if not np.isfinite(rows).all() or not np.isin(rows[:, 1], (0, 1)).all():
         raise ValueError(

@@ -9,13 +9,15 @@ from keras_mtl._tasks import Task
 SUFFIX = "_decision"
 
 
-def thresholds_of(tasks: Sequence[Task]) -> dict[str, float]:
+def thresholds_of(tasks: Sequence[Task]) -> dict[str, tuple[float, ...]]:
     """Returns the thresholds of the tasks that have one, as their predictions are cut.
+
+    A task has one threshold for all entries of its prediction's last axis, or one for each entry.
 
     Raises:
         ValueError: If the name of a decision is that of a task.
     """
-    cuts = {task.name: task.described().threshold for task in tasks if task.threshold is not None}
+    cuts = {task.name: task.described().thresholds for task in tasks if task.threshold is not None}
     names = {task.name for task in tasks}
     taken = [name for name in cuts if name + SUFFIX in names]
     if taken:
@@ -27,7 +29,7 @@ def thresholds_of(tasks: Sequence[Task]) -> dict[str, float]:
 
 
 def add_decisions(
-    predictions: Mapping[str, tf.Tensor], thresholds: Mapping[str, float]
+    predictions: Mapping[str, tf.Tensor], thresholds: Mapping[str, Sequence[float]]
 ) -> dict[str, tf.Tensor]:
     """Returns predictions, and for each with a threshold its decision, int32 of the same shape.
 
@@ -35,12 +37,14 @@ def add_decisions(
 
     Args:
         predictions: By task.
-        thresholds: By task; a prediction above its threshold is a yes.
+        thresholds: By task, one number or one per entry of the last axis; a prediction above its
+            threshold is a yes.
     """
     decisions = {}
     for name, threshold in thresholds.items():
         if name in predictions:
             prediction = predictions[name]
-            yes = tf.cast(prediction > threshold, tf.int32)
+            cuts = tf.constant(threshold, prediction.dtype)
+            yes = tf.cast(prediction > cuts, tf.int32)
             decisions[name + SUFFIX] = tf.where(tf.math.is_nan(prediction), -1, yes)
     return {**predictions, **decisions}

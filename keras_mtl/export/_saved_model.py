@@ -50,7 +50,8 @@ def saved_model(
     request with an error that names the column.)
 
     A task with a `threshold` has a second output, `<task>_decision`, int32: 1 where the probability
-    is above the threshold, 0 where it is not, and -1 where it is NaN.
+    is above the threshold (that of its label, where there is one for each), 0 where it is not, and
+    -1 where it is NaN.
 
     Choose it to serve a network: loading it needs TensorFlow alone, not this package. Choose
     `network.save("x.keras")` instead to continue training.
@@ -159,7 +160,7 @@ def _make_functions(
     inputs: Mapping[str, Tensor],
     outputs: Mapping[str, Tensor],
     guarded: Mapping[str, Columns],
-    thresholds: Mapping[str, float],
+    thresholds: Mapping[str, Sequence[float]],
 ) -> dict[str, Any]:
     """Returns a concrete function for all tasks, and one for each of them, by signature.
 
@@ -168,7 +169,7 @@ def _make_functions(
         outputs: The outputs by task.
         guarded: By name of an input, the columns in which a row that is not finite is answered
             with NaN.
-        thresholds: By task, the prediction above which the decision is yes.
+        thresholds: By task, the predictions above which the decision is yes.
     """
     # A request for one task need not send the inputs that only other tasks read.
     groups: dict[tuple[str, ...], dict[str, Tensor]] = {}
@@ -201,7 +202,7 @@ def _trace(
     part: SharedPart,
     outputs: Mapping[str, Tensor],
     reads: Mapping[str, Mapping[str, Columns]],
-    thresholds: Mapping[str, float],
+    thresholds: Mapping[str, Sequence[float]],
 ) -> Any:
     """Returns a concrete function from named inputs to named predictions and decisions.
 
@@ -209,7 +210,7 @@ def _trace(
         part: Computes the outputs.
         outputs: The outputs by task.
         reads: By task, the inputs that are guarded, with their columns.
-        thresholds: By task, the prediction above which the decision is yes.
+        thresholds: By task, the predictions above which the decision is yes.
     """
     columns = {name: places for task in outputs for name, places in reads[task].items()}
 

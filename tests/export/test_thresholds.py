@@ -170,6 +170,64 @@ def test_labels_of_one_task_share_a_threshold():
     assert scores[threshold] == max(scores.values())
 
 
+@pytest.mark.parametrize("columns", [None, ["b", "a"]])
+@pytest.mark.parametrize("logits", [False, True])
+def test_each_column_has_a_threshold_of_its_own(columns, logits, tmp_path):
+    """Tries all cuts of each column by scikit-learn, and serves decisions at the chosen ones."""
+    task = Task.multilabel("pair", 2, columns=columns, metrics=["f1", "precision"])
+    if logits:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        task = dataclasses.replace(task, head=mtl.Head(2), loss=loss)
+    y = np.stack([RARE, X[:, 1] > 0.35], 1)
+    y[:5, 0] = np.nan
+    inputs = keras.Input((2,), name="x")
+    network = keras.Model(inputs, {"pair": keras.layers.Identity(name="pair")(inputs)})
+    (chosen,) = choose_thresholds(network, (X, {"pair": y}), [task], per_column=True)
+    assert len(chosen.threshold) == 2
+    cuts = np.array(chosen.threshold)
+    cuts = (np.log(cuts / (1 - cuts)) if logits else cuts).astype("float32")
+    for i in range(2):
+        valid = ~np.isnan(y[:, i])
+        score = [
+            sklearn_metrics.f1_score(y[valid, i], X[valid, i] > np.float32(cut))
+            for cut in [cuts[i], *np.arange(0.05, 1.0, 0.1)]
+        ]
+        assert score[0] == max(score)
+    served = tf.saved_model.load(mtl.export.saved_model(network, [chosen], tmp_path / "m" / "1"))
+    rows = np.concatenate([X, [[np.nan, 0.5]]]).astype("float32")
+    answers = served.signatures["pair"](x=tf.constant(rows))
+    expected = np.concatenate([cuts < X, [[-1, -1]]])
+    np.testing.assert_array_equal(answers["pair_decision"], expected)
+    assert len(np.unique(cuts < X, axis=0)) == 4
+
+
+def test_a_threshold_of_close_logits_lies_between_them():
+    """Rounds to float32 near 1, where probabilities are closer than its numbers."""
+    logits = np.array([[16.5], [16.75], [17.0], [17.25]], "float32")
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    labels = mtl.Labels(low=0, high=1)
+    task = Task("rare", head=mtl.Head(1), loss=loss, labels=labels, metrics=["accuracy"])
+    inputs = keras.Input((1,))
+    network = keras.Model(inputs, {"rare": keras.layers.Identity(name="rare")(inputs)})
+    y = np.array([0, 0, 1, 1], "float32")
+    (chosen,) = choose_thresholds(network, (logits, {"rare": y}), [task])
+    metric = chosen.make_metrics()[0]
+    metric.update_state(y, logits)
+    assert float(metric.result()) == 1.0
+
+
+def test_a_column_without_a_positive_has_no_threshold():
+    y = np.stack([RARE, np.zeros(ROWS)], 1)
+    inputs = keras.Input((2,))
+    network = keras.Model(inputs, {"pair": keras.layers.Identity(name="pair")(inputs)})
+    for task, column in (
+        (Task.multilabel("pair", columns=["b", "a"]), "'a'"),
+        (Task.multilabel("pair", 2), "1"),
+    ):
+        with pytest.raises(ValueError, match=f"task 'pair', column {column}: a threshold needs"):
+            choose_thresholds(network, (X, {"pair": y}), [task], per_column=True)
+
+
 def choose(labels=RARE, tasks=None, **arguments):
     tasks = tasks or [Task.binary("rare")]
     return choose_thresholds(network_of(tasks), (X, {"rare": labels}), tasks, **arguments)

@@ -26,7 +26,7 @@ class MultilabelFactory(BaseTask):
         metrics: Sequence[Any] = ("auc",),
         weight: float = 1.0,
         log_columns: Sequence[str] = (),
-        threshold: float | None = None,
+        threshold: float | Sequence[float] | None = None,
     ) -> Self:
         """Builds a task with several yes-or-no labels: output `(batch, num_labels)`.
 
@@ -47,8 +47,10 @@ class MultilabelFactory(BaseTask):
             metrics: Names or `keras.metrics.Metric` objects. Defaults to `("auc",)`.
             weight: Multiplies the task's loss. Defaults to `1.0`.
             log_columns: Columns whose own metrics are logged. Defaults to none of them.
-            threshold: One probability, of all labels, above which metrics that cut, and served
-                decisions, say yes. Defaults to `None`: 0.5, and no decision is served.
+            threshold: The probability above which metrics that cut, and served decisions, say
+                yes: one for all labels, or a sequence with one for each of them, in their order.
+                `export.choose_thresholds` chooses it. Defaults to `None`: 0.5, and no decision is
+                served.
 
         Returns:
             A `Task` with labels 0 and 1 of shape `(batch, num_labels)`.

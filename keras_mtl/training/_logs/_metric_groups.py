@@ -20,14 +20,14 @@ class MetricGroup(keras.metrics.Metric):
     """Counts one metric for several tasks, each of which predicts one number per example.
 
     Args:
-        metric: The metric, whose state is kept for each task.
+        metric: The metric of one of the tasks, whose state is kept for each task.
         tasks: The names of the tasks; its values are logged as `<task>_<metric>`.
     """
 
-    def __init__(self, metric: keras.metrics.Metric, tasks: Sequence[str]) -> None:
-        super().__init__(name=f"{metric.name}_of_{len(tasks)}_tasks")
+    def __init__(self, metric: TaskMetric, tasks: Sequence[str]) -> None:
+        super().__init__(name=f"{metric.metric.name}_of_{len(tasks)}_tasks")
         self.tasks = tuple(tasks)
-        self.columns = ColumnMetric(metric, len(tasks))
+        self.columns = ColumnMetric(metric.metric, len(tasks), cuts=metric.reading.cuts)
 
     def update_state(
         self, labels: Mapping[str, Tensor], predictions: Mapping[str, Tensor], weights: Any = None
@@ -81,7 +81,7 @@ def group_metrics(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> list[
         metrics = [m for m in group[0].make_metrics() if isinstance(m, TaskMetric)]
         if all(_counts_labels(metric) for metric in metrics):
             names = [task.name for task in group]
-            groups += [MetricGroup(metric.metric, names) for metric in metrics]
+            groups += [MetricGroup(metric, names) for metric in metrics]
     return groups
 
 
