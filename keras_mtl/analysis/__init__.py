@@ -1,22 +1,39 @@
-"""Relations and groups of tasks, and fronts of trade-offs, computed from arrays.
+"""Relations and groups of tasks, fronts of trade-offs, and whether a contender helped, from arrays.
 
 These functions take NumPy arrays, lists, dicts by name and data frames. They need no network and
 no training, and they return plain values: names, arrays and tables that print themselves.
 """
 
+from keras_mtl.analysis._compare import compare
+from keras_mtl.analysis._compare_scores import compare_scores
+from keras_mtl.analysis._comparison import Comparison
+from keras_mtl.analysis._correct_jointly import correct_jointly
+from keras_mtl.analysis._gains import Gains, gains
 from keras_mtl.analysis._gramian_statistics import GramianStatistics, gramian_statistics
 from keras_mtl.analysis._hypervolume import hypervolume
+from keras_mtl.analysis._mean_ranks import mean_ranks
+from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._noise_scale import NoiseScale, noise_scale
 from keras_mtl.analysis._pareto_front import ParetoFront, pareto_front
 from keras_mtl.analysis._step_curvature import step_curvature
+from keras_mtl.analysis._task_verdict import TaskVerdict
 from keras_mtl.analysis._unbiased_gramian import unbiased_gramian
 
 __all__ = [
+    "Comparison",
+    "Gains",
     "GramianStatistics",
+    "Metric",
     "NoiseScale",
     "ParetoFront",
+    "TaskVerdict",
+    "compare",
+    "compare_scores",
+    "correct_jointly",
+    "gains",
     "gramian_statistics",
     "hypervolume",
+    "mean_ranks",
     "noise_scale",
     "pareto_front",
     "step_curvature",
