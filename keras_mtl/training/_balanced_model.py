@@ -9,6 +9,7 @@ import keras
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Optimizer, Tensor
 from keras_mtl.balancers import Balancer
+from keras_mtl.data._inputs._guarded_network import guarded_network
 from keras_mtl.training._checks import (
     check_balancing,
     check_distribution,
@@ -207,14 +208,27 @@ class BalancedModel(CheckedModel):
         """Evaluates one batch; Keras calls it on each replica."""
         return self._step.evaluate(data)
 
-    def export(self, filepath: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        *args: Any,
+        check_inputs: bool = True,
+        **kwargs: Any,
+    ) -> None:
         """Exports the network, without the balancer, with the arguments of `keras.Model.export`.
 
         Keras would know no signature of this model, which it never calls by itself.
         `keras_mtl.export.saved_model` adds a signature per task, names inputs and outputs, and
-        answers rows with NaN by NaN, where the network alone may answer by a plausible number.
+        serves decisions.
+
+        Args:
+            filepath, *args, **kwargs: As in `keras.Model.export`.
+            check_inputs: Whether rows that are not finite are answered with NaN, unless a layer of
+                the network fills them. Defaults to `True`; `False` leaves the answer to the
+                network, which may be a plausible number, as from `model.network.export`.
         """
-        self.network.export(filepath, *args, **kwargs)
+        network = guarded_network(self.network) if check_inputs else self.network
+        network.export(filepath, *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal model, with the network inside."""
