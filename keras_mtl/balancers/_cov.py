@@ -89,7 +89,7 @@ class CoV(LossBalancer):
         steps, mean = self.count.value + 1, self.mean_loss.value
         kept = 1 - 1 / steps
         if self.decay is not None:
-            kept = ops.where(steps > 1, self.decay, 0.0)
+            kept = ops.where(steps > 1, self.decay, ops.zeros_like(steps))
         ratio = ops.where(mean > 0, losses / ops.where(mean > 0, mean, 1.0), 1.0)
         ratio = ops.clip(ratio, -1e6, 1e6)
         # Welford: a difference of means of squares would lose all digits in float32.

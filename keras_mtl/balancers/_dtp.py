@@ -126,7 +126,7 @@ class DTP(LossBalancer):
         metric = ops.convert_to_tensor(values, "float32")
         finite, known = ops.isfinite(metric), self.known.value
         # The first metric of a task replaces kappa: there is no earlier value to smooth with.
-        alpha = ops.where(known > 0, self.alpha, 1.0)
+        alpha = ops.where(known > 0, self.alpha, ops.ones_like(known))
         kappa = alpha * metric + (1 - alpha) * self.kappa.value
         self.kappa.assign(ops.where(finite, kappa, self.kappa.value))
         self.known.assign(ops.where(finite, 1.0, known))

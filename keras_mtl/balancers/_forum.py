@@ -197,7 +197,7 @@ def _solve_shares(cosines: Tensor, along: Tensor, pull: Tensor, ridge: float | T
         # Augmented Lagrangian: the target of the penalty moves by what is missing from the sum.
         sum_multiplier, shares = carried
         linear = ops.concatenate(
-            [ops.full((num_tasks,), -sum_multiplier), -ops.reshape(pull, (1,))]
+            [ops.full((num_tasks,), -sum_multiplier, "float64"), -ops.reshape(pull, (1,))]
         )
         shares = nonnegative_minimum(matrix, linear[None, :], ridge)[0, :num_tasks]
         return sum_multiplier + _PENALTY * (1 - ops.sum(shares)), shares

@@ -77,7 +77,9 @@ class GradVac(GramianBalancer):
         num_tasks = size_of(gramian)
         cosines, lengths = cosines_and_lengths(gramian)
         eye = ops.eye(num_tasks, dtype="float64")
-        draws = keras.random.uniform((num_tasks, num_tasks), seed=self.seed(self._seed))
+        draws = keras.random.uniform(
+            (num_tasks, num_tasks), dtype="float32", seed=self.seed(self._seed)
+        )
         order = ops.argsort(draws, axis=1)  # row i: the order of the other tasks for task i
         nonzero = ops.cast(lengths > 0, "float64")
         pairs = (1 - eye) * ops.outer(nonzero, nonzero)

@@ -77,12 +77,12 @@ class RandomWeighting(LossBalancer):
         """Draws the weights `[K]` of this step."""
         seed = self.seed(self._seed)
         if self.distribution == "dirichlet":
-            return dirichlet(ops.ones((num_tasks,)), seed)
+            return dirichlet(ops.ones((num_tasks,), "float32"), seed)
         if self.distribution == "normal":
-            return softmax(keras.random.normal((num_tasks,), seed=seed))
+            return softmax(keras.random.normal((num_tasks,), dtype="float32", seed=seed))
         # The largest of K uniform draws is equally often that of each task.
-        draws = keras.random.uniform((num_tasks,), seed=seed)
-        return ops.one_hot(ops.argmax(draws), num_tasks)
+        draws = keras.random.uniform((num_tasks,), dtype="float32", seed=seed)
+        return ops.one_hot(ops.argmax(draws), num_tasks, dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal balancer."""

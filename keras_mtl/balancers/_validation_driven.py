@@ -141,7 +141,11 @@ class ValidationDriven(LossBalancer):
         signs = ops.convert_to_tensor(self._signs, "float32")
         metric = ops.where(finite, signs * metric, self.best.value)
         best = ops.where(known, ops.maximum(metric, self.best.value), metric)
-        goal = best if self._target is None else signs * ops.convert_to_tensor(self._targets)
+        goal = (
+            best
+            if self._target is None
+            else signs * ops.convert_to_tensor(self._targets, "float32")
+        )
         # (1), then (2) with logits for log v, centered, since only differences matter.
         shortfall = ops.clip((goal - metric) / ops.maximum(ops.abs(goal), 1e-8), -1, 1)
         logits = self.logits.value + self.learning_rate * ops.where(finite, shortfall, 0.0)

@@ -188,7 +188,8 @@ class TrainStep:
 
         The optimizer adds up the gradients of all replicas, so each of them takes a share.
         """
-        losses = self.model.losses
+        # Each of them may have a dtype of its own. Keras sums its entries too.
+        losses = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in self.model.losses]
         return replicas.share(tf.add_n(losses)) if losses else None
 
     def _gradients_of_penalty(

@@ -144,6 +144,34 @@ def test_the_result_is_finite_for_difficult_matrices(name, matrix):
         np.testing.assert_allclose(result.sum(), 1, rtol=1e-6)
 
 
+def results_under(floatx, name):
+    """Returns the results of two steps, an epoch apart, and the state, under a default dtype."""
+    keras.config.set_floatx(floatx)
+    try:
+        balancer, losses = built(VARIANTS[name], range(4)), np.arange(1.0, 5.0)
+        results = [result_of(balancer, random_jacobian(4), losses)]
+        balancer.end_epoch()
+        results.append(result_of(balancer, random_jacobian(4, seed=1), losses / 2))
+    finally:
+        keras.config.set_floatx("float32")
+    return [*results, *(state.variable.value for state in balancer.states)]
+
+
+# The everyday run has draws, constants that depend on a condition, and solvers with constants.
+UNDER_FLOAT64 = ("COSMOS", "RandomWeighting Dirichlet", "CoV with decay", "PCGrad", "FORUM", "DTP")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in UNDER_FLOAT64 else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS],
+)
+def test_the_default_dtype_changes_no_number(name):
+    pairs = zip(results_under("float64", name), results_under("float32", name), strict=True)
+    for result, expected in pairs:
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result, expected)
+
+
 @every_case_not_drawn
 def test_reordering_the_tasks_reorders_the_weights(name):
     case = VARIANTS[name]

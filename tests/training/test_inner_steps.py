@@ -108,6 +108,29 @@ def test_a_task_broken_on_one_batch_leaves_the_inner_steps_to_the_others(which):
     assert all(np.isfinite(value).all() for value in outcomes[0])
 
 
+def with_embedding():
+    """Builds a network whose trunk looks up the signs of its inputs."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,))
+    signs = keras.layers.Embedding(2, 3, name="shared_signs")(ops.cast(x > 0, "int32"))
+    features = keras.layers.Dense(5, name="shared_0")(keras.layers.Flatten()(signs))
+    return keras.Model(x, {task.name: task.output(features) for task in problem.tasks()})
+
+
+@pytest.mark.slow
+def test_inner_steps_of_a_graph_take_the_gradients_of_an_embedding():
+    """The gradient of a lookup is sparse; that of the tasks without a broken one is not."""
+    batches = from_batches([broken(problem.batch(1), "r"), problem.batch(0)])
+    outcomes = []
+    for eager in (True, False):
+        model = mtl.BalancedModel(with_embedding(), problem.tasks(), FORUM(inner_steps=2))
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=eager)
+        with pytest.warns(UserWarning, match=r"finite for 'r' in 1 step"):
+            model.fit(batches, balance_data=problem.dataset(2), verbose=0)
+        outcomes.append(problem.values(model.network.variables))
+    problem.assert_close(*outcomes)
+
+
 def test_rules_that_look_at_a_second_batch_refuse_the_options_they_cannot_take():
     with pytest.raises(ValueError, match=r"FORUM weighs gradients of two.*scale_towers=True"):
         problem.balanced(FORUM(), scale_towers=True)

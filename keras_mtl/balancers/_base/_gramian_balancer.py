@@ -42,7 +42,7 @@ class GramianBalancer(Balancer):
 
         Called before the rule, and only with `needs.second_batch`. By default all weights are 1.
         """
-        return ops.ones((self.num_tasks,))
+        return ops.ones((self.num_tasks,), "float32")
 
     @abc.abstractmethod
     def weigh(self, gramian: Tensor, losses: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ def wrap_rule(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     In this order: the arrays are converted to tensors, their shapes are checked, the balancer is
     built if it is not, the number of tasks is compared with that of `build` or of `on_tasks`,
-    the rule runs, and `iteration` goes up by one.
+    the rule runs, `iteration` goes up by one, and the result is converted to float32 (weights
+    stay as they are): a rule may have made constants of `keras.config.floatx()`.
 
     Args:
         rule: `scalarize(self, losses)`, `weigh(self, gramian, losses)` or
@@ -52,7 +53,7 @@ def wrap_rule(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
         result = rule(self, *arrays)
         # After the rule, which draws its random numbers by the iteration that is now over.
         self.iteration.assign(self.iteration.value + 1)
-        return result
+        return result if self._rule_name == "weigh" else ops.cast(result, "float32")
 
     return checked_rule
 

@@ -35,7 +35,9 @@ def dirichlet(concentration: Tensor, seed: keras.random.SeedGenerator) -> Tensor
     """
     num_tasks = ops.shape(concentration)[0]
     # One block of draws: a second call with the seed of the step would repeat the first.
-    draws = keras.random.uniform((2 * _NUM_CANDIDATES + 1, num_tasks), minval=1e-7, seed=seed)
+    draws = keras.random.uniform(
+        (2 * _NUM_CANDIDATES + 1, num_tasks), minval=1e-7, dtype="float32", seed=seed
+    )
     normal = math.sqrt(2) * ops.erfinv(2 * draws[:_NUM_CANDIDATES] - 1)  # [candidates, K]
     uniform = draws[_NUM_CANDIDATES:-1]
     d = concentration + 2 / 3
@@ -44,7 +46,8 @@ def dirichlet(concentration: Tensor, seed: keras.random.SeedGenerator) -> Tensor
     bound = 0.5 * normal * normal + d * (1 - ops.exp(log_v) + log_v)
     accepted = ops.logical_and(root > 0, ops.log(uniform) < bound)
     # One-hot over the candidates; argmax finds the first accepted one.
-    first = ops.one_hot(ops.argmax(ops.cast(accepted, "int32"), axis=0), _NUM_CANDIDATES, axis=0)
+    first = ops.argmax(ops.cast(accepted, "int32"), axis=0)
+    first = ops.one_hot(first, _NUM_CANDIDATES, axis=0, dtype="float32")
     log_gamma = ops.log(d) + ops.sum(first * log_v, axis=0)
     return softmax(log_gamma + ops.log(draws[-1]) / concentration)
 

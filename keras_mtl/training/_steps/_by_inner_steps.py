@@ -12,6 +12,7 @@ from keras_mtl.training._gradients import (
     combine,
     gramian,
     keep_finite,
+    row_of,
     weighted_sum,
     zero_rows,
 )
@@ -112,7 +113,8 @@ class _InnerDescent:
             total = tf.add_n([weight * loss for weight, loss in pairs])
 
         def at_once() -> Row:
-            return differentiate(step, tape, total, flat)
+            # Dense and float32, as sums are: a branch wants the same forms.
+            return row_of(g.dense() for g in differentiate(step, tape, total, flat))
 
         def one_by_one() -> Row:
             # A gradient that is not finite stays so when it is multiplied by zero.

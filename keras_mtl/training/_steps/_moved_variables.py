@@ -65,9 +65,12 @@ def current_values(step: Step) -> Values:
 
 
 def moved(start: Values, rate: Tensor | float, directions: Values) -> Values:
-    """Returns the values after a step of a learning rate against some directions."""
+    """Returns the values after a step of a learning rate against some directions.
+
+    Directions are float32, whatever the dtype of a variable is.
+    """
     return [
-        [value - rate * direction for value, direction in zip(group, row, strict=True)]
+        [value - tf.cast(rate * move, value.dtype) for value, move in zip(group, row, strict=True)]
         for group, row in zip(start, directions, strict=True)
     ]
 
