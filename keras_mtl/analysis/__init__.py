@@ -11,10 +11,12 @@ from keras_mtl.analysis._correct_jointly import correct_jointly
 from keras_mtl.analysis._gains import Gains, gains
 from keras_mtl.analysis._gramian_statistics import GramianStatistics, gramian_statistics
 from keras_mtl.analysis._hypervolume import hypervolume
+from keras_mtl.analysis._label_relations import LabelRelations, label_relations
 from keras_mtl.analysis._mean_ranks import mean_ranks
 from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._noise_scale import NoiseScale, noise_scale
 from keras_mtl.analysis._pareto_front import ParetoFront, pareto_front
+from keras_mtl.analysis._relation import Relation
 from keras_mtl.analysis._step_curvature import step_curvature
 from keras_mtl.analysis._task_verdict import TaskVerdict
 from keras_mtl.analysis._unbiased_gramian import unbiased_gramian
@@ -23,9 +25,11 @@ __all__ = [
     "Comparison",
     "Gains",
     "GramianStatistics",
+    "LabelRelations",
     "Metric",
     "NoiseScale",
     "ParetoFront",
+    "Relation",
     "TaskVerdict",
     "compare",
     "compare_scores",
@@ -33,6 +37,7 @@ __all__ = [
     "gains",
     "gramian_statistics",
     "hypervolume",
+    "label_relations",
     "mean_ranks",
     "noise_scale",
     "pareto_front",
