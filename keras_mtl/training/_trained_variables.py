@@ -30,8 +30,9 @@ class TrainedVariables:
         balancer = self._balancer
         if not isinstance(balancer, GradientBalancer) or self._at != "parameters":
             return
-        shared = [id(variable) for variable in frontier.shared]
-        sizes = tuple(math.prod(variable.shape) for variable in frontier.shared)
+        # In training fewer of them may be shared: `Step.laid_out` fills in the rest.
+        shared = [id(variable) for variable in frontier.shareable]
+        sizes = tuple(math.prod(variable.shape) for variable in frontier.shareable)
         same = sizes == balancer.sizes and shared == (self._shared or shared)
         if balancer.built and not same and _counts_entries(balancer):
             raise ValueError(

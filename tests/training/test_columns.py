@@ -7,6 +7,7 @@ import small_problem as problem
 
 import keras_mtl as mtl
 from keras_mtl import balancers
+from keras_mtl.layers import StopGradient
 
 COLUMNS = ("b", "c", "a")
 
@@ -125,6 +126,51 @@ def test_columns_of_a_lone_task_are_balanced_over_all_layers_below_their_head(ma
         other.train_on_batch(x, by_column(y), by_column(w))
     check_same(model, other)
     assert np.abs(model.network.get_layer("body").get_weights()[0] - before[0]).max() > 1e-4
+
+
+def tied(tasks):
+    """Builds a network in which z and the other tasks call one layer on different features."""
+    x, features = body()
+    twice = keras.layers.Dense(6, activation="tanh", name="twice")
+    of_z = twice(keras.layers.Dense(8, activation="tanh", name="before_z")(features))
+    of_columns = twice(features)
+    outputs = {task.name: of_z if task.name == "z" else of_columns for task in tasks}
+    return keras.Model(x, {task.name: task.output(outputs[task.name]) for task in tasks})
+
+
+def walled(tasks):
+    """Builds a network in which an operation stops gradients."""
+    x, features = body()
+    joined = keras.layers.Concatenate()([features, StopGradient()(x)])
+    features = keras.layers.Dense(6, activation="tanh", name="above")(joined)
+    return keras.Model(x, {task.name: task.output(features) for task in tasks})
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (balancers.ScaleInvariant, {}),
+        (lambda: balancers.MetaBalance(target=1), {}),
+        pytest.param(balancers.Uncertainty, {"every": 2}, marks=pytest.mark.slow),
+        pytest.param(balancers.MGDA, {"every": 2}, marks=pytest.mark.slow),
+        pytest.param(balancers.TrimmedMean, {}, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize(
+    ("build", "lone"),
+    [(tied, False), pytest.param(walled, False, marks=pytest.mark.slow), (walled, True)],
+)
+def test_columns_are_trained_where_only_gradients_tell_what_is_shared(build, lone, make, options):
+    tasks = [with_columns(metrics=()), mtl.Task.binary("z", metrics=())][: 1 if lone else 2]
+    model = problem.balanced(make(), lambda: build(tasks), lambda: tasks, **options)
+    other = named(make(), model, build, **options)
+    x, y, w = arrays()
+    for _ in range(2):
+        z = {} if lone else {"z": x[:, 1] > 0}
+        ones = {name: np.ones(len(x)) for name in z}
+        model.train_on_batch(x, {"assays": y, **z}, {"assays": w, **ones})
+        other.train_on_batch(x, by_column(y) | z, by_column(w) | ones)
+    check_same(model, other)
 
 
 def test_plain_keras_sums_the_means_of_columns():

@@ -46,7 +46,8 @@ class GradientBalancer(Balancer):
         their sum `self.size` are known.
 
         Args:
-            sizes: Number of entries of each shared variable.
+            sizes: Number of entries of each shared variable. Where only gradients tell which ones
+                are shared, those of all that may be: a variable of one task has gradients of zero.
         """
         self.sizes = tuple(int(size) for size in sizes)
 

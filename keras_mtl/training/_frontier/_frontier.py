@@ -76,6 +76,17 @@ class Frontier:
         """Whether only the gradients tell which variables are shared (docs/design.md, D3)."""
         return self.tied or self.branched or self.walled
 
+    @property
+    def shareable(self) -> list[keras.Variable]:
+        """The variables that several tasks use, by the graph: those of the trunk, and tied ones.
+
+        In an entangled network, gradients may tell that some of them serve one task only.
+        """
+        groups = [self.shared, *self.task_variables.values()]
+        whole = [v for group in groups for v in group if not isinstance(v, VariableSlice)]
+        variables = {id(variable): variable for variable in whole}  # each once
+        return [variable for key, variable in variables.items() if len(self.users[key]) > 1]
+
 
 def named_outputs(network: keras.Model) -> dict[str, Tensor]:
     """Returns the symbolic outputs of a functional network by name.

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import keras
 import tensorflow as tf
 
 from keras_mtl._replicas import Replicas
@@ -23,11 +24,14 @@ class Backward(Protocol):
     Attributes:
         sizes: How many losses each task has.
         shared: The variables that the losses of several tasks reach.
+        shareable: The variables that the graph shows as shared, in the order in which a rule that
+            merges gradients knows them; `shared` holds all of them, or some in the same order.
         task_variables: For each loss, the variables that only its task's losses reach.
     """
 
     sizes: list[int]
     shared: Sources
+    shareable: list[keras.Variable]
     task_variables: list[Sources]
 
     def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:

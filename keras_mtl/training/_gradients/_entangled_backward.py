@@ -27,6 +27,7 @@ class EntangledBackward:
     def __init__(self, tape: StepTape, frontier: Frontier, replicas: Replicas) -> None:
         self._tape, self._frontier, self._replicas = tape, frontier, replicas
         self.sizes = tape.sizes
+        self.shareable = list(frontier.shareable)
         self.shared, self._sources = self._choose_variables()
         self.task_variables = tape.by_loss(self._sources, [])
 
@@ -49,9 +50,11 @@ class EntangledBackward:
             for i, variable in enumerate(variables)
         ]
         pairs = list(zip(variables, tasks_of, strict=True))
-        shared = [variable for variable, tasks in pairs if len(tasks) > 1]
+        # The columns of a lone task share all that the graph shows below the layer where they part.
+        alone = {id(variable) for variable in self.shareable} if len(task_variables) == 1 else set()
+        shared = [v for v, tasks in pairs if len(tasks) > 1 or (tasks and id(v) in alone)]
         of_tasks = [
-            [variable for variable, tasks in pairs if tasks == [k]]
+            [v for v, tasks in pairs if tasks == [k] and id(v) not in alone]
             # The task of a slice is known.
             + [source for source in sources if isinstance(source, VariableSlice)]
             for k, sources in enumerate(task_variables.values())
@@ -88,18 +91,22 @@ class EntangledBackward:
 
     def rows(self, cotangents: list[Row]) -> list[Row]:
         """Returns each loss's gradients of the shared variables; takes one pass per loss."""
-        seeds = self._tape.seeds(tf.ones(len(self._tape.losses)))
-        return [
-            self._tape.gradient([loss], self.shared, [seed])
-            for loss, seed in zip(self._tape.losses, seeds, strict=True)
-        ]
+        seeds = self._tape.seeds(tf.ones(sum(self.sizes)))
+        pairs = zip(self._tape.losses, seeds, strict=True)
+        return [row for pair in pairs for row in self._tape.rows(*pair, self.shared)]
 
     def weighted(
         self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor
     ) -> tuple[Row, list[Row], Tensor]:
         """Returns the gradients of the shared variables for the weighted sum of losses."""
-        rows = self.rows(cotangents)
-        return sum_of_finite(weights, rows, towers, usable, self.sizes, self._replicas)
+        if max(self.sizes) == 1:
+            rows = self.rows(cotangents)
+            return sum_of_finite(weights, rows, towers, usable, self.sizes, self._replicas)
+        # Still one pass per task: it takes the weighted sum of the task's columns.
+        pairs = zip(self._tape.losses, self._tape.seeds(weights), strict=True)
+        of_tasks = [self._tape.gradient([loss], self.shared, [seed]) for loss, seed in pairs]
+        rows = self._tape.by_loss(of_tasks, [Gradient()] * len(self.shared))
+        return sum_of_finite(None, rows, towers, usable, self.sizes, self._replicas)
 
     def summed(
         self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor

@@ -76,6 +76,30 @@ class StepTape:
         of_tasks = zip(tf.split(weights, self.sizes), self.losses, strict=True)
         return [tf.reshape(part, loss.shape) for part, loss in of_tasks]
 
+    def rows(self, loss: Tensor, seed: Tensor, sources: Sources) -> list[Row]:
+        """Returns the gradients of a task's loss: one row, or one for each column of a vector.
+
+        Args:
+            loss: The loss, a scalar or a vector.
+            seed: The gradient at the loss, of its shape.
+            sources: Variables.
+        """
+        total = self.gradient([loss], sources, [seed])
+        reached = [source for source, g in zip(sources, total, strict=True) if g.exists]
+        if not loss.shape.rank or not reached:
+            return [total] * math.prod(loss.shape)
+        # One vectorized pass of all columns; `total` tells only which sources they reach.
+        of_columns = tf.vectorized_map(
+            lambda column: [g.dense() for g in self.gradient([loss], reached, [column])],
+            tf.linalg.diag(seed),
+        )
+        arrays = iter(of_columns)  # [columns, *shape of the source]
+        by_source = [next(arrays) if g.exists else None for g in total]
+        return [
+            [Gradient() if array is None else Gradient(array, c) for array in by_source]
+            for c in range(loss.shape[0])
+        ]
+
     def trunk(self, cotangents: Row, shared: Sources) -> Row:
         """Takes one pass from the frontier to the shared variables.
 

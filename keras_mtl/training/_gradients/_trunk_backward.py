@@ -5,7 +5,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.training._frontier import Frontier
 from keras_mtl.training._gradients._finite import sum_of_finite
 from keras_mtl.training._gradients._gradient import Row
-from keras_mtl.training._gradients._tape import StepTape
+from keras_mtl.training._gradients._tape import Sources, StepTape
 
 
 class TrunkBackward:
@@ -25,7 +25,8 @@ class TrunkBackward:
         self._tape, self._frontier, self._replicas = tape, frontier, replicas
         self._sources = [list(variables) for variables in frontier.task_variables.values()]
         self.sizes = tape.sizes
-        self.shared = list(frontier.shared)
+        self.shareable = frontier.shared
+        self.shared: Sources = list(frontier.shared)
         self.task_variables = tape.by_loss(self._sources, [])
 
     def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:

@@ -7,7 +7,6 @@ from keras_mtl.training._gradients import (
     combine,
     finite_part,
     keep_finite,
-    split_direction,
 )
 from keras_mtl.training._steps._reuse import Weighted
 from keras_mtl.training._steps._step import Step, StepResult
@@ -25,7 +24,7 @@ def step_at_parameters(step: Step) -> StepResult:
         all_usable = step.replicas.all_true(usable)
         matrix, finite = finite_part(step.gramian(stacked), all_usable, step.backward.sizes)
         stacked, towers = keep_finite(finite, stacked, towers)
-        weights, direction = step.rule(stacked, matrix, step.asked & finite)
+        weights, direction = step.rule(step.laid_out(stacked), matrix, step.asked & finite)
         shared = _shared_gradients(step, weights, direction, stacked)
         return weights, shared, towers, finite
 
@@ -56,5 +55,5 @@ def _shared_gradients(
     if direction is None:
         gradients = combine(weights, stacked, step.shared_values)
     else:
-        gradients = split_direction(direction, step.shared_values)
+        gradients = step.cut_direction(direction)
     return step.loss_scale.for_optimizer(gradients)

@@ -1,6 +1,7 @@
 """The input and the result of every kind of step."""
 
 import dataclasses
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -24,6 +25,7 @@ from keras_mtl.training._gradients import (
     parts_to_check,
     row_of,
     scale_rows,
+    split_direction,
     squared_lengths,
     stack,
 )
@@ -151,6 +153,30 @@ class Step:
         """Returns dense gradients of the shared variables, one for each of them."""
         pairs = zip(self.backward.shared, shared, strict=True)
         return row_of((g if g.exists else self._zeros(v)).dense() for v, g in pairs)
+
+    def laid_out(self, stacked: StackedGradients) -> StackedGradients:
+        """Returns gradients of all variables that a rule may have numbers for; zeros for the rest.
+
+        `GradientBalancer.lay_out` has told the rule of all that the graph shows as shared.
+
+        Args:
+            stacked: The gradients of those that are shared in this step.
+        """
+        by_variable = dict(zip(map(id, self.backward.shared), stacked, strict=True))
+        return [
+            by_variable[id(variable)]
+            if id(variable) in by_variable
+            else tf.zeros((self.num_losses, math.prod(variable.shape)))
+            for variable in self.backward.shareable
+        ]
+
+    def cut_direction(self, direction: Tensor) -> list[Tensor]:
+        """Cuts a direction over the variables of `laid_out`; returns those of the shared ones."""
+        shareable = self.backward.shareable
+        parts = split_direction(direction, [variable.value for variable in shareable])
+        shared = {id(variable) for variable in self.backward.shared}
+        pairs = zip(shareable, parts, strict=True)
+        return [part for variable, part in pairs if id(variable) in shared]
 
     def stack(self, rows: list[Row]) -> StackedGradients:
         """Returns the rows stacked, without the factor of loss scaling."""
