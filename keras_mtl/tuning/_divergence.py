@@ -17,18 +17,19 @@ class FailDiverged(keras.callbacks.Callback):
 
     Metrics do not always tell (docs/keras_notes.md, pain 96). The accuracy of predictions that are
     NaN is the share of one class, and a metric may leave out what is not finite. So this callback
-    looks at the objective and `val_loss` in the logs, at the trainable variables, and at the
-    tasks' losses on the first batch of the validation data, which it computes itself.
+    looks at the objective and the losses in the logs, which are of all validation data, and at the
+    trainable variables. A network that is compiled otherwise than by `compile_args` may not log
+    the tasks' losses: on the first batch of the validation data this callback computes them.
 
     Args:
-        names: The names in the logs that the objective reads.
+        names: The names in the logs of the objective and of losses.
         tasks: The tasks.
         batch: A batch `(x, y)` or `(x, y, w)` of the validation data.
     """
 
     def __init__(self, names: Sequence[str], tasks: Sequence[Task], batch: Any) -> None:
         super().__init__()
-        self.names = [*names, "val_loss"]
+        self.names = list(names)
         self.losses = {task.name: task.make_loss() for task in tasks}
         self.batch = batch
 

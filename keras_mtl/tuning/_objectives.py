@@ -75,18 +75,24 @@ class LogGoal(keras.callbacks.Callback):
 
     A name that is not logged stops the whole search. Otherwise Keras Tuner would count the trial
     as failed and go on to the next one, which would fail in the same way (docs/keras_notes.md,
-    pains 46 and 80; keras-tuner#464). A value that is not finite fails the trial.
+    pains 46 and 80; keras-tuner#464). A value that is not finite fails the trial, and so does a
+    loss of a task over all validation data.
+
+    Args:
+        goal: The goal.
+        losses: The names of the losses, of which those count that the network logs.
     """
 
-    def __init__(self, goal: Goal) -> None:
+    def __init__(self, goal: Goal, losses: Sequence[str]) -> None:
         super().__init__()
         self.goal = goal
+        self.losses = losses
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Tensor] | None = None) -> None:
         """Checks names and values, and adds the mean relative gain, if that is the goal."""
         logs = logs if logs is not None else {}
         check_logged(self.goal.reads, logs)
-        check_finite_logs(epoch, logs, self.goal.reads)
+        check_finite_logs(epoch, logs, [*self.goal.reads, *self.losses])
         if self.goal.gains:
             logs[self.goal.name] = self.goal.score(logs)
 
@@ -150,6 +156,15 @@ def get_goal(objective: Any, tasks: Sequence[Task], baselines: Baselines | None)
             f"{better!r}; received {mode!r}, for which the worst trial would win."
         )
     return Goal(name, mode)
+
+
+def logged_losses(tasks: Sequence[Task]) -> list[str]:
+    """Returns the names of the tasks' losses over all validation data, and of the total loss.
+
+    Plain Keras averages `val_<task>_loss` over batches, and `val_<task>_mean_loss` is over labels.
+    """
+    kinds = ("loss", "mean_loss")
+    return ["val_loss", *(f"val_{task.name}_{kind}" for task in tasks for kind in kinds)]
 
 
 def logged_modes(tasks: Sequence[Task]) -> dict[str, Mode | None]:

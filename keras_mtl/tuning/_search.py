@@ -58,8 +58,10 @@ def search_task_weights(
     A loss that the searched weights multiply is refused as the objective, because the search
     would choose small weights. Do not pass test data here: the search would fit it.
 
-    A trial fails in the first epoch in which the objective, `val_loss`, a trainable variable or
-    a task's loss on the first validation batch is not finite. A failed trial has no score and is
+    A trial fails in the first epoch in which the objective, `val_loss`, a task's loss on the
+    validation data or a trainable variable is not finite. (A network that does not log the losses
+    of its tasks, since it was compiled without `compile_args`, is tried on the first validation
+    batch.) A failed trial has no score and is
     never the best; a warning lists the failed trials by number and reason. Three trials in a row
     that end with another error stop the search.
 

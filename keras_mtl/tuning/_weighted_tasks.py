@@ -13,7 +13,7 @@ from keras_mtl._tasks import Task
 from keras_mtl.tuning._divergence import FailDiverged
 from keras_mtl.tuning._effect import WeightEffect
 from keras_mtl.tuning._network_checks import FreshNetworks, check_network
-from keras_mtl.tuning._objectives import Goal, LogGoal
+from keras_mtl.tuning._objectives import Goal, LogGoal, logged_losses
 from keras_mtl.tuning._space import Space
 
 _MAX_ERRORS = 3  # trials in a row that end with an error
@@ -66,12 +66,14 @@ class WeightedTasks(keras_tuner.HyperModel):
         self.execution = (execution + 1) % self.executions
         if self._batch is None:
             self._batch = next(iter(kwargs["validation_data"].take(1)))
+        losses = logged_losses(self.tasks)
         # Keras Tuner's callbacks, which keep the best epoch, come last.
         *callbacks, tuner_callback, save_best = kwargs.pop("callbacks")
         callbacks = [
-            LogGoal(self.goal),
+            # Before and after callbacks of the user's, which may change the logs.
+            LogGoal(self.goal, losses),
             *callbacks,
-            FailDiverged(self.goal.reads, self.tasks, self._batch),
+            FailDiverged([*self.goal.reads, *losses], self.tasks, self._batch),
             tuner_callback,
             save_best,
         ]

@@ -205,6 +205,34 @@ def test_a_loss_that_is_not_finite_fails_whatever_the_logs_say():
         search(TASKS, build, objective, callbacks=[Inflate()])
 
 
+class HideLosses(keras.callbacks.Callback):
+    """Logs the best losses there can be."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update({name: 0.0 for name in logs if name.endswith("loss")})
+
+
+@pytest.mark.parametrize("tasks", [TASKS, TASKS[:1]], ids=len)
+def test_a_loss_on_a_later_validation_batch_fails_whatever_callbacks_log(tasks):
+    x, y = rows(0)
+    y = {task.name: y[task.name] for task in tasks}
+    train = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    # The square of the error overflows in the second batch, and the absolute error does not.
+    far = {**y, "z": np.where(np.arange(16) < 8, y["z"], 1e25).astype("float32")}
+    validation = tf.data.Dataset.from_tensor_slices((x, far)).batch(8)
+    with pytest.raises(RuntimeError, match=r"epoch 1: val_(z_mean_|z_)?loss is inf"):
+        search_task_weights(
+            build,
+            tasks,
+            train,
+            validation,
+            objective=mtl.monitor(tasks[0], "mae"),
+            tuner="random",
+            max_trials=2,
+            callbacks=[HideLosses()],
+        )
+
+
 def test_diverged_trials_in_a_row_do_not_stop_the_search():
     counts = []
 
