@@ -14,7 +14,11 @@ test searches the other rooms for these names. Tried on Keras 3.15.0 and 3.15.1.
     _data_adapters  the adapters that make a dataset of what `fit` is given
 """
 
-from keras_mtl._keras_internals._data_adapters import ChangedAdapter, make_adapter
+from keras_mtl._keras_internals._data_adapters import (
+    ChangedAdapter,
+    make_adapter,
+    watch_batches,
+)
 from keras_mtl._keras_internals._graph import (
     calls_of,
     copy_inputs,
@@ -90,6 +94,7 @@ __all__ = [
     "scale_of",
     "set_direction",
     "walk",
+    "watch_batches",
     "with_logits",
     "with_mask",
     "with_scaled",

@@ -1,5 +1,6 @@
 """Keras's adapters: what makes a `tf.data.Dataset` of whatever `fit` is given."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras.src.trainers.data_adapters import get_data_adapter
@@ -68,3 +69,26 @@ def make_adapter(data: Any, shuffle: bool) -> Any:
         ValueError: If Keras takes no such data.
     """
     return get_data_adapter(data, shuffle=shuffle)
+
+
+def watch_batches(adapter: Any, watch: Callable[[int, Any], None]) -> None:
+    """Hands each batch to a function, with its number, before an adapter casts it.
+
+    Args:
+        adapter: As `make_adapter` returns it; one of another kind than a `PyDataset` or a
+            generator stays as it is.
+        watch: Gets a batch; an error that it raises ends the iteration.
+    """
+    for name in ("_get_iterator", "generator"):
+        batches = getattr(adapter, name, None)
+        if callable(batches):
+            setattr(adapter, name, _watched(batches, watch))
+
+
+def _watched(batches: Callable[[], Any], watch: Callable[[int, Any], None]) -> Callable[[], Any]:
+    def iterate() -> Iterator[Any]:
+        for number, batch in enumerate(batches()):
+            watch(number, batch)
+            yield batch
+
+    return iterate

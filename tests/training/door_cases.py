@@ -97,8 +97,10 @@ FITS: dict[str, Callable[[keras.Model, list[Batch]], Any]] = {
     "PyDataset in threads": lambda model, batches: model.fit(
         Batches(batches, workers=2), verbose=0
     ),
-    "generator": lambda model, batches: model.fit(generator(batches), verbose=0, **STEPS),
-    "tf.data": lambda model, batches: model.fit(as_dataset(batches), verbose=0),
+    "generator": lambda model, batches: model.fit(
+        generator(batches), shuffle=False, verbose=0, **STEPS
+    ),
+    "tf.data": lambda model, batches: model.fit(as_dataset(batches), shuffle=False, verbose=0),
     "validation PyDataset": lambda model, batches: model.fit(
         X, Y, validation_data=Batches(batches), verbose=0
     ),

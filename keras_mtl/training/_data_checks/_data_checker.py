@@ -141,7 +141,7 @@ class DataChecker:
             return x
         if isinstance(x, tf.data.Dataset):
             return self._checked(x, labeled=False)
-        adapter, dataset = make_stream(x, lambda batch: None)
+        adapter, dataset = make_stream(x, lambda batch: None, self._remember)
         return ChangedAdapter(adapter, self._checked(dataset, labeled=False))
 
     def with_second_batches(self, x: Any, balance_data: Any, balancer: Balancer) -> Any:
@@ -197,7 +197,7 @@ class DataChecker:
             shuffle: As in `fit`.
             with_updates: Whether the steps update variables, so that a step without data harms.
         """
-        adapter, dataset = make_stream(data, self._check_batch, shuffle)
+        adapter, dataset = make_stream(data, self._check_batch, self._remember, shuffle)
         endless = adapter.num_batches is None
         if endless and steps is None and argument is not None:
             raise ValueError(
@@ -229,9 +229,12 @@ class DataChecker:
             if self.check_inputs:
                 self._missing.check(x, f"of {batch}")
         except Exception as error:
-            # Batches are read ahead, so that others may follow before the step fails.
-            self._refusal = self._refusal or error
+            self._remember(error)
             raise
+
+    def _remember(self, error: Exception) -> None:
+        """Keeps the first error: batches are read ahead, so that others may follow it."""
+        self._refusal = self._refusal or error
 
     def _refuse_end(self) -> None:
         self._refusal = ValueError(

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._keras_internals import make_adapter
+from keras_mtl._keras_internals import make_adapter, watch_batches
+from keras_mtl.training._data_checks._batch_dtypes import BatchDtypes
 
 # Classes of torch.utils.data and of grain that Keras reads; neither is imported here.
 _LOADERS = {"DataLoader", "IterDataset", "MapDataset"}
@@ -44,27 +45,34 @@ def refuse_arguments(data: Any, **arguments: Any) -> None:
 
 
 def make_stream(
-    data: Any, check_first: Callable[[Any], None], shuffle: bool = False
+    data: Any,
+    check_first: Callable[[Any], None],
+    remember: Callable[[Exception], None],
+    shuffle: bool = False,
 ) -> tuple[Any, tf.data.Dataset]:
     """Returns Keras's adapter of a stream that is no dataset, and the dataset that it makes.
 
     Args:
         data: A `PyDataset`, a generator or a loader.
         check_first: Raises an error if a batch has another structure than Keras reads.
+        remember: Receives the error of a batch that has other dtypes than the first one.
         shuffle: As in `fit`.
     """
     if isinstance(data, types.GeneratorType):
         data = _checked_first(data, check_first)
     # Keras warns of its own default where data have an order (docs/keras_notes.md, pain 76).
     has_end = isinstance(data, keras.utils.PyDataset) and data.num_batches is not None
+    dtypes = BatchDtypes(remember)
     try:
         adapter = make_adapter(data, shuffle and has_end)
+        watch_batches(adapter, dtypes.check)
         dataset = adapter.get_tf_dataset()
     except (TypeError, ValueError):
         # Keras's messages about structures name no task.
         if isinstance(data, keras.utils.PyDataset):
             check_first(data[0])
         raise
+    dtypes.learn(dataset.element_spec)
     holds_none = any(
         isinstance(spec, tf.OptionalSpec) for spec in tf.nest.flatten(dataset.element_spec)
     )
