@@ -26,8 +26,7 @@ def main(frame, folder, epochs=10):
     features = keras.layers.Dropout(0.5)(data.embed_columns(encoder, units=2))
     network = architectures.hard_sharing(features, tasks)
     network.compile(keras.optimizers.AdamW(1e-3, weight_decay=0.3), **mtl.compile_args(tasks))
-    batches = encoded.cache().shuffle(64)
-    network.fit(batches, epochs=epochs, shuffle=False, verbose=0)
+    network.fit(encoded.cache().shuffle(64), epochs=epochs, shuffle=False, verbose=0)
     served = data.with_preprocessing(encoder, network)
     mtl.export.saved_model(served, tasks, folder)
     return served
