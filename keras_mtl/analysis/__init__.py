@@ -10,6 +10,7 @@ from keras_mtl.analysis._comparison import Comparison
 from keras_mtl.analysis._correct_jointly import correct_jointly
 from keras_mtl.analysis._gains import Gains, gains
 from keras_mtl.analysis._gramian_statistics import GramianStatistics, gramian_statistics
+from keras_mtl.analysis._group_tasks import TaskGroups, group_tasks
 from keras_mtl.analysis._hypervolume import hypervolume
 from keras_mtl.analysis._label_relations import LabelRelations, label_relations
 from keras_mtl.analysis._mean_ranks import mean_ranks
@@ -30,12 +31,14 @@ __all__ = [
     "NoiseScale",
     "ParetoFront",
     "Relation",
+    "TaskGroups",
     "TaskVerdict",
     "compare",
     "compare_scores",
     "correct_jointly",
     "gains",
     "gramian_statistics",
+    "group_tasks",
     "hypervolume",
     "label_relations",
     "mean_ranks",
