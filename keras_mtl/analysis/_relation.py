@@ -40,7 +40,7 @@ class Relation:
         >>> from keras_mtl.analysis import label_relations
         >>> labels = {"views": [1, 2, 3, 4, 5], "age": [2, 1, 4, 3, 5], "fee": [5, 1, 4, 1, 2]}
         >>> pearson = label_relations(labels, min_rows=3, resamples=0)["pearson"]
-        >>> pearson.groups(0.5)
+        >>> pearson.groups(0.6)
         (('views', 'age'), ('fee',))
     """
 
