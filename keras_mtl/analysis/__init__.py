@@ -17,9 +17,15 @@ from keras_mtl.analysis._mean_ranks import mean_ranks
 from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._noise_scale import NoiseScale, noise_scale
 from keras_mtl.analysis._pareto_front import ParetoFront, pareto_front
+from keras_mtl.analysis._rank_sources import SourceRanking, rank_sources
 from keras_mtl.analysis._relation import Relation
+from keras_mtl.analysis._representation_similarity import (
+    RepresentationSimilarity,
+    representation_similarity,
+)
 from keras_mtl.analysis._step_curvature import step_curvature
 from keras_mtl.analysis._task_verdict import TaskVerdict
+from keras_mtl.analysis._transfer_matrix import TransferMatrix, transfer_matrix
 from keras_mtl.analysis._unbiased_gramian import unbiased_gramian
 
 __all__ = [
@@ -31,8 +37,11 @@ __all__ = [
     "NoiseScale",
     "ParetoFront",
     "Relation",
+    "RepresentationSimilarity",
+    "SourceRanking",
     "TaskGroups",
     "TaskVerdict",
+    "TransferMatrix",
     "compare",
     "compare_scores",
     "correct_jointly",
@@ -44,6 +53,9 @@ __all__ = [
     "mean_ranks",
     "noise_scale",
     "pareto_front",
+    "rank_sources",
+    "representation_similarity",
     "step_curvature",
+    "transfer_matrix",
     "unbiased_gramian",
 ]
