@@ -50,11 +50,6 @@ class ReportingModel(PreparedModel):
                 stacklevel=4,
             )
 
-    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Checks that the logs will have what the balancer reads, and trains as Keras does."""
-        self._check_log_keys(**kwargs)
-        return super().fit(*args, **kwargs)
-
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Checks that no layer has been frozen or thawed since `compile`, and takes one step."""
         self.check_trained()
@@ -64,13 +59,13 @@ class ReportingModel(PreparedModel):
         """Checks that no layer has been frozen or thawed since `compile`."""
         self._step.trained.check(self.trainable_variables)
 
-    def _check_log_keys(
-        self,
-        validation_data: Any = None,
-        validation_split: float = 0.0,
-        validation_freq: Any = 1,
-        **_: Any,
-    ) -> None:
+    def check_logs(self, *, validated: bool, validation_freq: Any) -> None:
+        """Checks that the logs will have what the balancer reads.
+
+        Args:
+            validated: Whether `fit` has validation data.
+            validation_freq: As in `fit`.
+        """
         keys = self.balancer.log_keys()
         if keys and self.compiled:
             check_log_keys(
@@ -78,7 +73,7 @@ class ReportingModel(PreparedModel):
                 keys,
                 logged=self.get_metrics_result(),
                 weights=[f"{task.name}_weight" for task in self._tasks],
-                validated=validation_data is not None or bool(validation_split),
+                validated=validated,
                 validation_freq=validation_freq,
             )
 

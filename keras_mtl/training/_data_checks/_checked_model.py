@@ -82,6 +82,8 @@ class CheckedModel(ReportingModel):
         x = self._data.for_training(x, y, sample_weight, steps_per_epoch, shuffle)
         validation_data = self._data.for_validation(validation_data, validation_steps)
         x = self._data.with_second_batches(x, balance_data, self.balancer)
+        validated = validation_data is not None or bool(validation_split)
+        self.check_logs(validated=validated, validation_freq=validation_freq)
         with self._data.refusals():
             return super().fit(
                 x,
