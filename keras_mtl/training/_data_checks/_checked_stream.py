@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -51,15 +52,16 @@ def checked_stream(
         right = []
         if filled is not None:
             leaves = [(name, leaf) for name, leaf in name_leaves(x) if _floats(leaf) is not None]
-            right += [_finite_sum(_fill(leaf, filled.get(name, ()))) for name, leaf in leaves]
+            right += _finite_sums([_fill(leaf, filled.get(name, ())) for name, leaf in leaves])
         right += _labels_in_range(tasks, labels)
-        right += [_finite_sum(weight) for weight in weights.values()]
+        right += _finite_sums(
+            [weight for weight in weights.values() if _floats(weight) is not None]
+        )
         right += _labels_together(tasks, labels, weights)
         if right:
             look = _looking(doubt, number, (x, labels, weights))
             verdict = tf.cond(tf.reduce_all(tf.stack(right)), lambda: True, look)
-            with tf.control_dependencies([verdict]):
-                element = tf.nest.map_structure(_same, element)
+            element = _after(verdict, element)
         return element
 
     # AutoGraph would rewrite the Python of `check`, which needs none of it (docs/keras_notes.md,
@@ -67,9 +69,13 @@ def checked_stream(
     return _numbered(dataset).map(tf.autograph.experimental.do_not_convert(check))
 
 
-def _same(value: Any) -> Any:
-    """Returns a tensor after the operations on which it depends; other values as they are."""
-    return tf.identity(value) if tf.is_tensor(value) else value
+def _after(verdict: Tensor, element: Any) -> Any:
+    """Returns an element that is not complete before the verdict: one of its tensors waits."""
+    leaves = tf.nest.flatten(element)
+    first = next(i for i, leaf in enumerate(leaves) if tf.is_tensor(leaf))
+    with tf.control_dependencies([verdict]):
+        leaves[first] = tf.identity(leaves[first])
+    return tf.nest.pack_sequence_as(element, leaves)
 
 
 def _floats(leaf: Any) -> Tensor | None:
@@ -89,17 +95,16 @@ def _fill(leaf: Any, columns: Sequence[int]) -> Any:
     return tf.where(filled, tf.zeros_like(leaf), leaf)
 
 
-def _finite_sum(value: Any) -> Tensor:
-    """Returns whether the sum of a tensor is finite: then each of its numbers is.
+def _finite_sums(values: Sequence[Any]) -> list[Tensor]:
+    """Returns whether the sum of all numbers is finite: then each of them is.
 
     The sum of large numbers may overflow, which `doubt` finds out. One sum is much faster than a
-    look at each number.
+    look at each number, and most of the time of this check goes into starting its operations.
     """
-    floats = _floats(value)
-    if floats is None:
-        return tf.constant(True)
-    wide = floats if floats.dtype.size >= 4 else tf.cast(floats, tf.float32)
-    return tf.math.is_finite(tf.reduce_sum(wide))
+    # In the floats in which Keras trains; the sum of half ones would soon overflow.
+    dtype = tf.float64 if keras.config.floatx() == "float64" else tf.float32
+    sums = [tf.reduce_sum(tf.cast(_floats(value), dtype)) for value in values]
+    return [tf.math.is_finite(tf.add_n(sums))] if sums else []
 
 
 def _labels_in_range(tasks: Sequence[Task], labels: Mapping[str, Any]) -> list[Tensor]:
@@ -114,7 +119,8 @@ def _labels_in_range(tasks: Sequence[Task], labels: Mapping[str, Any]) -> list[T
             low = -_LARGEST if expected.low is None else expected.low
             high = _LARGEST if expected.high is None else expected.high
             key = (values.dtype, low, high, expected.integer)
-            groups.setdefault(key, []).append(tf.reshape(values, (-1,)))
+            flat = values if values.shape.rank == 1 else tf.reshape(values, (-1,))
+            groups.setdefault(key, []).append(flat)
     right = []
     for (dtype, low, high, integer), parts in groups.items():
         values = tf.concat(parts, 0) if len(parts) > 1 else parts[0]
@@ -122,11 +128,14 @@ def _labels_in_range(tasks: Sequence[Task], labels: Mapping[str, Any]) -> list[T
             continue
         if not dtype.is_floating:
             values = tf.cast(values, tf.float64)
-        # NaN is in no range.
-        inside = (values >= tf.cast(low, values.dtype)) & (values <= tf.cast(high, values.dtype))
+        expected = tf.raw_ops.ClipByValue(
+            t=values,
+            clip_value_min=tf.constant(low, values.dtype),
+            clip_value_max=tf.constant(high, values.dtype),
+        )
         if integer and dtype.is_floating:
-            inside &= values == tf.round(values)
-        right.append(tf.reduce_all(inside))
+            expected = tf.round(expected)
+        right.append(tf.reduce_all(values == expected))  # NaN equals nothing
     return right
 
 
@@ -166,7 +175,10 @@ def _numbered(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.map(
             lambda *element: (tf.constant(-1, tf.int64), element if is_tuple else element[0])
         )
-    return tf.data.Dataset.zip(tf.data.Dataset.counter(), dataset)
+    # Its numbers are cheaper than those of `counter`, which calls a function for each; repeated,
+    # since the pairs have the cardinality of the shorter one.
+    numbers = tf.data.Dataset.range(tf.int64.max).repeat()
+    return tf.data.Dataset.zip(numbers, dataset)
 
 
 def _looking(
