@@ -48,7 +48,7 @@ from keras_mtl._tasks._scale_layer import InverseScale, prediction_in_scale
 from keras_mtl._tasks._task import Task, check_tasks
 from keras_mtl._tasks._task_loss import TaskLoss
 from keras_mtl._tasks._task_metric import TaskMetric
-from keras_mtl._tasks._task_weight import is_variable
+from keras_mtl._tasks._task_weight import is_variable, value_of
 from keras_mtl._tasks._threshold import Threshold
 
 __all__ = [
@@ -72,4 +72,5 @@ __all__ = [
     "is_variable",
     "monitor",
     "prediction_in_scale",
+    "value_of",
 ]

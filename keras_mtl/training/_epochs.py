@@ -31,9 +31,10 @@ class EpochEnd(keras.callbacks.Callback):
             )
         # Below 1 a factor does the opposite of what it is for: overflows are no exception then.
         scale = getattr(self.model.optimizer, "dynamic_scale", None)
-        if scale is not None and float(scale) < 1.0:
+        scale = None if scale is None else float(keras.ops.convert_to_numpy(scale))
+        if scale is not None and scale < 1.0:
             warnings.warn(
-                f"epoch {epoch + 1}: the loss scale has fallen to {float(scale):g}, since "
+                f"epoch {epoch + 1}: the loss scale has fallen to {scale:g}, since "
                 f"gradients were not finite in many steps, which the optimizer skipped. {CURE}",
                 stacklevel=2,
             )

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,7 +22,7 @@ class BatchDtypes:
 
     def __init__(self, remember: Callable[[Exception], None]) -> None:
         self._remember = remember
-        self._expected: list[np.dtype[Any] | None] = []
+        self._expected: dict[str, tf.DType] = {}
 
     def learn(self, spec: Any) -> None:
         """Learns the dtypes to which Keras casts.
@@ -31,10 +30,9 @@ class BatchDtypes:
         Args:
             spec: The specs of a batch.
         """
-        leaves = [getattr(leaf, "dtype", None) for leaf in keras.tree.flatten(spec)]
-        dtypes = [leaf and np.dtype(leaf.as_numpy_dtype) for leaf in leaves]
-        # All numbers fit into floats, and strings are never cast to numbers silently.
-        self._expected = [dtype if dtype and dtype.kind in "biu" else None for dtype in dtypes]
+        named = ((name, getattr(leaf, "dtype", None)) for name, leaf in _name_values(spec))
+        # All numbers fit into floats.
+        self._expected = {name: d for name, d in named if d is not None and not d.is_floating}
 
     def check(self, number: int, batch: Any) -> None:
         """Checks the values of a batch that have another dtype.
@@ -46,17 +44,14 @@ class BatchDtypes:
         Raises:
             ValueError: If a cast would change one.
         """
-        leaves = keras.tree.flatten(batch)
-        if len(leaves) != len(self._expected):
-            return  # another structure, which TensorFlow refuses
-        for leaf, expected in zip(leaves, self._expected, strict=True):
-            received = getattr(leaf, "dtype", None)
-            # Dtypes are compared much faster than their names.
-            if expected is None or received is None or received == expected:
+        for name, leaf in _name_values(batch):
+            expected, received = self._expected.get(name), getattr(leaf, "dtype", None)
+            if expected is None or received is None:
+                continue
+            if getattr(received, "name", str(received)) == expected.name:
                 continue
             if changed := _first_change(_numbers_of(leaf), expected):
                 before, after = changed
-                name = next(name for name, value in _name_values(batch) if value is leaf)
                 error = ValueError(
                     f"{name} of batch {number} have the dtype {received}, and those of the first "
                     f"batch {expected.name}, to which Keras casts all batches: it would make "
@@ -87,12 +82,13 @@ def _numbers_of(leaf: Any) -> Any:
     return np.asarray(leaf)
 
 
-def _first_change(values: Any, dtype: np.dtype[Any]) -> tuple[Any, Any] | None:
+def _first_change(values: Any, dtype: tf.DType) -> tuple[Any, Any] | None:
     """Returns the first number that a cast changes, before and after; `None` if there is none."""
-    if values.dtype.kind not in "biuf":
-        return None
+    expected = np.dtype(dtype.as_numpy_dtype)
+    if {values.dtype.kind, expected.kind} - set("biuf"):
+        return None  # strings, which are never cast to numbers silently
     with np.errstate(all="ignore"):
-        cast = values.astype(dtype)
+        cast = values.astype(expected)
         changed = np.flatnonzero(cast.astype(values.dtype) != values)  # NaN differs from all
     if not changed.size:
         return None

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._keras_internals import compiled_metrics, direction_of, loss_tracker
+from keras_mtl._tasks import value_of
 from keras_mtl._types import Tensor
 from keras_mtl.training._batch import Batch
 from keras_mtl.training._frontier import named_outputs
@@ -119,7 +120,7 @@ class StepLogs:
         for task in self.model.tasks:
             if math.isnan(logs.get(f"{task.name}_loss", 0.0)):
                 logs |= self._worst[task.name]
-                if float(task.weight):
+                if value_of(task.weight):
                     logs["loss"] = math.nan
 
 
