@@ -45,7 +45,7 @@ class MeanLoss(keras.metrics.Metric):
     def result(self) -> Tensor:
         """Returns the mean so far; with columns, the mean over those that have labels."""
         totals, counts = self.sums[0], self.sums[1]
-        labeled = ops.cast(counts > 0, "float32")
+        labeled = ops.cast(counts > 0, counts.dtype)
         means = ops.divide_no_nan(totals, counts)
         return ops.divide_no_nan(ops.sum(means * labeled), ops.sum(labeled))
 

@@ -70,6 +70,28 @@ def test_float64_gives_the_network_of_float32(name, setting):
     assert_same(trained(name, *SETTINGS[setting], run_eagerly=True), in_float32(name))
 
 
+def trained_by_keras(policy, floatx):
+    """Returns a network that plain Keras has trained, and its logs."""
+    start = problem.network().get_weights()
+    with dtypes(policy, floatx):
+        network = problem.network()
+        network.set_weights(start)
+        options = mtl.compile_args(problem.tasks())
+        network.compile(keras.optimizers.SGD(0.1), run_eagerly=True, **options)
+        logs = network.fit(problem.dataset(2), shuffle=False, verbose=0).history
+    return network, logs
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_plain_keras_trains_tasks_in_float64_as_in_float32(setting):
+    network, logs = trained_by_keras(*SETTINGS[setting])
+    expected, expected_logs = trained_by_keras("float32", "float32")
+    problem.assert_close(problem.values(network.variables), problem.values(expected.variables))
+    assert logs.keys() == expected_logs.keys()
+    for key, values in expected_logs.items():
+        np.testing.assert_allclose(logs[key], values, rtol=1e-5, err_msg=key)
+
+
 # A branch of a graph takes tensors of one dtype.
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
