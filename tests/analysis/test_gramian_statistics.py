@@ -127,7 +127,9 @@ def test_a_common_scale_changes_nothing_but_lengths(scale):
 def test_an_absent_task_is_missing_and_changes_nothing_else():
     whole = np.full((4, 4), np.nan)
     whole[np.ix_([0, 2, 3], [0, 2, 3])] = THREE
-    result, expected = gramian_statistics(whole, tasks="abcd"), gramian_statistics(THREE)
+    # The weight of an absent task is missing, too.
+    result = gramian_statistics(whole, [1, np.nan, 1, 1], tasks="abcd")
+    expected = gramian_statistics(THREE)
     assert result.missing == {"b": "absent from every step"}
     kept = np.ix_([0, 2, 3], [0, 2, 3])
     for name in ("cosines", "bounding_measures"):

@@ -8,6 +8,8 @@ import scipy.stats
 import sklearn.metrics
 
 from keras_mtl.analysis import label_relations
+from keras_mtl.analysis._relations._moments import Moments
+from keras_mtl.analysis._relations._ranks import Ranks
 
 NAN = np.nan
 LABELS = {
@@ -67,7 +69,13 @@ def binary_labels(table):
 
 
 @pytest.mark.parametrize(
-    ("rates", "least", "greatest"), [((0.1, 0.5), -1 / 3, 1 / 3), ((0.0621, 0.4335), -0.225, 0.294)]
+    ("rates", "least", "greatest"),
+    [
+        ((0.1, 0.5), -1 / 3, 1 / 3),
+        ((0.0621, 0.4335), -0.225, 0.294),
+        # Both labels come in more than half of the rows, so they have to meet.
+        ((0.8, 0.7), -0.06 / np.sqrt(0.8 * 0.2 * 0.7 * 0.3), 0.14 / np.sqrt(0.8 * 0.2 * 0.7 * 0.3)),
+    ],
 )
 def test_phi_is_bounded_by_the_rates(rates, least, greatest):
     first, second = (np.arange(10_000) < 10_000 * rate for rate in rates)
@@ -297,6 +305,19 @@ def test_ranks_that_would_take_minutes_have_intervals_by_fisher():
         assert ends[0] == pytest.approx(ends[1], abs=0.05)
 
 
+def test_rows_that_come_several_times_count_as_often():
+    labels = draw_labels(4, 30, seed=15).round(1).to_numpy()
+    counts = np.random.default_rng(16).integers(0, 4, 30)
+    repeated = np.repeat(labels, counts, axis=0)
+    weighted = Moments.of(labels).compare(counts.astype(float))
+    expected = Moments.of(repeated).compare()
+    for result, reference in zip(weighted, expected, strict=True):
+        np.testing.assert_allclose(result, reference, rtol=1e-9)
+    np.testing.assert_allclose(
+        Ranks.of(labels).compare(counts.astype(float)), Ranks.of(repeated).compare(), rtol=1e-9
+    )
+
+
 def test_the_intervals_of_classes_are_those_of_resampled_rows():
     labels = {key: mixed_labels(300)[key] for key in ("topic", "click")}
     relation = label_relations(labels, measures=["cramers_v"])["cramers_v"]
@@ -445,9 +466,10 @@ def test_intervals_cover_the_truth():
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth_95_times_of_100():
-    for resamples, num_studies in ((0, 2000), (1000, 600)):
-        for share in simulate_coverage(num_studies, resamples).values():
-            assert 0.925 <= share <= 0.98
+    for share in simulate_coverage(2000, resamples=0).values():
+        assert 0.93 <= share <= 0.97
+    for share in simulate_coverage(300, resamples=500).values():
+        assert 0.905 <= share <= 0.985
 
 
 def simulate_alarms(num_studies, **arguments):
@@ -467,7 +489,7 @@ def test_unrelated_labels_are_rarely_called_related():
 @pytest.mark.slow
 def test_unrelated_labels_are_called_related_5_times_of_100():
     assert simulate_alarms(2000, resamples=0) <= 0.06
-    assert simulate_alarms(500, resamples=300, blocks=np.arange(60)) <= 0.08
+    assert simulate_alarms(300, resamples=200, blocks=np.arange(60)) <= 0.09
 
 
 @pytest.mark.parametrize(
@@ -532,6 +554,14 @@ def test_groups_are_connected_components():
     assert relation.groups(0.75) == (("d", "b", "c"), ("a",))
     assert relation.groups(0.7) == (("d", "b", "c", "a"),)
     assert relation.groups(0.7, linkage="average") == (("d", "b"), ("c", "a"))
+
+
+def test_relations_of_one_strength_merge_in_one_step():
+    values = np.where(np.eye(4), 1, 0.3)
+    values[0, 1] = values[1, 0] = 0.1 + 0.2  # differs from 0.3 by rounding
+    groupings = relation_of(values).groupings()
+    assert [len(groups) for _, groups in groupings] == [4, 1]
+    assert groupings[1][0] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("seed", range(5))
