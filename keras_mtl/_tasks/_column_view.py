@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_mtl._keras_internals import direction_of, set_direction
 from keras_mtl._tasks._column_metric import ColumnMetric
+from keras_mtl._tasks._copied_metric import serialize_metric
 from keras_mtl._tasks._metric_reading import MetricReading
 from keras_mtl._tasks._metrics_by_name import Spearman
 from keras_mtl._tasks._task_metric import TaskMetric
@@ -16,28 +17,54 @@ from keras_mtl._types import Tensor
 Extreme = Literal["worst", "best"]
 
 
+@keras.saving.register_keras_serializable(package="keras_mtl")
 class ColumnView(keras.metrics.Metric):
     """Shows one value of a `ColumnMetric` that is updated elsewhere, and keeps no state itself.
+
+    In a model that Keras loads from a file, each view has a metric of its own: Keras saves the
+    metrics of a compiled model one by one.
 
     Args:
         metric: The metric that counts.
         which: The position of a column, or `"worst"` or `"best"` among the columns that have
             a value.
         name: Name in the logs.
+        updates: Whether the view updates and resets the metric itself. Defaults to `False`.
     """
 
-    def __init__(self, metric: ColumnMetric | Spearman, which: int | Extreme, name: str) -> None:
+    def __init__(
+        self,
+        metric: ColumnMetric | Spearman,
+        which: int | Extreme,
+        name: str,
+        *,
+        updates: bool = False,
+    ) -> None:
         super().__init__(name=name)
-        # An attribute that Keras does not track: the metric is updated and reset once.
-        object.__setattr__(self, "_source", metric)
         self.which = which
+        self.updates = updates
+        if updates:
+            self._source = metric
+        else:
+            # An attribute that Keras does not track: the metric is updated and reset once.
+            object.__setattr__(self, "_source", metric)
         set_direction(self, direction_of(metric))
 
-    def update_state(self, *_: Any, **__: Any) -> None:
-        """Does nothing: the metric that is shown counts the labels."""
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
+        """Counts the labels of a batch, if no other metric does."""
+        if not self.updates:
+            return
+        if isinstance(self._source, Spearman):
+            inputs = MetricReading("column").lay_out(y_true, y_pred, sample_weight)
+            y_true, y_pred, sample_weight = inputs
+        self._source.update_state(y_true, y_pred, sample_weight)
 
     def reset_state(self) -> None:
-        """Does nothing: the metric that is shown is reset itself."""
+        """Resets the metric that is shown, if it is no other that does."""
+        if self.updates:
+            self._source.reset_state()
 
     def result(self) -> Tensor:
         """Returns the value that is shown; for an extreme, 0 where no column has a value."""
@@ -51,6 +78,16 @@ class ColumnView(keras.metrics.Metric):
         values = ops.where(known, values, ignored)
         value = ops.min(values) if is_lowest else ops.max(values)
         return ops.where(ops.any(known), value, 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of a metric that shows the same and counts the labels itself."""
+        return {"metric": serialize_metric(self._source), "which": self.which, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ColumnView":
+        """Builds the metric that `get_config` described."""
+        metric = keras.saving.deserialize_keras_object(config["metric"])
+        return cls(metric, config["which"], config["name"], updates=True)
 
 
 def column_names(name: str, *, has_direction: bool, logged: Sequence[str]) -> tuple[str, ...]:

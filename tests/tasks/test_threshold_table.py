@@ -158,6 +158,40 @@ def test_both_doors_evaluate_a_saved_model_at_its_thresholds(form, tmp_path):
     assert loaded.tasks[0].threshold == threshold
 
 
+def test_a_plain_network_of_columns_is_loaded_with_its_metrics(tmp_path):
+    columns = ["b", "a", "c"]
+    settings = {"columns": columns, "log_columns": ["a"], "threshold": CUTS}
+    task = Task.multilabel("zoo", **settings, metrics=["f1", "auc"])
+    y, p, w = arrays_of("columns", "probabilities")
+    inputs = keras.Input(p.shape[1:])
+    network = keras.Model(inputs, {"zoo": keras.layers.Identity(name="zoo")(inputs)})
+    network.compile("sgd", **mtl.compile_args([task]))
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    logs = []
+    for model in (network, loaded, loaded):  # the second time after a reset
+        options = {"sample_weight": {"zoo": w}, "verbose": 0, "return_dict": True}
+        logs.append(model.evaluate(p, {"zoo": y}, **options))
+    assert {"zoo_f1", "zoo_f1_worst", "zoo_f1_best", "zoo_f1_a"} < set(logs[0])
+    assert logs[0] == logs[1] == logs[2]
+    scores = [SCORES["f1"](y[:, i], decide(p, "", CUTS)[:, i], w[:, i]) for i in range(WIDTH)]
+    assert logs[1]["zoo_f1_a"] == pytest.approx(scores[1], abs=1e-6)
+    assert logs[1]["zoo_f1_worst"] == pytest.approx(min(scores), abs=1e-6)
+
+
+def test_views_of_a_rank_correlation_are_loaded_too():
+    settings = {"columns": ["b", "a"], "metrics": ["spearman"]}
+    task = Task("zoo", head=Head(2), loss="mse", log_columns=["a"], **settings)
+    y, p, w = (values[:, :2] for values in (Y + LOGITS[::-1], LOGITS, W))
+    metrics = [metric for metric in task.make_metrics() if metric.name != "mean_loss"]
+    loaded = [type(metric).from_config(metric.get_config()) for metric in metrics]
+    for metric in [*metrics, *loaded]:
+        metric.update_state(y, p, sample_weight=w)
+    values = [[float(metric.result()) for metric in some] for some in (metrics, loaded)]
+    assert values[0] == values[1]
+    assert len(set(values[0])) > 2
+
+
 def test_many_tasks_are_counted_together_at_their_threshold():
     task = make_task("one", "logits", 0.3, ["precision", "f1"])
     tasks = [dataclasses.replace(task, name=f"t{9 - i}") for i in range(9)]
