@@ -91,7 +91,19 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("form", "head", "threshold"), FORMS)
+EVERYDAY = [
+    ("one", "logits", 0.3),
+    ("few", "logits", CUTS),
+    ("few", "probabilities", 0.3),
+    ("columns", "logits", 0.3),
+    ("columns", "probabilities", CUTS),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "head", "threshold"),
+    [row if row in EVERYDAY else pytest.param(*row, marks=pytest.mark.slow) for row in FORMS],
+)
 def test_a_metric_that_cuts_is_that_of_the_decisions(form, head, threshold):
     task = make_task(form, head, threshold)
     y, p, w = arrays_of(form, head)
