@@ -8,7 +8,6 @@ import numpy as np
 from keras_mtl.analysis._comparison import Comparison
 from keras_mtl.analysis._inputs._numbers import FloatArray
 from keras_mtl.analysis._verdicts._intervals import RowVariance
-from keras_mtl.analysis._verdicts._modes import sign_of
 from keras_mtl.analysis._verdicts._named_values import (
     Key,
     in_order,
@@ -17,7 +16,7 @@ from keras_mtl.analysis._verdicts._named_values import (
     read_values,
 )
 from keras_mtl.analysis._verdicts._rows import Evidence, Subject, make_row, read_margins
-from keras_mtl.analysis._verdicts._totals import shares_of, summarize
+from keras_mtl.analysis._verdicts._totals import factors_of, summarize
 
 _LEAST_SEEDS = 3
 
@@ -89,12 +88,7 @@ def compare_scores(
         )
         for i, (task, metric) in enumerate(keys)
     ]
-    factors = np.array(
-        [
-            share * sign_of(row.mode) / abs(row.baseline) if share else 0.0
-            for row, share in zip(rows, shares_of(rows), strict=True)
-        ]
-    )
+    factors = np.array(factors_of(rows))
     gains = factors @ (np.array(after) - np.array(before))
     error = None if row_errors is None else float(np.abs(factors) @ np.array(errors))
     return summarize(rows, gains, _variance(error))

@@ -181,6 +181,15 @@ def test_blocks_of_repeated_rows_give_the_interval_of_the_rows():
     assert repeated.gain_lower == pytest.approx(result.gain_lower)
 
 
+def test_blocks_are_drawn_whole_for_a_function():
+    labels, first, second = problem(num_seeds=1, num_rows=60)
+    tasks = [{"ant": np.repeat(values["ant"], 4, axis=-1)} for values in (labels, first, second)]
+    blocks = np.repeat(np.arange(60), 4)
+    function = Metric("my error", mean_error, mode="min")
+    row, same = (compare(*tasks, metric, blocks=blocks).rows[0] for metric in ("mae", function))
+    assert same.upper - same.lower == pytest.approx(row.upper - row.lower, rel=0.08)
+
+
 def mean_error(labels, predictions):
     return np.abs(labels - predictions).mean()
 
@@ -290,6 +299,9 @@ def test_few_positives_are_said_and_fewer_than_ten_are_not_tested(count):
     else:
         assert row.is_tested
         assert row.note == (f"few positives: {count}" if count < 30 else "")
+    if count < 10:
+        assert compare({"a": labels}, *models, "pr_auc").rows[0].note == row.note
+        assert compare({"a": labels}, *models, "f1").rows[0].note == row.note
     turned = compare({"a": 1 - labels}, *models, "auc").rows[0]
     assert turned.note == row.note.replace("positives", "negatives")
 
@@ -325,6 +337,22 @@ def test_a_baseline_of_zero_has_no_gain_but_a_difference():
     assert "The difference is between" in row.sentence
     assert math.isnan(result.gain) and "There is no mean gain" in result.sentence
     assert compare(*args, "f1", margin=0.01).rows[0].verdict == "undecided"
+
+
+def test_an_error_above_a_baseline_of_zero_hurts():
+    labels = {"a": np.arange(50.0)}
+    noise = np.random.default_rng(0).normal(0, 1, (3, 50))
+    perfect, noisy = {"a": np.tile(labels["a"], (3, 1))}, {"a": labels["a"] + noise}
+    row = compare(labels, perfect, noisy, "mae").rows[0]
+    assert math.isnan(row.gain) and row.difference > 0 and row.verdict == "hurt"
+
+
+def test_the_mean_gain_is_a_mean_over_tasks_of_the_mean_over_their_metrics():
+    labels, first, second = problem()
+    result = compare(labels, first, second, METRICS)
+    of_tasks = [[row.gain for row in result.rows if row.task == name] for name in NAMES]
+    assert [len(gains) for gains in of_tasks] == [1, 1, 2]
+    assert result.gain == pytest.approx(np.mean([np.mean(gains) for gains in of_tasks]))
 
 
 def test_thresholds_are_those_of_each_model_and_seed_and_column():

@@ -81,7 +81,7 @@ def test_two_classes_are_yes_or_no():
     two = {"income": np.stack([1 - probability, probability], axis=-1)}
     one = {"income": probability}
     labels = {"income": LABELS["income"]}
-    for metric in ("auc", "accuracy", "f1", "log_loss", "brier", "mcc"):
+    for metric in ("auc", "accuracy", "f1", "log_loss", "brier", "mcc", "pr_auc"):
         first, second = compare(labels, one, one, metric), compare(labels, two, two, metric)
         assert first.rows[0].baseline == pytest.approx(second.rows[0].baseline, abs=1e-12)
 
@@ -177,6 +177,14 @@ BAD_VALUES = {
     "classes for yes or no": (
         ({"income": LABELS["income"]}, *({"income": np.ones((3, 80, 4))} for _ in MODELS), "auc"),
         "the metric is for yes-or-no labels, and predictions have 4 classes",
+    ),
+    "classes for ranks": (
+        ({"age": LABELS["age"]}, *({"age": np.ones((3, 80, 4))} for _ in MODELS), "spearman"),
+        "task 'age', metric 'spearman': the metric is for numbers, and predictions have 4",
+    ),
+    "numbers for precision": (
+        ({"age": LABELS["age"]}, {"age": MODELS[0]["age"]}, {"age": MODELS[1]["age"]}, "pr_auc"),
+        "task 'age', metric 'pr_auc': labels hold .* expected 0 and 1",
     ),
     "thresholds of other models": (
         (LABELS, *MODELS, {**METRICS, "income": Metric("f1", threshold={"mmoe": 0.1})}),

@@ -142,12 +142,15 @@ def test_the_variance_over_rows_is_that_of_a_bootstrap(data, name, reference):
 
 def test_the_functions_are_those_of_scikit_learn_and_scipy():
     labels, predictions = binary_data()
-    score = FUNCTIONS["pr_auc"](labels, predictions[0])
-    assert score == sklearn.metrics.average_precision_score(labels, predictions[0])
+    for scores in predictions:
+        expected = sklearn.metrics.average_precision_score(labels, scores)
+        assert FUNCTIONS["pr_auc"].evaluate(labels, scores) == pytest.approx(expected, rel=1e-12)
+    assert math.isnan(FUNCTIONS["pr_auc"].evaluate(np.zeros(5), np.arange(5.0)))
     labels, predictions = number_data()
-    predictions = predictions.round(1)
-    score = FUNCTIONS["spearman"](labels, predictions[0])
-    assert score == pytest.approx(scipy.stats.spearmanr(labels, predictions[0]).statistic)
+    scores = predictions[0].round(1)
+    expected = scipy.stats.spearmanr(labels, scores).statistic
+    assert FUNCTIONS["spearman"].evaluate(labels, scores) == pytest.approx(expected)
+    assert math.isnan(FUNCTIONS["spearman"].evaluate(labels, np.ones(400)))
 
 
 def test_delong_has_his_numbers():

@@ -11,7 +11,7 @@ from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._verdicts._read_labels import IntArray, TaskLabels
 from keras_mtl.analysis._verdicts._read_metrics import threshold_of
 from keras_mtl.analysis._verdicts._read_predictions import Predictions
-from keras_mtl.analysis._verdicts._scorers import OVER_COLUMNS
+from keras_mtl.analysis._verdicts._scorers import FUNCTIONS, OVER_COLUMNS, SCORERS, Function, Scorer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Cell:
         labels: `[m]`, or `[m, C]` for a metric that reads all columns.
         predictions: Those of the baseline and of the contender, `[S, m]` or `[S, m, C]`.
         thresholds: Those of the baseline and of the contender.
+        smallest_class: The least number of rows of both labels, 0 and 1, for a test.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Cell:
     labels: FloatArray
     predictions: tuple[Predictions, Predictions]
     thresholds: tuple[Any, Any]
+    smallest_class: int = 0
 
     @property
     def name(self) -> str:
@@ -98,7 +100,38 @@ def _cut(
     cell = Cell(task, column, metric, rows.astype(np.int64), labels[rows], predictions, thresholds)
     for model, values in zip(("baseline", "contender"), predictions, strict=True):
         _check_finite(cell, model, values)
-    return cell
+    return _resolve(cell)
+
+
+def _resolve(cell: Cell) -> Cell:
+    """Returns a cell whose metric has its function, if it is one that a name stands for."""
+    name = cell.metric.name
+    if cell.metric.function is not None or len(cell.rows) == 0:
+        return cell
+    if name in SCORERS:
+        return dataclasses.replace(cell, smallest_class=SCORERS[name].smallest_class)
+    return dataclasses.replace(
+        cell,
+        metric=dataclasses.replace(cell.metric, function=FUNCTIONS[name].evaluate),
+        predictions=prepare(cell, FUNCTIONS[name]),
+        smallest_class=FUNCTIONS[name].smallest_class,
+    )
+
+
+def prepare(cell: Cell, scorer: Scorer | Function) -> tuple[Any, Any]:
+    """Returns the values of rows that a metric reads, of the baseline and of the contender.
+
+    Raises:
+        ValueError: If labels or predictions do not fit the metric.
+    """
+    try:
+        baseline, contender = (
+            scorer.prepare(cell.labels, values, threshold)
+            for values, threshold in zip(cell.predictions, cell.thresholds, strict=True)
+        )
+    except ValueError as error:
+        raise ValueError(f"{cell.name}: {error}") from error
+    return baseline, contender
 
 
 def _check_finite(cell: Cell, model: str, values: Predictions) -> None:

@@ -1,17 +1,19 @@
 """The scores of a cell, and their variance over rows."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from keras_mtl.analysis._inputs._numbers import FloatArray
 from keras_mtl.analysis._verdicts._auc import smallest_class
-from keras_mtl.analysis._verdicts._cells import Cell
+from keras_mtl.analysis._verdicts._cells import Cell, prepare
 from keras_mtl.analysis._verdicts._checks import Untestable
 from keras_mtl.analysis._verdicts._intervals import RowVariance, variance_over_rows
 from keras_mtl.analysis._verdicts._read_labels import IntArray
 from keras_mtl.analysis._verdicts._resampling import Draws, resample, score_seeds
-from keras_mtl.analysis._verdicts._scorers import FUNCTIONS, SCORERS, Scorer
+from keras_mtl.analysis._verdicts._scorers import SCORERS, Scorer
 
 _FEW = 30
 """With fewer rows of a class, the table says so."""
@@ -63,33 +65,15 @@ def measure(cell: Cell, blocks: IntArray | None, draws: Draws) -> Measured:
     of_rows = None if blocks is None else blocks[cell.rows]
     if of_rows is not None and np.unique(of_rows).size < 2:
         raise Untestable("all labeled rows are in one block")
-    function = cell.metric.function or FUNCTIONS.get(cell.metric.name)
-    if function is not None:
-        return _measure_function(cell, draws)
+    if cell.metric.function is not None:
+        units = len(cell.rows) if of_rows is None else np.unique(of_rows).size
+        return _measure_function(cell, cell.metric.function, draws, units)
     return _measure_scorer(cell, SCORERS[cell.metric.name], of_rows)
-
-
-def prepare(cell: Cell, scorer: Scorer) -> tuple[FloatArray, FloatArray]:
-    """Returns the values of rows that a metric reads, of the baseline and of the contender.
-
-    Raises:
-        ValueError: If labels or predictions do not fit the metric.
-    """
-    try:
-        baseline, contender = (
-            scorer.prepare(cell.labels, values, threshold)
-            for values, threshold in zip(cell.predictions, cell.thresholds, strict=True)
-        )
-    except Untestable:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{cell.name}: {error}") from error
-    return baseline, contender
 
 
 def _measure_scorer(cell: Cell, scorer: Scorer, blocks: IntArray | None) -> Measured:
     baseline, contender = prepare(cell, scorer)
-    note = _check_classes(cell, scorer)
+    note = _check_classes(cell)
     values, influence = scorer.evaluate(cell.labels, np.concatenate([baseline, contender]))
     num_seeds = cell.num_seeds
     of_mean = (influence[num_seeds:] - influence[:num_seeds]).mean(axis=0)
@@ -108,14 +92,14 @@ def _measure_scorer(cell: Cell, scorer: Scorer, blocks: IntArray | None) -> Meas
     )
 
 
-def _check_classes(cell: Cell, scorer: Scorer) -> str:
+def _check_classes(cell: Cell) -> str:
     """Returns a note if a class has few rows, and raises if it has too few."""
-    if not scorer.smallest_class:
+    if not cell.smallest_class:
         return ""
     least = smallest_class(cell.labels)
     kind = "positives" if cell.labels.mean() < 0.5 else "negatives"
-    if least < scorer.smallest_class:
-        raise Untestable(f"fewer than {scorer.smallest_class} {kind}: {least}")
+    if least < cell.smallest_class:
+        raise Untestable(f"fewer than {cell.smallest_class} {kind}: {least}")
     return f"few {kind}: {least}" if least < _FEW else ""
 
 
@@ -129,8 +113,10 @@ def _join(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
 
 
-def _measure_function(cell: Cell, draws: Draws) -> Measured:
-    function = cell.metric.function or FUNCTIONS[cell.metric.name]
+def _measure_function(
+    cell: Cell, function: Callable[[Any, Any], float], draws: Draws, units: int
+) -> Measured:
+    note = _check_classes(cell)
     baseline, contender = (
         score_seeds(function, cell.labels, values) for values in cell.predictions
     )
@@ -144,8 +130,8 @@ def _measure_function(cell: Cell, draws: Draws) -> Measured:
     return Measured(
         baseline,
         contender,
-        RowVariance(float(differences.var(ddof=1)), len(cell.rows) - 1.0),
+        RowVariance(float(differences.var(ddof=1)), units - 1.0),
         draws=differences,
         chance=cell.metric.chance,
-        note=f"{redrawn} draws of rows repeated" if redrawn else "",
+        note=_join(note, f"{redrawn} draws of rows repeated" if redrawn else ""),
     )

@@ -6,11 +6,11 @@ import numpy as np
 import scipy.stats
 
 from keras_mtl.analysis._inputs._numbers import FloatArray
-from keras_mtl.analysis._verdicts._cells import Cell
-from keras_mtl.analysis._verdicts._measure import Measured, prepare
+from keras_mtl.analysis._verdicts._cells import Cell, prepare
+from keras_mtl.analysis._verdicts._measure import Measured
 from keras_mtl.analysis._verdicts._read_labels import IntArray
 from keras_mtl.analysis._verdicts._resampling import score_seeds
-from keras_mtl.analysis._verdicts._scorers import FUNCTIONS, SCORERS
+from keras_mtl.analysis._verdicts._scorers import SCORERS
 
 TESTS = ("interval", "delong", "mcnemar", "permutation", "sign flip")
 
@@ -125,9 +125,9 @@ def _swappable(cell: Cell) -> tuple[Any, Any]:
     Raw scores of models on different scales would be told apart after a swap, so that an AUC of
     swapped scores has no power: ranks are swapped instead.
     """
-    scorer = SCORERS.get(cell.metric.name) if cell.metric.function is None else None
-    if scorer is None:
+    if cell.metric.function is not None:
         return cell.predictions
+    scorer = SCORERS[cell.metric.name]
     baseline, contender = prepare(cell, scorer)
     if scorer.by_ranks:
         return scipy.stats.rankdata(baseline, axis=1), scipy.stats.rankdata(contender, axis=1)
@@ -137,9 +137,8 @@ def _swappable(cell: Cell) -> tuple[Any, Any]:
 def _score(cell: Cell, values: Any) -> FloatArray:
     """Returns the scores of values of rows `[permutations, S, m, ...]`."""
     flat = values.reshape(-1, *values.shape[2:])
-    if cell.metric.function is None and cell.metric.name in SCORERS:
+    if cell.metric.function is None:
         scores = SCORERS[cell.metric.name].evaluate(cell.labels, flat).values
     else:
-        function = cell.metric.function or FUNCTIONS[cell.metric.name]
-        scores = score_seeds(function, cell.labels, flat)
+        scores = score_seeds(cell.metric.function, cell.labels, flat)
     return scores.reshape(values.shape[:2])

@@ -112,7 +112,7 @@ def _cells(row: "TaskVerdict") -> list[str]:
 
 
 def _interval(lower: float, upper: float) -> str:
-    return f"[{percent(lower)}, {percent(upper)}]"
+    return "-" if math.isnan(lower) else f"[{percent(lower)}, {percent(upper)}]"
 
 
 def _distribution(gains: Sequence[float]) -> str:

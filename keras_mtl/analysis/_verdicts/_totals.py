@@ -9,7 +9,6 @@ import numpy as np
 from keras_mtl.analysis._comparison import Comparison
 from keras_mtl.analysis._inputs._numbers import FloatArray
 from keras_mtl.analysis._task_verdict import TaskVerdict
-from keras_mtl.analysis._verdicts._cells import Cell
 from keras_mtl.analysis._verdicts._intervals import RowVariance, combine, variance_over_rows
 from keras_mtl.analysis._verdicts._measure import Measured
 from keras_mtl.analysis._verdicts._modes import sign_of
@@ -39,13 +38,17 @@ class JointGain:
         self.influence = np.zeros(self.num_rows)
         self.draws: FloatArray | None = None
 
-    def add(self, cell: Cell, measured: Measured, share: float) -> None:
-        """Adds the gain of a cell, with its share in the mean."""
-        mode = cell.metric.mode or "max"
-        factor = share * sign_of(mode) / abs(float(measured.baseline.mean()))
+    def add(self, rows: IntArray, measured: Measured, factor: float) -> None:
+        """Adds the gain of a task or column.
+
+        Args:
+            rows: The positions of its labeled rows, `[m]`.
+            measured: Its scores.
+            factor: The factor from a difference of scores to its share in the mean gain.
+        """
         self.gains += factor * measured.differences
         if measured.influence is not None:
-            self.influence[cell.rows] += factor * measured.influence
+            self.influence[rows] += factor * measured.influence
         if measured.draws is not None:
             of_draws = factor * (measured.draws - measured.draws.mean())
             self.draws = of_draws if self.draws is None else self.draws + of_draws
@@ -60,13 +63,18 @@ class JointGain:
         return RowVariance(float((self.draws + linear).var(ddof=1)), units - 1.0)
 
 
-def shares_of(rows: Sequence[TaskVerdict]) -> list[float]:
-    """Returns the share of each row in the mean gain: tasks count alike, rows of a task alike.
+def factors_of(rows: Sequence[TaskVerdict]) -> list[float]:
+    """Returns the factor from the difference of each row to its share in the mean gain.
 
-    Rows without a gain have a share of 0.
+    Tasks count alike in the mean, and so do the rows of a task. Rows without a gain have 0.
     """
     counts = Counter(row.task for row in rows if row.gain == row.gain)
-    return [1.0 / (len(counts) * counts[row.task]) if row.gain == row.gain else 0.0 for row in rows]
+    return [
+        sign_of(row.mode) / (len(counts) * counts[row.task] * abs(row.baseline))
+        if row.gain == row.gain
+        else 0.0
+        for row in rows
+    ]
 
 
 def summarize(
@@ -81,7 +89,7 @@ def summarize(
     """
     concluded, correction = conclude(rows)
     margin = min(row.margin for row in rows)
-    if not any(shares_of(rows)):
+    if not any(factors_of(rows)):
         nan = float("nan")
         return Comparison(concluded, nan, nan, nan, nan, "undecided", margin, correction)
     interval = combine(gains, over_rows)
