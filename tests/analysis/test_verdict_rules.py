@@ -37,6 +37,18 @@ def test_rows_alone_are_the_interval_of_one_seed():
     assert (interval.error, interval.freedom) == (pytest.approx(0.002), pytest.approx(50.0))
 
 
+@pytest.mark.parametrize(("num_seeds", "factor"), [(2, 8), (3, 2), (4, 1), (5, 1)])
+def test_few_seeds_count_more_in_the_degrees_of_freedom(num_seeds, factor):
+    differences = DIFFERENCES[:num_seeds]
+    seeds, rows = differences.var(ddof=1) / num_seeds, 3e-6
+    interval = combine(differences, RowVariance(rows, 80.0))
+    divisor = factor * seeds**2 / (num_seeds - 1) + rows**2 / 80
+    assert interval.freedom == pytest.approx((seeds + rows) ** 2 / divisor)
+    # Never fewer than those of the seeds alone.
+    assert combine(differences, RowVariance(1e-12, 80.0)).freedom >= num_seeds - 1
+    assert combine(differences, None).freedom == pytest.approx(num_seeds - 1)
+
+
 def test_nothing_that_varies_is_no_test_unless_nothing_differs():
     same = combine(np.zeros(3), RowVariance(0.0, 9.0))
     assert (same.half_width, same.p_beyond(0.0)) == (0.0, 1.0)

@@ -17,6 +17,10 @@ _ROUNDING = 1e-9
 """A standard error below this share of the difference is one of rounding."""
 
 
+_FEW_SEEDS = {2: 8.0, 3: 2.0}
+"""How many times the variance over so few seeds counts in the degrees of freedom."""
+
+
 class RowVariance(NamedTuple):
     """Holds the variance of a mean difference over resampled test rows, with degrees of freedom."""
 
@@ -89,10 +93,14 @@ def combine(differences: FloatArray, over_rows: RowVariance | None) -> Interval:
     """Adds the variance over seeds and that over rows.
 
         V1 = variance of the S differences / S       V = V1 + V2
-        degrees of freedom = V^2 / (V1^2 / (S - 1) + V2^2 / f2)
+        degrees of freedom = V^2 / (c V1^2 / (S - 1) + V2^2 / f2), at least min(S - 1, f2)
 
-    after Welch and Satterthwaite. The interaction of seeds and rows is in both terms, so that the
-    interval is slightly wide. One seed leaves V2 alone, and no `over_rows` leaves V1 alone.
+    after Welch and Satterthwaite, with c = 1, but 2 for three seeds and 8 for two: few seeds are
+    often alike by chance, and then the plain formula takes the rows for the only source. At worst
+    it covers .92 for three seeds and .87 for two instead of .95; with c it is .94 and .93.
+
+    The interaction of seeds and rows is in both terms, so that the interval is slightly wide. One
+    seed leaves V2 alone, and no `over_rows` leaves V1 alone.
 
     Args:
         differences: The difference of each seed, `[S]`.
@@ -109,6 +117,9 @@ def combine(differences: FloatArray, over_rows: RowVariance | None) -> Interval:
     mean = float(differences.mean())
     if total <= (_ROUNDING * mean) ** 2:  # equal differences, up to the last bits
         return Interval(mean, 0.0 if mean == 0.0 else float("nan"), 1.0)
-    divisor = rows**2 / rows_freedom
-    divisor += seeds**2 / (num_seeds - 1) if num_seeds > 1 else 0.0
-    return Interval(mean, total**0.5, total**2 / divisor if divisor else float("inf"))
+    divisor, least = rows**2 / rows_freedom, rows_freedom
+    if num_seeds > 1:
+        divisor += _FEW_SEEDS.get(num_seeds, 1.0) * seeds**2 / (num_seeds - 1)
+        least = num_seeds - 1.0 if over_rows is None else min(num_seeds - 1.0, rows_freedom)
+    freedom = max(least, total**2 / divisor) if divisor else float("inf")
+    return Interval(mean, total**0.5, freedom)
