@@ -141,7 +141,7 @@ def group_tasks(
     start = time.monotonic()
     affinities, names = _read(affinity, alone, tasks)
     if isinstance(networks, bool) or networks != int(networks) or networks < 1:
-        raise ValueError(f"networks is {networks}; expected a whole number of at least 1.")
+        raise ValueError(f"networks is {networks!r}; expected a whole number of at least 1.")
     networks = min(int(networks), len(names))
     groups, method, is_optimal = _search(affinities, networks, overlap, seconds)
     if overlap:

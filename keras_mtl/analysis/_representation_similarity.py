@@ -145,6 +145,10 @@ def _read(representations: Mapping[Any, Any]) -> tuple[tuple[str, ...], list[Flo
     arrays = []
     for name, values in zip(names, representations.values(), strict=True):
         array = read_numbers(values, f"representation {name!r}")
+        if not array.ndim:
+            raise ValueError(
+                f"representation {name!r} is {values!r}; expected an array (rows, features)."
+            )
         array = array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0)
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])

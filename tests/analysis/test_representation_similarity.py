@@ -156,6 +156,7 @@ def test_images_frames_and_lists_are_read():
     [
         ([X], {}, TypeError, "representations is of type list; expected a dict"),
         ({}, {}, ValueError, "representations is empty"),
+        ({"b": 3}, {}, ValueError, "representation 'b' is 3; expected an array"),
         ({"b": X, "a": Y[:5]}, {}, ValueError, "representation 'a' has 5 rows and 'b' 6"),
         ({"b": X[:3]}, {}, ValueError, "representations have 3 rows; expected at least 4"),
         ({"b": [[1, np.nan]] * 4}, {}, ValueError, "representation 'b' has a missing or infinite"),
