@@ -1,32 +1,43 @@
-"""Test AUC of every architecture on Census-Income (KDD), by the protocol of the MMoE paper.
+"""Test AUC on Census-Income (KDD): networks of several tasks, of one task, and boosted trees.
 
-    python benchmarks/census.py                              # all, three seeds: about 1.5 hours
-    python benchmarks/census.py --builders mmoe,ple --seeds 5
+    python benchmarks/census.py --folder runs      # four rows, five seeds: about 1.5 hours
+    python benchmarks/census.py --folder runs --rows single_task,ple,cgc --trials 12
+    python benchmarks/census.py --folder runs --rows all
 
-Tasks are income above 50K and never married. The complete training part trains; the test part is
-split in half: the first half chooses the learning rate (on the first seed, from the same list for
-everyone) and the epoch, the second half is looked at once for each seed. Every network has about
-the same number of parameters: the width of its layers is what fits the budget, and a single-task
-network has the whole budget for one task. Gradient boosting (scikit-learn) is the baseline
-without a network.
+Tasks are income above 50K, never married, and college. Nine tenths of the training part train, the
+last tenth chooses, and the test part is looked at once for each seed. Every row has the same
+number of trials: a network of several tasks in all, a network of one task and boosting for each
+task. The first trial is a fixed one, the others are drawn at random, and are the same for all
+networks. All networks are trained with AdamW and a cosine decay to 0 over the same number of
+epochs; the weights of the last epoch count. A network of several tasks has about as many
+parameters as one single-task network: the width of its layers is what fits the budget. The number
+of trees is chosen by the validation rows (scikit-learn 1.7 or newer).
+
+With `--folder`, the results of finished fits are kept in a file, and a run that was stopped goes
+on where it was. Several processes may share a folder, each with other rows; the last one prints
+all of them. On few cores that is faster, since the networks are small.
 """
 
 import argparse
 import dataclasses
+import functools
+import json
 import tempfile
-import time
+from pathlib import Path
 
 import keras
 import numpy as np
+from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from keras_mtl import architectures, compile_args, data, datasets
+from keras_mtl.layers import PeriodicEmbedding
 
 LONG_TAILED = ("capital_gains", "capital_losses", "dividends", "wage_per_hour")
-NUMBERS, BUCKETS, UNITS = 7, 16, 4
-TOWER = (16,)
-LEVELS = {"never_married": 0, "income": 1}
+BINS, UNITS = 48, 8
+TOWER = (64,)
+LEVELS = {"never_married": 0, "college": 0, "income": 1}
 
 # The arguments of each builder as a function of the width of its layers.
 BUILDERS = {
@@ -52,192 +63,278 @@ BUILDERS = {
     "adashare": lambda w: {"stem": (w,), "body": (w, w)},
     "cascade": lambda w: {"shared": (2 * w, w)},
     "deep_bayesian": lambda w: {"shared": (2 * w, w)},
-    "aitm": lambda w: {"shared": (2 * w,), "tower": (w, 16)},
+    "aitm": lambda w: {"shared": (2 * w,), "tower": (w, 64)},
     "low_rank": lambda w: {"body": (2 * w, w)},
     "tensor_factorized": lambda w: {"body": (2 * w, w)},
     "sparse": lambda w: {"tower": (2 * w, w, *TOWER)},
 }
 
 
-def load(folder):
-    """Loads codes of the encoder and labels, for the parts train, validation and test."""
-    tasks = [task for task in datasets.census_income_tasks() if task.name != "college"]
-    raw = {
-        split: datasets.census_income(split, batch_size=8192, data_dir=folder)
-        for split in ("train", "test")
-    }
-    encoder = data.tabular_encoder(raw["train"], log=LONG_TAILED)
-    parts = {}
-    for split, batches in raw.items():
-        rows = [(encoder(columns).numpy(), labels) for columns, labels in batches]
-        codes = np.concatenate([codes for codes, _ in rows])
-        parts[split] = (
-            codes,
-            {t.name: np.concatenate([labels[t.name] for _, labels in rows]) for t in tasks},
+@dataclasses.dataclass(frozen=True)
+class NetworkTrial:
+    """Holds what is tuned of a network; `sigma` 0 stands for piecewise-linear numbers."""
+
+    rate: float = 2e-3
+    decay: float = 1e-4
+    dropout: float = 0.15
+    sigma: float = 0.0
+
+    @classmethod
+    def draw(cls, rng):
+        """Returns a random trial."""
+        return cls(
+            rate=log_uniform(rng, 5e-4, 5e-3),
+            decay=log_uniform(rng, 1e-5, 1e-1),
+            dropout=float(rng.choice([0.0, 0.1, 0.2, 0.3])),
+            sigma=float(rng.choice([0.0, 0.1, 0.3, 1.0, 3.0])),
         )
-    half = np.random.default_rng(0).permutation(len(parts["test"][0])) % 2
-    parts["validation"], parts["test"] = (take(parts["test"], half == k) for k in (0, 1))
-    return encoder, tasks, parts
 
 
-def take(part, rows):
-    codes, labels = part
-    return codes[rows], {name: values[rows] for name, values in labels.items()}
+@dataclasses.dataclass(frozen=True)
+class TreeTrial:
+    """Holds what is tuned of boosting; the number of trees is chosen by early stopping."""
+
+    rate: float = 0.1
+    leaves: int = 31
+    smallest_leaf: int = 20
+    l2: float = 0.0
+    categorical: bool = False
+
+    @classmethod
+    def draw(cls, rng):
+        """Returns a random trial."""
+        return cls(
+            rate=log_uniform(rng, 0.02, 0.2),
+            leaves=int(log_uniform(rng, 10, 100)),
+            smallest_leaf=int(log_uniform(rng, 10, 100)),
+            l2=log_uniform(rng, 1e-3, 10),
+            categorical=bool(rng.integers(2)),
+        )
 
 
-def embed(encoder, codes):
-    """Concatenates the numbers, embeddings of their quantiles, and embeddings of the strings."""
-    inputs = keras.Input(codes.shape[1:])
-    buckets = []
-    for column in range(NUMBERS):
-        cut = keras.layers.Discretization(bin_boundaries=boundaries(codes[:, column]))
-        bucket = cut(inputs[:, column : column + 1])
-        lookup = keras.layers.Embedding(BUCKETS, UNITS)(bucket)
-        buckets.append(keras.layers.Flatten()(lookup))
-    columns = data.embed_columns(encoder, inputs, units=UNITS)
-    return keras.layers.Concatenate()([columns, *buckets])
+def log_uniform(rng, low, high):
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def boundaries(values):
-    return np.unique(np.quantile(values, np.linspace(0, 1, BUCKETS)[1:-1])).tolist()
+def draw_trials(kind, count):
+    rng = np.random.default_rng(0)
+    return [kind(), *(kind.draw(rng) for _ in range(count - 1))]
 
 
-def build(name, inputs, tasks, width):
+class Census:
+    """Holds the encoder, and codes and labels of the parts train, validation and test."""
+
+    def __init__(self, config, folder):
+        self.tasks = datasets.census_income_tasks()
+        self.widths = {}
+        splits = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test"}
+        raw = {
+            part: datasets.census_income(split, config=config, batch_size=8192, data_dir=folder)
+            for part, split in splits.items()
+        }
+        self.encoder = data.tabular_encoder(raw["train"], log=LONG_TAILED, bins=BINS)
+        self.parts = {part: self._encode(batches) for part, batches in raw.items()}
+
+    def _encode(self, batches):
+        rows = [(self.encoder(columns).numpy(), labels) for columns, labels in batches]
+        labels = {t.name: np.concatenate([y[t.name] for _, y in rows]) for t in self.tasks}
+        return np.concatenate([codes for codes, _ in rows]), labels
+
+    @functools.cached_property
+    def categories(self):
+        """Which of the codes are categories."""
+        codes = self.parts["train"][0]
+        numbers = data.embed_columns(self.encoder, units=1).shape[-1]
+        lookups = [layer for layer in self.encoder.layers if hasattr(layer, "vocabulary_size")]
+        return np.arange(codes.shape[1]) >= numbers - len(lookups)
+
+
+def build(name, census, tasks, trial, width):
+    """Builds a network of encoded columns."""
+    numeric = PeriodicEmbedding(UNITS, sigma=trial.sigma) if trial.sigma else "piecewise"
+    inputs = data.embed_columns(census.encoder, units=UNITS, numeric=numeric)
+    inputs = keras.layers.Dropout(trial.dropout)(inputs)
     if name == "single_task":
         return architectures.single_task(inputs, tasks, tower=(2 * width, width, *TOWER))
     arguments = {"tower": TOWER} | BUILDERS[name](width)
     return getattr(architectures, name)(inputs, tasks, **arguments)
 
 
-def fitted_width(name, inputs, tasks, budget):
+def fitted_width(name, census, tasks, trial, budget):
     """Finds the largest width whose network stays within the budget of parameters."""
+    key = name, len(tasks), trial.sigma == 0  # of a network of one task, the task does not matter
+    if key not in census.widths:
+        census.widths[key] = _search_width(name, census, tasks, trial, budget)
+    return census.widths[key]
+
+
+def _search_width(name, census, tasks, trial, budget):
     low, high = 1, 512
     while high - low > 1:
         middle = (low + high) // 2
-        fits = build(name, inputs, tasks, middle).count_params() <= budget
+        fits = build(name, census, tasks, trial, middle).count_params() <= budget
         low, high = (middle, high) if fits else (low, middle)
     return low
 
 
-class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best mean AUC on the validation half."""
-
-    def __init__(self, part, patience):
-        super().__init__()
-        self.part, self.patience, self.best, self.since = part, patience, 0.0, 0
-
-    def on_epoch_end(self, epoch, logs=None):
-        score = float(np.mean(list(aucs(self.model, self.part).values())))
-        self.since += 1
-        if score > self.best:
-            self.best, self.since = score, 0
-            self.weights = self.model.get_weights()
-        if self.since >= self.patience:
-            self.model.stop_training = True
-
-    def on_train_end(self, logs=None):
-        self.model.set_weights(self.weights)
-
-
-def aucs(network, part):
-    codes, labels = part
-    predicted = network.predict(codes, batch_size=8192, verbose=0)
-    return {name: roc_auc_score(labels[name], predicted[name].ravel()) for name in predicted}
-
-
-def train(name, tasks, encoder, parts, seed, rate, width, options):
-    """Trains a network of one seed; returns its validation score, test AUCs and parameters."""
+def fit_network(name, census, tasks, trial, seed, options):
+    """Trains a network; returns its AUCs by part and task, and its number of parameters."""
     keras.backend.clear_session()
+    width = fitted_width(name, census, tasks, trial, options.budget)
     keras.utils.set_random_seed(seed)
-    inputs = embed(encoder, parts["train"][0])
-    network = build(name, inputs, tasks, width)
+    network = build(name, census, tasks, trial, width)
+    codes, labels = census.parts["train"]
+    steps = options.epochs * -(-len(codes) // options.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(trial.rate, steps)
     plain = [dataclasses.replace(task, metrics=()) for task in tasks]
-    network.compile(keras.optimizers.Adam(rate), **compile_args(plain))
-    codes, labels = parts["train"]
-    best = BestEpoch(
-        (parts["validation"][0], pick(parts["validation"][1], tasks)), options.patience
-    )
+    network.compile(keras.optimizers.AdamW(rate, weight_decay=trial.decay), **compile_args(plain))
     network.fit(
         codes,
-        pick(labels, tasks),
+        {task.name: labels[task.name] for task in tasks},
         batch_size=options.batch_size,
         epochs=options.epochs,
-        callbacks=[best],
         verbose=0,
     )
-    test = aucs(network, (parts["test"][0], pick(parts["test"][1], tasks)))
-    return best.best, test, network.count_params()
+    return scores(census, tasks, lambda codes: predict(network, codes)) | {
+        "parameters": network.count_params()
+    }
 
 
-def pick(labels, tasks):
-    return {task.name: labels[task.name] for task in tasks}
+def predict(network, codes):
+    predicted = network.predict(codes, batch_size=8192, verbose=0)
+    return {name: values.ravel() for name, values in predicted.items()}
 
 
-def run(name, tasks, encoder, parts, options):
-    """Chooses the rate on the first seed, and takes the same rate for the others."""
-    width = fitted_width(name, embed(encoder, parts["train"][0]), tasks, options.budget)
-
-    def once(seed, rate):
-        return train(name, tasks, encoder, parts, seed, rate, width, options)
-
-    tried = {rate: once(0, rate) for rate in options.rates}
-    rate = max(tried, key=lambda candidate: tried[candidate][0])
-    runs = [tried[rate], *(once(seed, rate) for seed in range(1, options.seeds))]
-    return {task.name: [test[task.name] for _, test, _ in runs] for task in tasks}, rate, runs[0][2]
-
-
-def boosted(tasks, parts, seeds):
-    """Trains gradient boosting of scikit-learn, stopped early by a tenth of the training part."""
-    codes, labels = parts["train"]
-    test_aucs = {}
-    for task in tasks:
-        test_aucs[task.name] = []
-        for seed in range(seeds):
-            trees = HistGradientBoostingClassifier(
-                max_iter=500, learning_rate=0.1, early_stopping=True, random_state=seed
-            ).fit(codes, labels[task.name])
-            scores = trees.predict_proba(parts["test"][0])[:, 1]
-            test_aucs[task.name].append(roc_auc_score(parts["test"][1][task.name], scores))
-    return test_aucs
+def fit_trees(name, census, tasks, trial, seed, options):
+    """Trains gradient boosting of scikit-learn, stopped early by the validation rows."""
+    (codes, labels), (held_codes, held_labels) = census.parts["train"], census.parts["validation"]
+    (task,) = tasks
+    trees = HistGradientBoostingClassifier(
+        learning_rate=trial.rate,
+        max_leaf_nodes=trial.leaves,
+        min_samples_leaf=trial.smallest_leaf,
+        l2_regularization=trial.l2,
+        categorical_features=census.categories if trial.categorical else None,
+        max_iter=2000,
+        early_stopping=True,
+        n_iter_no_change=20,
+        random_state=seed,
+    ).fit(codes, labels[task.name], X_val=held_codes, y_val=held_labels[task.name])
+    return scores(census, tasks, lambda codes: {task.name: trees.predict_proba(codes)[:, 1]})
 
 
-def report(name, test_aucs, baseline, parameters, rate, seconds):
-    cells = "".join(f"{np.mean(v):9.4f} +-{np.std(v, ddof=1):7.4f}" for v in test_aucs.values())
-    gain = np.mean([np.mean(v) / np.mean(baseline[k]) - 1 for k, v in test_aucs.items()])
-    print(f"{name:18}{cells}{gain:+9.2%}{parameters:>11}{rate:>13}{seconds:7.0f}", flush=True)
+def scores(census, tasks, predict_codes):
+    """Returns AUCs by part and task."""
+    aucs = {}
+    for part in ("validation", "test"):
+        codes, labels = census.parts[part]
+        predicted = predict_codes(codes)
+        aucs[part] = {t.name: roc_auc_score(labels[t.name], predicted[t.name]) for t in tasks}
+    return aucs
+
+
+class Results:
+    """Keeps the results of fits, in a file if there is a folder."""
+
+    def __init__(self, folder):
+        self.path = Path(folder, "census.jsonl") if folder else None
+        lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
+        self.known = {entry["key"]: entry["result"] for entry in map(json.loads, lines)}
+
+    def get(self, key, compute):
+        """Returns the result of a key, from the file or from `compute()`."""
+        if key not in self.known:
+            self.known[key] = compute()
+            if self.path:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a") as file:
+                    file.write(json.dumps({"key": key, "result": self.known[key]}) + "\n")
+        return self.known[key]
+
+
+def tuned(name, census, tasks, options, results):
+    """Tunes one network, or the trees of one task; returns the best trial and the seeds' results.
+
+    Trials are compared by the mean AUC of validation rows, with seed 0. That run is not counted:
+    the seeds of the result are others.
+    """
+    fit, kind = (fit_trees, TreeTrial) if name == "boosting" else (fit_network, NetworkTrial)
+    setting = f"{options.config} {options.epochs} {options.batch_size} {options.budget}"
+
+    def once(trial, seed):
+        key = f"{name} {[task.name for task in tasks]} {trial} {setting} seed {seed}"
+        return results.get(key, lambda: fit(name, census, tasks, trial, seed, options))
+
+    def validated(trial):
+        return np.mean(list(once(trial, 0)["validation"].values()))
+
+    best = max(draw_trials(kind, options.trials), key=validated)
+    return best, [once(best, seed) for seed in range(1, options.seeds + 1)]
+
+
+def row(name, census, options, results):
+    """Returns the test AUCs of all seeds by task, the trials chosen and the parameters."""
+    apart = name in ("single_task", "boosting")
+    groups = [[task] for task in census.tasks] if apart else [census.tasks]
+    aucs, chosen, parameters = {}, [], 0
+    for tasks in groups:
+        trial, runs = tuned(name, census, tasks, options, results)
+        chosen.append(trial)
+        parameters += runs[0].get("parameters", 0)
+        aucs |= {t.name: np.array([run["test"][t.name] for run in runs]) for t in tasks}
+    return aucs, chosen, parameters
+
+
+def difference(first, second):
+    """Returns the difference of two means and half of its 95 % interval (Welch)."""
+    test = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    return np.mean(first) - np.mean(second), (test.high - test.low) / 2
+
+
+def report(name, aucs, alone, parameters):
+    cells = "".join(f"{np.mean(v):9.4f} ±{np.std(v, ddof=1):7.4f}" for v in aucs.values())
+    pairs = [difference(values, alone[task]) for task, values in aucs.items()] if alone else []
+    gains = "".join(f"{1e4 * gain:+7.1f} ±{1e4 * half:5.1f}" for gain, half in pairs)
+    print(f"{name:18}{cells}{parameters or '':>11}{gains}", flush=True)
 
 
 def main(options):
     with tempfile.TemporaryDirectory() as scratch:
-        encoder, tasks, parts = load(options.data_dir or scratch)
-    head = "".join(f"{task.name:>19}" for task in tasks)
-    print(f"{'test AUC':18}{head}{'gain':>9}{'parameters':>11}{'rate':>13}{'s':>7}", flush=True)
-    baseline, count, rates, start = {}, 0, [], time.perf_counter()
-    for task in tasks:
-        alone, rate, size = run("single_task", [task], encoder, parts, options)
-        baseline |= alone
-        count, rates = count + size, [*rates, rate]
-    spent = time.perf_counter() - start
-    report("single_task", baseline, baseline, count, "/".join(map(str, rates)), spent)
-    start = time.perf_counter()
-    trees = boosted(tasks, parts, options.seeds)
-    report("gradient boosting", trees, baseline, "", "", time.perf_counter() - start)
-    for name in options.builders:
-        start = time.perf_counter()
-        test_aucs, rate, size = run(name, tasks, encoder, parts, options)
-        report(name, test_aucs, baseline, size, rate, time.perf_counter() - start)
+        census = Census(options.config, options.data_dir or scratch)
+    results = Results(options.folder)
+    names = [task.name for task in census.tasks]
+    head = "".join(f"{name:>18}" for name in names)
+    print(f"{'':18}{'test AUC':54}{'':11}  1e-4 of AUC above single_task, 95 %")
+    gains = "".join(f"{name:>14}" for name in names)
+    print(f"{'':18}{head}{'parameters':>11}{gains}", flush=True)
+    table, alone = {}, None
+    for name in options.rows:
+        aucs, table[name], parameters = row(name, census, options, results)
+        alone = aucs if name == "single_task" else alone
+        report(name, aucs, alone, parameters)
+    for name, chosen in table.items():
+        print(name, *chosen, sep="\n    ")
+
+
+def row_names(text):
+    """Returns the rows of a list of names; `all` stands for each network and boosting."""
+    known = ["single_task", "boosting", *BUILDERS]
+    names = known if text == "all" else text.split(",")
+    unknown = sorted({*names} - {*known})
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown} are no rows; expected some of {known}")
+    return names
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--builders", type=lambda text: text.split(","), default=list(BUILDERS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--rates", type=lambda text: [*map(float, text.split(","))], default="1e-3,3e-3"
-    )
-    parser.add_argument("--budget", type=int, default=60_000, help="parameters of a network")
-    parser.add_argument("--epochs", type=int, default=6, help="at most")
-    parser.add_argument("--patience", type=int, default=2)
+    parser.add_argument("--rows", type=row_names, default="single_task,boosting,hard_sharing,mmoe")
+    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=150_000, help="parameters of a network")
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=1024)
+    parser.add_argument("--config", default="full", choices=["full", "small"])
+    parser.add_argument("--folder", help="keeps the results of finished fits")
     parser.add_argument("--data-dir", help="keeps the prepared data")
     main(parser.parse_args())

@@ -5,13 +5,14 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 
-import keras
 import matplotlib.image
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_mtl import Task
+from keras_mtl import Task, data
 
 ROOT = pathlib.Path(__file__).parents[1]
 TASKS = ["income", "never_married", "college"]
@@ -111,9 +112,32 @@ def test_the_benchmark_of_steps_prints_ratios_to_stock_keras(tmp_path):
 @pytest.mark.slow
 def test_the_census_benchmark_builds_every_network_at_any_width(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    census = importlib.import_module("census")
-    tasks = [Task.binary("income", metrics=()), Task.binary("never_married", metrics=())]
-    for name in ["single_task", *census.BUILDERS]:
-        networks = [census.build(name, keras.Input((9,)), tasks, width) for width in (4, 5)]
-        sizes = [network.count_params() for network in networks]
-        assert sizes[0] < sizes[1], name
+    benchmark = importlib.import_module("census")
+    columns = {"age": np.arange(9.0), "job": np.array(["a", "b", "c"] * 3)}
+    batches = tf.data.Dataset.from_tensor_slices(columns).batch(3)
+    census = types.SimpleNamespace(encoder=data.tabular_encoder(batches, bins=4), widths={})
+    tasks = [Task.binary(name, metrics=()) for name in TASKS]
+    for name in ["single_task", *benchmark.BUILDERS]:
+        for trial in (benchmark.NetworkTrial(sigma=0.0), benchmark.NetworkTrial(sigma=1.0)):
+            chosen = tasks[:1] if name == "single_task" else tasks
+            networks = [benchmark.build(name, census, chosen, trial, width) for width in (4, 5)]
+            sizes = [network.count_params() for network in networks]
+            assert sizes[0] < sizes[1], name
+
+
+@pytest.mark.slow
+def test_the_census_benchmark_goes_on_and_prints_each_row(tmp_path):
+    small = ["--config", "small", "--trials", 1, "--seeds", 2, "--budget", 30_000]
+    small += ["--epochs", 4, "--batch-size", 256]
+    places = ["--folder", tmp_path / "runs", "--data-dir", tmp_path]
+    for names in ("single_task", "single_task,boosting,hard_sharing"):
+        output = run("benchmarks/census.py", "--rows", names, *small, *places, folder=tmp_path)
+        lines = [line for line in output.splitlines() if "±" in line]
+        assert [line.split()[0] for line in lines] == names.split(",")
+    results = (tmp_path / "runs" / "census.jsonl").read_text().splitlines()
+    # One trial and two seeds, none of them twice: two rows of three tasks apart, one of all.
+    assert len(results) == (3 + 3 + 1) * (1 + 2)
+    rows = np.array([re.findall(r"[-+]?\d+\.\d+", line) for line in lines], float)
+    means, gains = rows[:, :6:2], rows[:, 6::2]
+    assert 0.6 < means.min() <= means.max() < 1
+    np.testing.assert_allclose(gains, 1e4 * (means - means[0]), atol=1.1)  # of rounded numbers
