@@ -37,7 +37,7 @@ def prepare(options):
         part: datasets.census_income(split, batch_size=options.batch_size, **place)
         for part, split in splits.items()
     }
-    encoder = data.tabular_encoder(raw["train"], log=census_report.LONG_TAILED)
+    encoder = data.tabular_encoder(raw["train"], log=census_report.LONG_TAILED, bins=48)
     sets = {
         part: batches.map(lambda columns, labels: (encoder(columns), labels))
         for part, batches in raw.items()
@@ -58,18 +58,23 @@ def main(options):
     report = census_report.Report(all_tasks, sets)
 
     def features():
-        return data.embed_columns(encoder, units=4)
+        return data.embed_columns(encoder, units=4, numeric="piecewise")
+
+    def optimizer():
+        steps = options.epochs * int(sets["train"].cardinality())
+        rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+        return keras.optimizers.AdamW(rate, weight_decay=1e-4)
 
     def mmoe(tasks):
         return architectures.mmoe(features(), tasks, num_experts=4, expert=(64,), tower=(16,))
 
     def compiled(network, tasks):
-        network.compile(keras.optimizers.Adam(2e-3), **mtl.compile_args(tasks))
+        network.compile(optimizer(), **mtl.compile_args(tasks))
         return network
 
     def balanced(balancer):
         model = mtl.BalancedModel(mmoe(all_tasks), all_tasks, balancer)
-        model.compile(keras.optimizers.Adam(2e-3))
+        model.compile(optimizer())
         return model
 
     def build(tasks):
@@ -97,6 +102,7 @@ def main(options):
         objective="mean_relative_gain",
         baselines=report.baselines,
         max_trials=options.trials,
+        epochs=options.epochs,
     )
     print(
         f"tuner: best of {len(result.trials)} trials {report.rounded(result.weights)}", flush=True
@@ -116,7 +122,7 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
         parser.add_argument("--replicas", type=int, default=1)
         parser.add_argument("--config", default="full", choices=["full", "small"])
-        parser.add_argument("--epochs", type=int, default=2)
+        parser.add_argument("--epochs", type=int, default=5)
         parser.add_argument("--trials", type=int, default=4)
         parser.add_argument("--batch-size", type=int, default=1024)
         parser.add_argument("--data-dir", default=folder, help="keeps the prepared data")
