@@ -11,7 +11,7 @@ import watched_problem as problem
 
 from keras_mtl import callbacks
 
-DOORS = ["plain", "balanced"]
+DOORS = [pytest.param("plain", marks=pytest.mark.slow), "balanced"]
 KEYS = {"click": ("val_click_auc", 1), "price": ("val_price_mae", -1)}
 BASELINES = {"click": 0.8, "price": 1.0}
 
@@ -37,7 +37,7 @@ def assert_weights(model, expected):
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+@pytest.mark.parametrize("suffix", [".weights.h5", pytest.param(".keras", marks=pytest.mark.slow)])
 def test_one_file_of_all_tasks(tmp_path, door, suffix):
     model, remember = problem.make(door), problem.Remember()
     keep = callbacks.KeepBest(problem.TASKS, tmp_path / f"best{suffix}", baselines=BASELINES)
@@ -72,6 +72,7 @@ def test_one_file_per_task(tmp_path, door):
         keep.load("age")
 
 
+@pytest.mark.slow
 def test_without_restore_the_last_weights_stay(tmp_path):
     model, remember = problem.make(), problem.Remember()
     keep = callbacks.KeepBest(problem.TASKS, tmp_path / "best.weights.h5", restore=False)
