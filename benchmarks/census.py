@@ -1,6 +1,6 @@
 """Test AUC on Census-Income (KDD): networks of several tasks, of one task, and boosted trees.
 
-    python benchmarks/census.py --folder runs      # four rows, five seeds: about 1.5 hours
+    python benchmarks/census.py --folder runs      # four rows, five seeds: more than an hour
     python benchmarks/census.py --folder runs --rows single_task,ple,cgc --trials 12
     python benchmarks/census.py --folder runs --rows all
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_mtl._tasks import Task
+from keras_mtl.callbacks._watching._watched_metrics import Baselines
 from keras_mtl.callbacks._watching._watcher import Watcher
 
 _SUFFIXES = (".weights.h5", ".keras")
@@ -19,15 +20,16 @@ class KeepBest(Watcher):
                      so far
         "each"       one file per task: the whole network of the epoch that was best for that task
 
-    Choose `"aggregate"` to serve one network. Choose `"each"` to serve one network per task: each
-    is better for its task, and all together cost as much as separate networks. Do not join the
-    tower of one epoch to the trunk of another one: a tower belongs to the trunk that it was trained
-    on.
+    Choose `"aggregate"` to serve one network. Choose `"each"` to serve one network per task, which
+    costs as much as networks that share nothing. Do not join the tower of one epoch to the trunk of
+    another one: a tower belongs to the trunk that it was trained on.
+
     Keras's `ModelCheckpoint(save_best_only=True)` watches a single metric, forgets the best value
     when a run goes on (keras#17012), and takes a NaN in the first epoch for the best.
 
     A value that is not finite is never better. Of equal epochs the earlier one is kept. Files are
-    written beside their place and then moved, so that a killed run leaves whole ones.
+    written beside their place and then moved, so that a killed run leaves whole ones. Several
+    worker processes must not share a path: give each its own.
 
     Args:
         tasks: The tasks that are watched.
@@ -36,8 +38,8 @@ class KeepBest(Watcher):
         keep: `"aggregate"` or `"each"`. Defaults to `"aggregate"`.
         metrics: The metric of each task, as for `StopByTasks`.
         min_delta: By how much a value has to be better, as for `StopByTasks`.
-        baselines: The metric of a network of each task alone, for `"aggregate"`. Without them the
-            ranks say nothing of how much an epoch is better.
+        baselines: The metric of a network of each task alone, for `"aggregate"`, as for
+            `StopByTasks`. Without them the ranks say nothing of how much an epoch is better.
         restore: Whether the model has the kept weights at the end of training; for `"aggregate"`
             alone. Defaults to `True`.
 
@@ -74,7 +76,7 @@ class KeepBest(Watcher):
         keep: Literal["aggregate", "each"] = "aggregate",
         metrics: str | Mapping[str, Any] | None = None,
         min_delta: float | Mapping[str, float] = 0.0,
-        baselines: Mapping[str, float] | None = None,
+        baselines: Baselines | None = None,
         restore: bool = True,
     ) -> None:
         self.filepath = os.fspath(filepath)

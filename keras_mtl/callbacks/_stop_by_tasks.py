@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_mtl._tasks import Task
+from keras_mtl.callbacks._watching._watched_metrics import Baselines
 from keras_mtl.callbacks._watching._watcher import Watcher
+from keras_mtl.data._elements._numbers import read_whole
 
 _STOPS = ("all", "any", "aggregate")
 
@@ -37,8 +39,9 @@ class StopByTasks(Watcher):
             `(name, "min" or "max")`; `"loss"` is the task's own loss. Defaults to the first metric
             of the task whose direction is known, or else its loss.
         min_delta: By how much a value has to be better, in the unit of the metric: a number, or
-            one by task. Defaults to `0`.
-        baselines: The metric of a network of each task alone, for `"aggregate"`.
+            one by task. It counts for mean gains too, but not for ranks. Defaults to `0`.
+        baselines: The metric of a network of each task alone, for `"aggregate"`: a number by task,
+            or a dict by metric as for `tuning.search_task_weights`.
         state_file: A JSON file that keeps the values of all epochs, so that a training which was
             killed, and goes on by `keras.callbacks.BackupAndRestore` or `initial_epoch`, stops
             where it would have stopped. Put this callback before `BackupAndRestore`. `None`:
@@ -80,19 +83,17 @@ class StopByTasks(Watcher):
         patience: int = 3,
         metrics: str | Mapping[str, Any] | None = None,
         min_delta: float | Mapping[str, float] = 0.0,
-        baselines: Mapping[str, float] | None = None,
+        baselines: Baselines | None = None,
         state_file: str | os.PathLike[str] | None = None,
     ) -> None:
         if stop not in _STOPS:
             raise ValueError(f"stop is {stop!r}; expected one of {_STOPS}.")
         if stop != "aggregate" and baselines is not None:
             raise ValueError(f"baselines belong to stop='aggregate'; received stop={stop!r}.")
-        if int(patience) != patience or patience < 1:
-            raise ValueError(f"patience is {patience}; expected a whole number of at least 1.")
         path = None if state_file is None else Path(state_file)
         super().__init__(tasks, metrics, min_delta, baselines, path)
         self.stop = stop
-        self.patience = int(patience)
+        self.patience = read_whole(patience, "patience is")
         self.stopped_epoch: int | None = None
         self.reason: str | None = None
 

@@ -23,8 +23,8 @@ class PeriodicEmbedding(keras.layers.Layer):
     numbers in which the target bends, standardized before; `data.embed_columns(numeric="periodic")`
     does so. It depends on `sigma` more than on anything else: small ones begin with nearly linear
     functions, large ones fit noise. The paper searches it from 0.01 to 100.
-    Search it on your validation rows: on Census-Income 0.3 came before 1 and 3 for two single-task
-    networks of three.
+    Search it on your validation rows: on Census-Income a trial with 0.3 came before those with
+    1 and 3 for two single-task networks of three.
 
     Args:
         units: Size of an embedding. Defaults to `8`.

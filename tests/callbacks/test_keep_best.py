@@ -113,6 +113,17 @@ def test_a_network_that_diverges_keeps_what_was_finite(tmp_path):
     assert_weights(model, remember.weights[2])
 
 
+def test_a_training_of_no_epoch_changes_nothing(tmp_path):
+    model = problem.make()
+    keep = callbacks.KeepBest(problem.TASKS, tmp_path / "best.weights.h5", restore=True)
+    model.fit(**problem.FIT, epochs=2, callbacks=[keep])
+    weights = [value + 1 for value in model.get_weights()]
+    model.set_weights(weights)
+    with pytest.warns(UserWarning, match="saw no validation metrics"):
+        model.fit(**problem.FIT, epochs=0, callbacks=[keep])
+    assert_weights(model, weights)
+
+
 def test_wrong_paths_are_refused(tmp_path):
     for path, keep, message in (
         ("best.h5", "aggregate", "expected it to end in one of"),

@@ -54,6 +54,11 @@ def test_golden_waits_and_epochs():
     assert best == 2
     np.testing.assert_allclose(gain, 0.1010, atol=5e-5)
     assert by_gain.reason == "no improvement in 3 epochs: all tasks together"
+    # In the form in which `search_task_weights` takes them.
+    baselines = {"a": {"auc": 0.65}, "b": {"mae": 0.8, "loss": 9.0}}
+    by_metric = callbacks.StopByTasks(TASKS, stop="aggregate", baselines=baselines)
+    assert stopped(by_metric, A, B) == 5
+    assert by_metric._progress.best_of_all == by_gain._progress.best_of_all
 
 
 def test_the_aggregate_without_baselines_is_the_mean_rank():
@@ -153,6 +158,16 @@ def test_wrong_arguments_and_logs_are_refused():
         ({"stop": "both"}, "stop is 'both'"),
         ({"patience": 0}, "patience is 0"),
         ({"patience": 1.5}, "patience is 1.5"),
+        ({"patience": None}, "patience is None"),
+        ({"min_delta": "small"}, "task 'a': min_delta is 'small'"),
+        (
+            {"stop": "aggregate", "baselines": {"a": None, "b": 1.0}},
+            "task 'a': its baseline is None",
+        ),
+        (
+            {"stop": "aggregate", "baselines": {"a": {"loss": 0.4}, "b": 1.0}},
+            r"task 'a': its metric 'auc' is watched, and baselines has \['loss'\]",
+        ),
         ({"metrics": {"c": "auc"}}, r"metrics names \['c'\], which are no tasks"),
         ({"metrics": "auc"}, "task 'b' has no metric 'auc'"),
         ({"min_delta": {"a": -0.1}}, "task 'a': min_delta is -0.1"),

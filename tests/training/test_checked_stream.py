@@ -15,7 +15,7 @@ TASKS = [
 ]
 RIGHT = {
     "click": np.array([0.0, 1.0, 1.0]),
-    "price": np.array([-1e30, 0.5, 2.0]),
+    "price": np.array([-6e4, 0.5, 2.0]),
     "topic": np.array([0, 1, 2]),
     "color": np.array([[2], [0], [1]]),
 }
@@ -27,7 +27,7 @@ WRONG = {
 }
 DTYPES = {
     "click": ["float16", "float32", "float64"],
-    "price": ["float32", "float64"],
+    "price": ["float16", "float32", "float64"],
     "topic": ["int8", "int32", "int64", "float16", "float32", "float64"],
     "color": ["int64", "float32"],
 }

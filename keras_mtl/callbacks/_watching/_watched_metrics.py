@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl._tasks import Mode, Task, monitor
+from keras_mtl.data._elements._numbers import read_number
+
+Baselines = Mapping[str, float | Mapping[str, float]]
+"""The metric of a network of each task alone: a number by task, or a dict by metric."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ def read_metrics(
     tasks: Sequence[Task],
     metrics: str | Mapping[str, Any] | None,
     min_delta: float | Mapping[str, float],
-    baselines: Mapping[str, float] | None,
+    baselines: Baselines | None,
 ) -> tuple[WatchedMetric, ...]:
     """Returns the metric that is watched for each task.
 
@@ -58,7 +62,7 @@ def read_metrics(
             `(name, mode)`. A task without one has its first metric whose direction is known, or
             else its loss.
         min_delta: A number for all tasks, or one per task.
-        baselines: The metrics of networks of one task, by task.
+        baselines: The metrics of networks of one task.
 
     Raises:
         ValueError: If a name is unknown, a direction is not known, or a number does not fit.
@@ -80,22 +84,25 @@ def read_metrics(
 
 
 def _read_metric(
-    task: Task, metric: Any, min_delta: float, baselines: Mapping[str, float] | None
+    task: Task, metric: Any, min_delta: float, baselines: Baselines | None
 ) -> WatchedMetric:
     if metric is None:
         directed = [name for name in task.metric_names if task.mode(name) is not None]
         metric = directed[0] if directed else "loss"
     name, mode = (metric, None) if isinstance(metric, str) else metric
     log, mode = monitor(task, name, mode=mode)
-    if not (math.isfinite(min_delta) and min_delta >= 0):
-        raise ValueError(
-            f"task {task.name!r}: min_delta is {min_delta}; expected a number of at least 0."
-        )
+    min_delta = read_number(min_delta, f"task {task.name!r}: min_delta is", low=0)
     if baselines is None:
-        return WatchedMetric(task.name, log, mode, float(min_delta))
-    baseline = float(baselines[task.name])
-    if not math.isfinite(baseline) or baseline == 0:
-        raise ValueError(
-            f"task {task.name!r}: no gain can be relative to a baseline of {baseline}."
-        )
-    return WatchedMetric(task.name, log, mode, float(min_delta), baseline)
+        return WatchedMetric(task.name, log, mode, min_delta)
+    baseline = baselines[task.name]
+    if isinstance(baseline, Mapping):
+        if name not in baseline:
+            raise ValueError(
+                f"task {task.name!r}: its metric {name!r} is watched, and baselines has "
+                f"{sorted(baseline)}."
+            )
+        baseline = baseline[name]
+    number = read_number(baseline, f"task {task.name!r}: its baseline is")
+    if number == 0:
+        raise ValueError(f"task {task.name!r}: no gain can be relative to a baseline of 0.")
+    return WatchedMetric(task.name, log, mode, min_delta, number)

@@ -10,7 +10,7 @@ import keras
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl.callbacks._watching._progress import Best, Progress
 from keras_mtl.callbacks._watching._state_file import read_state, write_state
-from keras_mtl.callbacks._watching._watched_metrics import read_metrics
+from keras_mtl.callbacks._watching._watched_metrics import Baselines, read_metrics
 
 
 class Watcher(keras.callbacks.Callback):
@@ -27,7 +27,7 @@ class Watcher(keras.callbacks.Callback):
         tasks: Sequence[Task],
         metrics: str | Mapping[str, Any] | None,
         min_delta: float | Mapping[str, float],
-        baselines: Mapping[str, float] | None,
+        baselines: Baselines | None,
         state_file: Path | None,
     ) -> None:
         super().__init__()
@@ -44,13 +44,13 @@ class Watcher(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Forgets an earlier training."""
         self._begins = True
+        self._progress = Progress(self._metrics)  # also where no epoch follows
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Recalls, before the first epoch of a run that goes on, the epochs before it."""
         # Here, not in `on_train_begin`: only now is it known at which epoch training goes on.
         if self._begins:
             self._begins = False
-            self._progress = Progress(self._metrics)
             if epoch > 0 and self._state_file is not None:
                 self._recall(epoch)
 

@@ -128,6 +128,8 @@ def _labels_in_range(tasks: Sequence[Task], labels: Mapping[str, Any]) -> list[T
             continue
         if not dtype.is_floating:
             values = tf.cast(values, tf.float64)
+        # The bounds of a small dtype would be infinite in it, so that infinity were within them.
+        low, high = max(low, float(values.dtype.min)), min(high, float(values.dtype.max))
         expected = tf.raw_ops.ClipByValue(
             t=values,
             clip_value_min=tf.constant(low, values.dtype),
