@@ -18,6 +18,7 @@ from keras_mtl.datasets._synthetic import (
     synthetic_regression,
     synthetic_regression_tasks,
 )
+from keras_mtl.datasets._synthetic_groups import SyntheticGroups, synthetic_groups
 from keras_mtl.datasets._tox21 import Tox21, tox21, tox21_tasks
 from keras_mtl.datasets._toxcast import Toxcast, toxcast, toxcast_tasks
 
@@ -30,6 +31,7 @@ __all__ = [
     "MultiMnist",
     "PalmerPenguins",
     "Snips",
+    "SyntheticGroups",
     "Tox21",
     "Toxcast",
     "air_quality",
@@ -50,6 +52,7 @@ __all__ = [
     "penguins_tasks",
     "snips",
     "snips_tasks",
+    "synthetic_groups",
     "synthetic_regression",
     "synthetic_regression_tasks",
     "tox21",
