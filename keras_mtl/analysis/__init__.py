@@ -1,7 +1,8 @@
-"""Relations and groups of tasks, fronts of trade-offs, and whether a contender helped, from arrays.
+"""Relations and groups of tasks, fronts of trade-offs, and whether a contender helped.
 
-These functions take NumPy arrays, lists, dicts by name and data frames. They need no network and
-no training, and they return plain values: names, arrays and tables that print themselves.
+Most functions take NumPy arrays, lists, dicts by name and data frames, and need neither a network
+nor training. Those that look into a network take `(model, dataset, tasks)` first, and leave the
+model as it is. All return plain values: names, arrays and tables that print themselves.
 """
 
 from keras_mtl.analysis._compare import compare
@@ -9,6 +10,7 @@ from keras_mtl.analysis._compare_scores import compare_scores
 from keras_mtl.analysis._comparison import Comparison
 from keras_mtl.analysis._correct_jointly import correct_jointly
 from keras_mtl.analysis._gains import Gains, gains
+from keras_mtl.analysis._gradient_gramian import GradientGramian, gradient_gramian
 from keras_mtl.analysis._gramian_statistics import GramianStatistics, gramian_statistics
 from keras_mtl.analysis._group_tasks import TaskGroups, group_tasks
 from keras_mtl.analysis._hypervolume import hypervolume
@@ -31,6 +33,7 @@ from keras_mtl.analysis._unbiased_gramian import unbiased_gramian
 __all__ = [
     "Comparison",
     "Gains",
+    "GradientGramian",
     "GramianStatistics",
     "LabelRelations",
     "Metric",
@@ -46,6 +49,7 @@ __all__ = [
     "compare_scores",
     "correct_jointly",
     "gains",
+    "gradient_gramian",
     "gramian_statistics",
     "group_tasks",
     "hypervolume",

@@ -1,0 +1,10 @@
+"""What a network's losses and gradients are on some rows, without a change to the network.
+
+_read_batches  batches of a dataset, checked as `fit` checks them, in pairs; tasks of a model
+_probe         losses, gradients of the shared variables, importance of shared units: functions of
+               all values of the network's variables
+_gramians      inner products of gradients of two batches, step by step
+_permute       labels of permuted rows, for comparison
+_look_ahead    one step of the model's optimizer, taken back
+_relations     relations of tasks that do not depend on signs, summed over batches
+"""
