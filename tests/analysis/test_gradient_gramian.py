@@ -10,6 +10,7 @@ from probed_networks import AGE, CLICK, PRICE, TASKS
 import keras_mtl as mtl
 from keras_mtl import analysis
 from keras_mtl.analysis import gradient_gramian, noise_scale
+from keras_mtl.analysis._probing._permute import permute_rows
 
 TOX = mtl.Task.multilabel("tox", columns=problem.ASSAYS)
 
@@ -175,11 +176,34 @@ def test_permuted_rows_are_measured_beside_the_rows():
     # Labels of other rows ask for the mean alone: the losses are larger, so are the gradients.
     assert not np.allclose(result.permuted, result.gramians)
     rates = result.permuted_rates()
-    assert 0 < rates[0.1] <= rates[0.0] < 1
+    assert 0 <= rates[0.1] <= rates[0.0] <= 1
     assert "of permuted rows: share" in str(result)
     again = gradient_gramian(network, data.validation.batch(64), data.tasks, permute=True)
     np.testing.assert_array_equal(again.permuted, result.permuted)
     assert np.isnan(gradient_gramian(network, data.test.batch(64), data.tasks).permuted_rates()[0])
+
+
+def test_rows_are_permuted_task_by_task_and_column_by_column_with_their_weights():
+    tasks = (PRICE, TOX)
+    batch = next(iter(problem.batches(tasks, size=48)))
+    x, labels, weights = permute_rows(batch, tasks, np.random.default_rng(0))
+    np.testing.assert_array_equal(x, problem.X)
+    pairs = [
+        (np.stack([values["price"], of_task["price"]], axis=-1), values["tox"], of_task["tox"])
+        for values, of_task in ((labels, weights), (problem.LABELS, problem.WEIGHTS))
+    ]
+    (new, new_tox, new_weights), (old, old_tox, old_weights) = pairs
+    assert not np.array_equal(new, old)
+    np.testing.assert_array_equal(new[new[:, 0].argsort()], old[old[:, 0].argsort()])
+    orders = []
+    for column in range(3):  # four kinds of label and weight: as many as before
+        new_kinds, old_kinds = (
+            np.asarray(tox)[:, column] + 2 * np.asarray(of_tox)[:, column]
+            for tox, of_tox in ((new_tox, new_weights), (old_tox, old_weights))
+        )
+        np.testing.assert_array_equal(np.sort(new_kinds), np.sort(old_kinds))
+        orders.append(not np.array_equal(new_kinds, old_kinds))
+    assert all(orders)
 
 
 @pytest.mark.parametrize(
