@@ -5,6 +5,7 @@ nor training. Those that look into a network take `(model, dataset, tasks)` firs
 model as it is. All return plain values: names, arrays and tables that print themselves.
 """
 
+from keras_mtl.analysis._affinity import Affinity, affinity
 from keras_mtl.analysis._compare import compare
 from keras_mtl.analysis._compare_scores import compare_scores
 from keras_mtl.analysis._comparison import Comparison
@@ -20,6 +21,7 @@ from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._noise_scale import NoiseScale, noise_scale
 from keras_mtl.analysis._pareto_front import ParetoFront, pareto_front
 from keras_mtl.analysis._rank_sources import SourceRanking, rank_sources
+from keras_mtl.analysis._relatedness import Relatedness, relatedness
 from keras_mtl.analysis._relation import Relation
 from keras_mtl.analysis._representation_similarity import (
     RepresentationSimilarity,
@@ -31,6 +33,7 @@ from keras_mtl.analysis._transfer_matrix import TransferMatrix, transfer_matrix
 from keras_mtl.analysis._unbiased_gramian import unbiased_gramian
 
 __all__ = [
+    "Affinity",
     "Comparison",
     "Gains",
     "GradientGramian",
@@ -39,12 +42,14 @@ __all__ = [
     "Metric",
     "NoiseScale",
     "ParetoFront",
+    "Relatedness",
     "Relation",
     "RepresentationSimilarity",
     "SourceRanking",
     "TaskGroups",
     "TaskVerdict",
     "TransferMatrix",
+    "affinity",
     "compare",
     "compare_scores",
     "correct_jointly",
@@ -58,6 +63,7 @@ __all__ = [
     "noise_scale",
     "pareto_front",
     "rank_sources",
+    "relatedness",
     "representation_similarity",
     "step_curvature",
     "transfer_matrix",

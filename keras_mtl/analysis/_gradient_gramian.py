@@ -14,6 +14,7 @@ from keras_mtl.analysis._inputs._numbers import FloatArray
 from keras_mtl.analysis._noise_scale import NoiseScale
 from keras_mtl.analysis._printing._tables import format_number, format_table
 from keras_mtl.analysis._probing._gramians import HalfBatches, HalfProducts
+from keras_mtl.analysis._probing._means import nan_mean
 from keras_mtl.analysis._probing._permute import permute_rows
 from keras_mtl.analysis._probing._probe import Probe
 from keras_mtl.analysis._probing._read_batches import check_several, read_pairs
@@ -67,8 +68,8 @@ class GradientGramian:
         With unequal halves, too, the products of two halves estimate |G|^2 without bias, and the
         squared length of their difference estimates the noise; see `noise_scale`.
         """
-        squares = _mean(np.diagonal(self.gramians, axis1=1, axis2=2))
-        noise = _mean(self.noise)
+        squares = nan_mean(np.diagonal(self.gramians, axis1=1, axis2=2))
+        noise = nan_mean(self.noise)
         with np.errstate(divide="ignore", invalid="ignore"):
             scales = np.where(squares > 0, noise / squares, np.nan)
         return NoiseScale(self.tasks, squares, noise, scales)
@@ -94,7 +95,7 @@ class GradientGramian:
         rows = [
             [task, *map(format_number, numbers)]
             for task, *numbers in zip(
-                self.tasks, _mean(self.losses).tolist(), noise.scales.tolist(), strict=True
+                self.tasks, nan_mean(self.losses).tolist(), noise.scales.tolist(), strict=True
             )
         ]
         return "\n".join([*lines, "", format_table(["task", "loss", "noise scale (labels)"], rows)])
@@ -171,10 +172,3 @@ def gradient_gramian(
     gramians, noise, losses = (np.stack(parts) for parts in zip(*plain, strict=True))
     of_permuted = np.stack(permuted) if permuted else gramians[:0]
     return GradientGramian(probe.names, gramians, noise, losses, probe.num_variables, of_permuted)
-
-
-def _mean(values: FloatArray) -> FloatArray:
-    """Returns means over steps of all numbers that exist, NaN where there is none."""
-    counts = np.sum(~np.isnan(values), axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nansum(values, axis=0) / counts)

@@ -3,8 +3,10 @@
 _read_batches  batches of a dataset, checked as `fit` checks them, in pairs; tasks of a model
 _probe         losses, gradients of the shared variables, importance of shared units: functions of
                all values of the network's variables
-_gramians      inner products of gradients of two batches, step by step
+_gramians      inner products of gradients of two batches
 _permute       labels of permuted rows, for comparison
-_look_ahead    one step of the model's optimizer, taken back
+_look_ahead    one step of the model's optimizer, taken back; _affinities: what it does to losses
 _relations     relations of tasks that do not depend on signs, summed over batches
+_graph         functions as graphs
+_means         means of measurements, some of which are missing
 """

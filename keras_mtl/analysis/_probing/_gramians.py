@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_mtl._types import Tensor
 from keras_mtl.analysis._inputs._numbers import FloatArray
+from keras_mtl.analysis._probing._graph import in_graph
 from keras_mtl.analysis._probing._probe import Probe, Values
 from keras_mtl.analysis._probing._read_batches import Element
 from keras_mtl.training._gradients import gramian
@@ -55,8 +56,7 @@ class HalfBatches:
                 (a.active & b.active),
             )
 
-        graph: Callable[..., Any] = tf.function(products, autograph=False, reduce_retracing=True)
-        return graph
+        return in_graph(products)
 
     def __call__(self, values: Values, first: Element, second: Element) -> HalfProducts:
         """Returns the products of the gradients of two halves."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_mtl._replicas import Replicas
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
+from keras_mtl.analysis._probing._graph import in_graph
 from keras_mtl.analysis._probing._read_batches import Element, loss_names, network_of
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._extra_forward import with_preference
@@ -101,6 +102,11 @@ class Probe:
         return {id(variable): value for variable, value in pairs}
 
     @property
+    def weights(self) -> Tensor:
+        """The weights `[K]` by which gradients of the unweighted losses are multiplied."""
+        return self._task_losses.weights
+
+    @property
     def num_variables(self) -> int:
         """n, the number of entries of all shared variables."""
         return sum(int(variable.value.shape.num_elements()) for variable in self.shared)
@@ -114,12 +120,12 @@ class Probe:
                 predictions, _ = split_forward(self._frontier, self._inputs(batch), False)
                 return _known(self._losses(batch, predictions))
 
-        return _graph(losses)
+        return in_graph(losses)
 
     @functools.cached_property
     def gradients(self) -> Callable[[Values, Element], Gradients]:
         """The gradients on a batch."""
-        return _graph(self.gradients_in_graph)
+        return in_graph(self.gradients_in_graph)
 
     def gradients_in_graph(self, values: Values, batch: Element, units: bool = False) -> Gradients:
         """Returns the gradients on a batch, for functions that are part of a graph.
@@ -167,12 +173,6 @@ class Probe:
 
     def _losses(self, batch: Element, predictions: dict[str, Tensor]) -> Losses:
         return self._task_losses(batch[1], predictions, batch[2])
-
-
-def _graph(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function as a graph, which is also made for the last, smaller batch."""
-    graph: Callable[..., Any] = tf.function(function, autograph=False, reduce_retracing=True)
-    return graph
 
 
 def _known(losses: Losses) -> Tensor:

@@ -58,19 +58,33 @@ def check_several(tasks: Sequence[Task], purpose: str) -> tuple[Task, ...]:
 
 
 def read_batches(
-    dataset: tf.data.Dataset, tasks: Sequence[Task], network: keras.Model
+    dataset: tf.data.Dataset,
+    tasks: Sequence[Task],
+    network: keras.Model,
+    num_batches: int | None = None,
 ) -> Iterator[Element]:
     """Yields the batches of a dataset, after the checks that `fit` makes.
 
+    Args:
+        dataset: The dataset.
+        tasks: The tasks.
+        network: The network.
+        num_batches: The largest number of batches; `None` for all.
+
     Raises:
         TypeError: If it is no dataset of `(x, y)` or `(x, y, w)` with dicts by task.
-        ValueError: If labels or inputs do not fit; the message names the task or the input.
+        ValueError: If there is no batch, their number is infinite, or labels or inputs do not fit;
+            the message names the task or the input.
     """
     check_structure(dataset, tasks)
     check_input_names(network, dataset.element_spec[0])
+    if num_batches is None and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("the dataset is infinite; pass steps, the number of measurements.")
+    if dataset.cardinality() == 0:
+        raise ValueError("the dataset is empty; expected at least one batch.")
     weighted = read_element(dataset, tasks).weighted
     missing = MissingPath(network)
-    for number, element in enumerate(dataset):
+    for number, element in enumerate(itertools.islice(dataset, num_batches)):
         x, labels, weights = (*element, None)[:3] if weighted else (*element[:2], None)
         check_values(tasks, labels, weights)
         missing.check(x, f"of batch {number}")
@@ -89,12 +103,11 @@ def read_pairs(
         steps: The largest number of pairs; `None` for all.
 
     Raises:
+        TypeError: As `read_batches`.
         ValueError: If there is no pair, or as `read_batches`.
     """
-    if steps is None and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("the dataset is infinite; pass steps, the number of pairs of batches.")
-    batches = read_batches(dataset, tasks, network)
-    pairs = itertools.islice(zip(batches, batches, strict=False), steps)
+    batches = read_batches(dataset, tasks, network, None if steps is None else 2 * steps)
+    pairs = zip(batches, batches, strict=False)
     first = next(pairs, None)
     if first is None:
         raise ValueError(
