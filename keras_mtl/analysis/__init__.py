@@ -11,6 +11,8 @@ from keras_mtl.analysis._compare_scores import compare_scores
 from keras_mtl.analysis._comparison import Comparison
 from keras_mtl.analysis._correct_jointly import correct_jointly
 from keras_mtl.analysis._gains import Gains, gains
+from keras_mtl.analysis._gate_statistics import GateStatistics
+from keras_mtl.analysis._gate_use import GateUse, gate_use
 from keras_mtl.analysis._gradient_gramian import GradientGramian, gradient_gramian
 from keras_mtl.analysis._gramian_statistics import GramianStatistics, gramian_statistics
 from keras_mtl.analysis._group_tasks import TaskGroups, group_tasks
@@ -36,6 +38,8 @@ __all__ = [
     "Affinity",
     "Comparison",
     "Gains",
+    "GateStatistics",
+    "GateUse",
     "GradientGramian",
     "GramianStatistics",
     "LabelRelations",
@@ -54,6 +58,7 @@ __all__ = [
     "compare_scores",
     "correct_jointly",
     "gains",
+    "gate_use",
     "gradient_gramian",
     "gramian_statistics",
     "group_tasks",

@@ -1,0 +1,13 @@
+"""What happens inside a network: its graph, its data, gates, attributions, units and images.
+
+_core            the network whose graph is looked at, behind a preprocessing model
+_cut             a network in two parts: up to some tensors, and from them to the outputs
+_rows            batches of labeled rows, with weight 0 for missing labels
+_losses          the mean losses of tasks over all rows
+
+_branches        which branch of a stack a task reads
+
+_mixtures        the layers that mix experts; _expert_names: what they mix
+_gate_reader     what gates do with batches: _gate_sums, the statistics of their weights, and
+                 _ablation, the losses without an expert
+"""
