@@ -18,7 +18,7 @@ import keras_mtl as mtl
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "keras_mtl").rglob("*.py"))
-PACKAGES = [mtl, *map(mtl.__getattr__, mtl._PACKAGES)]
+PACKAGES = [mtl, *map(mtl.__getattr__, mtl._PACKAGES), mtl.analysis.figures]
 PACKAGES.sort(key=lambda package: package.__name__)
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
@@ -27,8 +27,8 @@ every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package:
 def test_every_sub_package_is_public():
     packages = {name for _, name, is_package in pkgutil.iter_modules(mtl.__path__) if is_package}
     assert {name for name in packages if not name.startswith("_")} == {
-        package.__name__.split(".")[-1] for package in PACKAGES
-    } - {"keras_mtl"}
+        package.__name__.split(".")[1] for package in PACKAGES if package.__name__.count(".") == 1
+    }
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,10 @@ def test_no_function_takes_more_than_seven_arguments():
         usual = {"self", "cls", "name", "activation", "tower"}
         counts[where] = len(names - usual - KERAS_FACE.get(where, set()))
     too_many = {where for where, count in counts.items() if count > 7}
-    assert too_many <= {"_search.py:search_task_weights"}  # a whole experiment in one call
+    assert too_many <= {
+        "_search.py:search_task_weights",  # a whole experiment in one call
+        "_report.py:report",  # one argument per section of the page
+    }
 
 
 def test_fit_and_evaluate_name_every_argument_of_keras():

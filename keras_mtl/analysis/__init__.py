@@ -2,14 +2,19 @@
 
 Most functions take NumPy arrays, lists, dicts by name and data frames, and need neither a network
 nor training. Those that look into a network take `(model, dataset, tasks)` first, and leave the
-model as it is. All return plain values: names, arrays and tables that print themselves.
+model as it is. All return plain values: names, arrays and tables that print themselves. `figures`
+draws them, and `report` writes them as one page.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from keras_mtl.analysis._affinity import Affinity, affinity
 from keras_mtl.analysis._compare import compare
 from keras_mtl.analysis._compare_scores import compare_scores
 from keras_mtl.analysis._comparison import Comparison
 from keras_mtl.analysis._correct_jointly import correct_jointly
+from keras_mtl.analysis._curves import Curves
 from keras_mtl.analysis._gains import Gains, gains
 from keras_mtl.analysis._gate_statistics import GateStatistics
 from keras_mtl.analysis._gate_use import GateUse, gate_use
@@ -25,6 +30,7 @@ from keras_mtl.analysis._pareto_front import ParetoFront, pareto_front
 from keras_mtl.analysis._rank_sources import SourceRanking, rank_sources
 from keras_mtl.analysis._relatedness import Relatedness, relatedness
 from keras_mtl.analysis._relation import Relation
+from keras_mtl.analysis._report import report
 from keras_mtl.analysis._representation_similarity import (
     RepresentationSimilarity,
     representation_similarity,
@@ -34,9 +40,13 @@ from keras_mtl.analysis._task_verdict import TaskVerdict
 from keras_mtl.analysis._transfer_matrix import TransferMatrix, transfer_matrix
 from keras_mtl.analysis._unbiased_gramian import unbiased_gramian
 
+if TYPE_CHECKING:
+    from keras_mtl.analysis import figures
+
 __all__ = [
     "Affinity",
     "Comparison",
+    "Curves",
     "Gains",
     "GateStatistics",
     "GateUse",
@@ -57,6 +67,7 @@ __all__ = [
     "compare",
     "compare_scores",
     "correct_jointly",
+    "figures",
     "gains",
     "gate_use",
     "gradient_gramian",
@@ -69,8 +80,20 @@ __all__ = [
     "pareto_front",
     "rank_sources",
     "relatedness",
+    "report",
     "representation_similarity",
     "step_curvature",
     "transfer_matrix",
     "unbiased_gramian",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Matplotlib loads at first use.
+    if name == "figures":
+        return importlib.import_module("keras_mtl.analysis.figures")
+    raise AttributeError(f"module 'keras_mtl.analysis' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
