@@ -13,7 +13,7 @@ from keras_mtl._tasks import Task
 from keras_mtl.analysis._inputs._numbers import FloatArray
 from keras_mtl.analysis._printing._tables import format_number, format_table
 from keras_mtl.analysis._probing._affinities import Affinities, StepAffinities, choose_method
-from keras_mtl.analysis._probing._look_ahead import LookAhead
+from keras_mtl.analysis._probing._look_ahead import LookAhead, optimizer_name
 from keras_mtl.analysis._probing._means import nan_mean
 from keras_mtl.analysis._probing._probe import Probe
 from keras_mtl.analysis._probing._read_batches import (
@@ -44,14 +44,14 @@ class Affinity:
         steps: Over how many measurements the matrices are averaged.
         method: `"look ahead"` or `"first order"`.
         on: Whether losses are those of the `"same"` batch or of an `"other"` one.
-        optimizer: The name of the optimizer.
+        optimizer: The class of the optimizer.
         seconds: The time that it took.
 
     Example:
         >>> import numpy as np
         >>> matrix = np.array([[0.2, -0.01], [0.05, 0.1]])
         >>> result = Affinity(
-        ...     ("views", "age"), matrix, matrix, np.ones(2), 1, "look ahead", "same", "sgd", 0.0
+        ...     ("views", "age"), matrix, matrix, np.ones(2), 1, "look ahead", "same", "SGD", 0.0
         ... )
         >>> result.rows[0]
         {'task': 'views', 'other task': 'age', 'marginal': -0.01, 'benefit': -0.01}
@@ -158,7 +158,7 @@ def affinity(
         >>> network.compile("adam", **mtl.compile_args(data.tasks))
         >>> result = affinity(network, data.train.batch(64), data.tasks, steps=2)
         >>> result.marginal.shape, result.optimizer, result.method
-        ((3, 3), 'adam', 'look ahead')
+        ((3, 3), 'Adam', 'look ahead')
 
     Reference:
         Fifty et al. 2021, "Efficiently Identifying Task Groupings for Multi-Task Learning" (TAG),
@@ -182,7 +182,7 @@ def affinity(
         results.append(affinities(values, batch, judges, gradients))
     benefit, marginal, losses = (nan_mean(np.stack(r)) for r in zip(*results, strict=True))
     seconds = time.monotonic() - start
-    kind = model.optimizer.name
+    kind = optimizer_name(model)
     return Affinity(probe.names, benefit, marginal, losses, len(results), chosen, on, kind, seconds)
 
 

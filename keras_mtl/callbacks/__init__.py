@@ -1,6 +1,8 @@
-"""Callbacks that know tasks: when to stop, and which weights to keep."""
+"""Callbacks that know tasks: when to stop, which weights to keep, and how tasks get on."""
 
+from keras_mtl.callbacks._affinity_monitor import AffinityMonitor
+from keras_mtl.callbacks._conflict_monitor import ConflictMonitor
 from keras_mtl.callbacks._keep_best import KeepBest
 from keras_mtl.callbacks._stop_by_tasks import StopByTasks
 
-__all__ = ["KeepBest", "StopByTasks"]
+__all__ = ["AffinityMonitor", "ConflictMonitor", "KeepBest", "StopByTasks"]

@@ -79,7 +79,9 @@ def test_golden_values_of_adam_whose_momentum_is_not_the_task():
 
 OPTIMIZERS = [
     pytest.param(keras.optimizers.SGD, {"learning_rate": 0.1, "global_clipnorm": 0.5}),
-    pytest.param(keras.optimizers.AdamW, {"learning_rate": 0.01, "use_ema": True}),
+    pytest.param(
+        keras.optimizers.AdamW, {"learning_rate": 0.01, "use_ema": True}, marks=pytest.mark.slow
+    ),
     *(
         pytest.param(getattr(keras.optimizers, name), {}, marks=pytest.mark.slow)
         for name in ("RMSprop", "Lion", "Adafactor", "Adam", "Muon", "Ftrl")

@@ -149,7 +149,7 @@ def test_scaling_a_loss_changes_magnitudes_and_never_cosines():
     np.testing.assert_allclose(two.norms, one.norms * [1, 30, 1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("balanced", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_nothing_of_the_model_changes(balanced):
     network = problem.of_a_user(TASKS)
     if balanced:

@@ -18,7 +18,10 @@ def span(x, labels):
     return vectors[:, :4], values
 
 
-@pytest.mark.parametrize("heads", ["correlated", "independent", "opposed"])
+@pytest.mark.parametrize(
+    "heads",
+    ["independent", *(pytest.param(h, marks=pytest.mark.slow) for h in ("correlated", "opposed"))],
+)
 def test_tasks_of_one_group_read_the_same_four_directions_and_no_other_group_does(heads):
     data = synthetic_groups(16, 2, heads=heads, rows=(100_000, 1, 1), seed=3)
     x, y = arrays(data.train)

@@ -7,9 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_mtl._replicas import current_replicas
 from keras_mtl._types import Tensor
 from keras_mtl.analysis._probing._graph import in_graph
-from keras_mtl.training._optimizer import inner_optimizers
+from keras_mtl.training._gradients import loss_scale_of
+from keras_mtl.training._optimizer import as_on_one_device, inner_optimizers
 
 
 class LookAhead:
@@ -49,13 +51,17 @@ class LookAhead:
 
     def _step_in_graph(self, gradients: list[Tensor]) -> list[Tensor]:
         before = self._copies()
-        # The optimizer divides by the loss scale, and adds up the gradients of all replicas.
-        factor = self.optimizer.scale_loss(tf.ones(())) / self._strategy.num_replicas_in_sync
-        scaled = [gradient * factor for gradient in gradients]
-        if self._strategy.num_replicas_in_sync == 1:
+
+        def apply() -> None:
+            # As the engine hands gradients to the optimizer: with loss scaling, shared out over
+            # replicas, and clipped after they are added up.
+            scale = loss_scale_of(self.optimizer, current_replicas())
+            # New tensors on each replica: one tensor for all of them cannot be added up.
+            row = scale.for_optimizer([tf.identity(gradient) for gradient in gradients])
+            scaled = as_on_one_device(self.optimizer, [g.array for g in row], scale)
             self.optimizer.apply(scaled, self._shared)
-        else:
-            self._strategy.run(lambda: self.optimizer.apply(scaled, self._shared))
+
+        self._strategy.run(apply)
         after = [tf.identity(variable.value) for variable in self._shared]
         self._restore(before)
         return after
@@ -78,6 +84,11 @@ class LookAhead:
             with self._strategy.scope():
                 self._restore(before)
             raise
+
+
+def optimizer_name(model: keras.Model) -> str:
+    """Returns the class of a model's optimizer, such as `"Adam"`; of several, all of them."""
+    return ", ".join(type(inner).__name__ for inner in inner_optimizers(model.optimizer))
 
 
 def _optimizer_of(model: keras.Model) -> Any:

@@ -26,7 +26,11 @@ class RelationSums:
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        num_tasks = len(probe.names)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all batches."""
+        num_tasks = len(self._probe.names)
         self.steps = 0
         self._cosines = np.zeros((num_tasks, num_tasks))
         self._counts = np.zeros((num_tasks, num_tasks))
