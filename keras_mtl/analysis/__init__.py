@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from keras_mtl.analysis._affinity import Affinity, affinity
+from keras_mtl.analysis._attributions import Attributions
 from keras_mtl.analysis._compare import compare
 from keras_mtl.analysis._compare_scores import compare_scores
 from keras_mtl.analysis._comparison import Comparison
@@ -22,6 +23,7 @@ from keras_mtl.analysis._gradient_gramian import GradientGramian, gradient_grami
 from keras_mtl.analysis._gramian_statistics import GramianStatistics, gramian_statistics
 from keras_mtl.analysis._group_tasks import TaskGroups, group_tasks
 from keras_mtl.analysis._hypervolume import hypervolume
+from keras_mtl.analysis._integrated_gradients import integrated_gradients
 from keras_mtl.analysis._label_relations import LabelRelations, label_relations
 from keras_mtl.analysis._mean_ranks import mean_ranks
 from keras_mtl.analysis._metric import Metric
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Affinity",
+    "Attributions",
     "Comparison",
     "Curves",
     "Gains",
@@ -74,6 +77,7 @@ __all__ = [
     "gramian_statistics",
     "group_tasks",
     "hypervolume",
+    "integrated_gradients",
     "label_relations",
     "mean_ranks",
     "noise_scale",

@@ -10,4 +10,8 @@ _branches        which branch of a stack a task reads
 _mixtures        the layers that mix experts; _expert_names: what they mix
 _gate_reader     what gates do with batches: _gate_sums, the statistics of their weights, and
                  _ablation, the losses without an expert
+
+_entrances       the tensors that inputs are attributed at; _column_names: their columns
+_path            gradients along the path from baselines to rows; _baselines: where it begins,
+                 _targets: the numbers that are explained
 """
