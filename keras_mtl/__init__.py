@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         export,
         layers,
         metrics,
+        studies,
         training,
         tuning,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "layers",
     "metrics",
     "monitor",
+    "studies",
     "training",
     "tuning",
 ]
@@ -62,6 +64,7 @@ _PACKAGES = (
     "export",
     "layers",
     "metrics",
+    "studies",
     "training",
     "tuning",
 )

@@ -1,0 +1,122 @@
+"""A study as text, and as rows of CSV files."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_mtl.analysis._printing._tables import format_number, format_table
+from keras_mtl.analysis._verdicts._texts import name_of, percent
+from keras_mtl.studies._contenders._contender import BASELINE
+from keras_mtl.studies._contenders._settings import Settings
+from keras_mtl.studies._trainings._job import Job
+from keras_mtl.studies._trainings._record import Training
+
+if TYPE_CHECKING:
+    from keras_mtl.analysis import TaskVerdict
+    from keras_mtl.studies._study import Study
+
+Runs = Mapping[str, Sequence[tuple[Job, Training]]]
+"""By contender, the trainings of all seeds of all of its networks."""
+
+_MOST_ROWS = 40
+_HEADER = ["task", "metric", "contender", "baseline", "score", "gain %", "interval %", "verdict"]
+
+
+def table_of(study: "Study") -> str:
+    """Returns the verdicts of all contenders by task, their sentences, and what failed."""
+    num_rows = sum(len(comparison.rows) for comparison in study.comparisons.values())
+    lines = []
+    if num_rows <= _MOST_ROWS:
+        rows = [
+            (position, _cells(row, name))
+            for name, comparison in study.comparisons.items()
+            for position, row in enumerate(comparison.rows)
+        ]
+        rows.sort(key=lambda pair: pair[0])  # by task, contenders in their order
+        lines.append(format_table(_HEADER, [cells for _, cells in rows]))
+    for name, comparison in study.comparisons.items():
+        if num_rows > _MOST_ROWS:
+            lines += [f"{name}:", str(comparison)]
+        else:
+            lines.append(f"{name}: {comparison.sentence}")
+    lines += [
+        f"{name}: no seed was trained to the end."
+        for name in study.contenders
+        if name not in study.comparisons
+    ]
+    budget = study.plan.budget
+    lines.append(
+        f"Baseline: {BASELINE}. Per network: {budget.trials} trials, {budget.epochs} epochs, "
+        f"{budget.seeds} seeds. Best by validation data: {study.best_name()}."
+    )
+    if study.failures:
+        lines.append(f"{len(study.failures)} trainings failed: {study.failures[0].error}")
+    return "\n".join(lines)
+
+
+def _cells(row: "TaskVerdict", contender: str) -> list[str]:
+    interval = f"[{percent(row.gain_lower)}, {percent(row.gain_upper)}]"
+    return [
+        name_of(row),
+        row.metric,
+        contender,
+        format_number(row.baseline, 4),
+        format_number(row.contender, 4),
+        percent(row.gain),
+        interval if row.gain == row.gain and row.is_tested else "-",
+        row.verdict,
+    ]
+
+
+def write_tables(study: "Study") -> None:
+    """Writes `verdicts.csv` and `trainings.csv` to the folder of a study."""
+    verdicts = [
+        {"contender": name, "score": record.pop("contender"), **record}
+        for name, comparison in study.comparisons.items()
+        for record in comparison.to_records()
+    ]
+    _write_csv(study.folder / "verdicts.csv", verdicts)
+    _write_csv(study.folder / "trainings.csv", training_records(study.trainings))
+
+
+def training_records(trainings: Sequence[Training]) -> list[dict[str, Any]]:
+    """Returns one row per training."""
+    return [
+        {
+            "contender": training.contender,
+            "tasks": " ".join(training.tasks),
+            "stage": training.stage,
+            "number": training.number,
+            "seed": training.seed,
+            "settings": Settings(
+                training.learning_rate, training.weights, training.hyper_parameters
+            ).text,
+            "state": training.state,
+            "best_epoch": training.best_epoch,
+            "epochs": training.epochs,
+            "steps": training.steps,
+            "parameters": training.parameters,
+            "seconds": round(training.seconds, 3),
+            "error": training.error,
+        }
+        for training in trainings
+    ]
+
+
+def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w", newline="", encoding="utf-8") as file:
+        if records:
+            writer = csv.DictWriter(file, list(records[0]))
+            writer.writeheader()
+            for record in records:
+                writer.writerow({key: _safe(value) for key, value in record.items()})
+    os.replace(new, path)
+
+
+def _safe(value: Any) -> Any:
+    """Returns a cell that no spreadsheet takes for a formula."""
+    is_risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@"))
+    return f"'{value}" if is_risky else value
