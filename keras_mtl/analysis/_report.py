@@ -46,7 +46,7 @@ def report(
         curves: A metric after each epoch: `Curves`, or by contender and task `[E]`, or one `[E]`
             per seed.
         weights: Task weights after each epoch: likewise by contender and task.
-        conflict: A `GramianStatistics`, or several by contender.
+        conflict: A `GramianStatistics` or a `GradientGramian`, or several by contender.
         relations: A result with a matrix by task (`LabelRelations`, `Relation`, `TransferMatrix`,
             `RepresentationSimilarity`), a `TaskGroups`, or a matrix: an array, a data frame or a
             dict of dicts by task; or a dict of these by title.

@@ -10,6 +10,7 @@ from keras_mtl.analysis._reporting._cells import NONE, to_plain, to_text
 MOST_ROWS = 200
 """Of longer tables the page shows the first rows; the files beside it hold all."""
 
+_LONG = 26  # letters that a column of texts holds in one line
 _NUMBER = re.compile(rf"[-+0-9.,e%\[\] ]*(?:nan|inf)?|{NONE}")
 
 
@@ -37,10 +38,9 @@ class Table:
     note: str = ""
 
     @property
-    def is_text(self) -> tuple[bool, ...]:
-        """Whether a column of the page holds texts, which begin at its left."""
-        columns = zip(*self.cells, strict=True) if self.cells else ()
-        return tuple(not all(map(_NUMBER.fullmatch, column)) for column in columns)
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of each column of the page: "" for numbers, "t" for texts, "l" for long ones."""
+        return tuple(map(_kind_of, zip(*self.cells, strict=True))) or ("",) * len(self.header)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +84,13 @@ class Section:
             elif isinstance(part, Table):
                 tables.append(part)
         return tuple(tables)
+
+
+def _kind_of(column: tuple[str, ...]) -> str:
+    if all(map(_NUMBER.fullmatch, column)):
+        return ""
+    longest = max(len(line) for cell in column for line in cell.split("\n"))
+    return "t" if longest <= _LONG else "l"
 
 
 def make_table(

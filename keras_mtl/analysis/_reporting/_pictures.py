@@ -18,6 +18,7 @@ _SETTINGS = {
 }
 _NO_METADATA = dict.fromkeys(["Date", "Creator", "Format", "Type"])
 _PLACES = re.compile(rb'\b(?:d|x|y|transform)="[^"]*"')
+_STYLE = re.compile(rb'\bstyle="([^"]*)"')
 _BETWEEN = re.compile(rb">\s+<")
 _NUMBER = re.compile(rb"-?\d+\.\d{3,}")
 
@@ -33,9 +34,22 @@ def make_picture(figure: Any, alt: str, sentence: str, *tables: Table) -> Pictur
         # browser draws them with a font that has them.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
-    text = _BETWEEN.sub(b"><", _PLACES.sub(_round_all, buffer.getvalue()))
+    text = _share_styles(_BETWEEN.sub(b"><", _PLACES.sub(_round_all, buffer.getvalue())))
     source = f"data:image/svg+xml;base64,{base64.b64encode(text).decode('ascii')}"
     return Picture(source, alt, sentence, tables)
+
+
+def _share_styles(svg: bytes) -> bytes:
+    """Returns an image whose elements name their styles instead of repeating them."""
+    names: dict[bytes, bytes] = {}
+
+    def to_class(style: re.Match[bytes]) -> bytes:
+        name = names.setdefault(style[1], f"k{len(names)}".encode("ascii"))
+        return b'class="' + name + b'"'
+
+    svg = _STYLE.sub(to_class, svg)
+    rules = b"".join(b"." + name + b"{" + style + b"}" for style, name in names.items())
+    return svg.replace(b"</style>", rules + b"</style>", 1)
 
 
 def _round_all(attribute: re.Match[bytes]) -> bytes:

@@ -51,14 +51,14 @@ def _to_html(title: str, sections: Sequence[Section], files: dict[str, str], jso
         files=files,
         json_file=json_file,
         version=__version__,
-        none=NONE,
+        dash=NONE,
         class_of=_class_of,
     )
 
 
-def _class_of(cell: str, is_text: bool) -> markupsafe.Markup:
+def _class_of(cell: str, kind: str) -> markupsafe.Markup:
     classes = [name for sign, name in _SIGNS.items() if cell.startswith(sign)]
-    classes += ["t"] if is_text else []
+    classes += [kind] if kind else []
     return markupsafe.Markup(f' class="{" ".join(classes)}"' if classes else "")
 
 

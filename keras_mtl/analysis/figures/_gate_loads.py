@@ -31,4 +31,4 @@ def gate_loads(loads: Mapping[str, Mapping[str, float]]) -> Figure:
         >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
         ['expert_0', 'expert_1']
     """
-    return draw_table(loads, "gates, experts: load")
+    return draw_table(loads, "load of each expert, by gate")

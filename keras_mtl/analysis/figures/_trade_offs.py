@@ -27,8 +27,9 @@ def trade_offs(
     """Draws which settings trade one task for another: the Pareto front.
 
     Of two tasks, one axis each: the single-task networks are at (0, 0), settings that another one
-    dominates are gray, and a line joins the front. Of more tasks, one vertical axis each, in the
-    order of the tasks, and one line per setting; of one task, one axis with names.
+    dominates are gray, and a line bounds the gains that some setting reaches. Of more tasks, one
+    vertical axis each, in the order of the tasks, and one line per setting; of one task, one axis
+    with names.
 
     Choose it to see what a gain of one task costs another. Not to decide whether a gain is real:
     `verdicts` shows that.
@@ -85,10 +86,11 @@ def _draw_plane(
         axes.annotate("single-task", (0.0, 0.0), (6, -12), textcoords="offset points", size="small")
         on_front = values[[name in front for name in data.names] & data.is_complete]
         on_front = on_front[np.argsort(on_front[:, 0])]
-        axes.plot(on_front[:, 0], on_front[:, 1], color=GRAY, linewidth=1.0, linestyle="--")
+        axes.step(on_front[:, 0], on_front[:, 1], "--", color=GRAY, linewidth=1.0)
     axes.axhline(0.0, color=GRAY, linewidth=0.8)
     names = front if len(data.names) > _MOST_NAMES else {*data.names}
-    for index, name in enumerate(data.names):
+    for index in np.flatnonzero(data.is_complete):
+        name = data.names[index]
         color = COLORS[0] if name in front else GRAY
         axes.plot(*values[index], "o" if name in front else "x", color=color)
         _draw_interval(axes, values[index], intervals.get(name, {}), data.objectives, color)

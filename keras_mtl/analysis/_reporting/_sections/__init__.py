@@ -1,6 +1,7 @@
 """Sections of a report: each file makes one kind from the results that it describes.
 
 `_verdict` and `_trade_offs` read comparisons, `_curves` metrics and task weights after each epoch,
-`_conflict` gradients, `_relations` matrices and groups of tasks, `_search` the trials of a search,
-`_inside` gates and the importance of inputs. Tables of users become sections in `_build`.
+`_conflict` gradients, `_relations` matrices and groups of tasks (with `_label_relations` and
+`_matrices`), `_search` the trials of a search, `_inside` gates and the importance of inputs. Tables
+of users become sections in `_build`.
 """

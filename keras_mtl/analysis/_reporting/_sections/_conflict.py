@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mtl.analysis import figures
+from keras_mtl.analysis._gradient_gramian import GradientGramian
 from keras_mtl.analysis._gramian_statistics import GramianStatistics
 from keras_mtl.analysis._reporting._cells import to_text
 from keras_mtl.analysis._reporting._page import Section, make_table
@@ -11,14 +12,26 @@ from keras_mtl.analysis._reporting._pictures import make_picture
 from keras_mtl.analysis._reporting._read_tables import to_file_name
 
 
-def make_conflict(conflict: GramianStatistics | Mapping[str, GramianStatistics]) -> Section:
-    """Returns the section of conflict, of one or several contenders."""
+def make_conflict(conflict: Any) -> Section:
+    """Returns the section of conflict.
+
+    Args:
+        conflict: A `GramianStatistics` or `GradientGramian`, or several by contender.
+    """
     named = conflict if isinstance(conflict, Mapping) else {"": conflict}
     parts: list[Any] = [
-        "Tasks conflict where their gradients point in opposed directions (a cosine below 0). What "
-        "hurts a task is the direction of the step: below 0, the step raises its loss."
+        "Tasks conflict where their gradients point in opposed directions: their cosine is below "
+        "0. What hurts a task is a step against its own gradient: where its cosine with the step "
+        "is below 0, the step raises its loss."
     ]
     for name, statistics in named.items():
+        if isinstance(statistics, GradientGramian):
+            statistics = statistics.statistics()
+        if not isinstance(statistics, GramianStatistics):
+            raise TypeError(
+                f"conflict[{name!r}] is {type(statistics).__name__}; expected the result of "
+                "`gramian_statistics` or `gradient_gramian`."
+            )
         parts.extend(_list_parts(str(name), statistics))
     return Section("conflict", "Conflict of gradients", tuple(parts))
 
@@ -50,7 +63,11 @@ def _list_parts(name: str, statistics: GramianStatistics) -> list[Any]:
         "hatched cells have no value.",
         make_table(f"{file}_pairs", "Pairs of tasks, the most opposed first", pairs),
     )
-    return [sentence, picture, make_table(file, f"{prefix}By task", _by_task(statistics))]
+    return [
+        sentence,
+        picture,
+        make_table(file, f"{prefix}each task and the step", _by_task(statistics)),
+    ]
 
 
 def _by_task(statistics: GramianStatistics) -> list[dict[str, Any]]:
@@ -64,7 +81,7 @@ def _by_task(statistics: GramianStatistics) -> list[dict[str, Any]]:
         {
             "task": task,
             **{name: float(values[index]) for name, values in columns.items()},
-            "missing because": statistics.missing.get(task, ""),
+            **({"missing because": statistics.missing.get(task, "")} if statistics.missing else {}),
         }
         for index, task in enumerate(statistics.tasks)
     ]

@@ -27,11 +27,21 @@ _MOST_ROWS = 60
 _ENDS = 20
 _MOST_NAMES = 5  # of contenders in the sentence
 
+_WORDS: dict[Word, str] = {
+    "helped": "helped",
+    "hurt": "hurt",
+    "no difference": "made no difference",
+    "undecided": "are undecided",
+}
+
 _READING = (
     "A gain is the improvement of a metric over the baseline's, in percent of the baseline's "
     "score; above 0 is better, whatever the direction of the metric. In brackets stands its 95 % "
-    "interval. Undecided does not mean equal: the interval holds better and worse, and more "
-    "trainings or more test rows may decide."
+    "interval.",
+    f"{SIGNS['helped']} helped and {SIGNS['hurt']} hurt need an interval on one side of 0 (or of "
+    "the margin, where one was set), and a p-value of at most .05 after correction for the number "
+    f"of tests. {SIGNS['undecided']} undecided does not mean equal: more trainings or more test "
+    f"rows may decide. {SIGNS['no difference']} no difference is said only within a margin.",
 )
 
 
@@ -40,7 +50,7 @@ def make_verdict(comparisons: Mapping[str, Comparison]) -> Section:
     if not comparisons:
         text = "Nothing was compared with a baseline, so this page has no verdicts: it does not say"
         return Section("verdict", "Verdict", (f"{text} whether sharing helped.",))
-    parts: list[Any] = [_sentence(comparisons), _READING, _totals(comparisons)]
+    parts: list[Any] = [_sentence(comparisons), *_READING, _totals(comparisons)]
     parts.append(_overview(comparisons))
     if not _is_joint(comparisons):
         parts.append(
@@ -56,17 +66,22 @@ def _sentence(comparisons: Mapping[str, Comparison]) -> str:
         name, comparison = next(iter(comparisons.items()))
         return f"{name}: {comparison.sentence}"
     parts = []
-    for word, text in (
-        ("helped", "helped"),
-        ("hurt", "hurt"),
-        ("no difference", "made no difference"),
-        ("undecided", "undecided"),
-    ):
+    for word, text in _WORDS.items():
         names = [name for name, result in comparisons.items() if result.verdict == word]
         if names:
-            shown = ", ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} contenders"
-            parts.append(f"{text}: {shown}" if word == "undecided" else f"{shown} {text}")
-    return f"On average over the tasks, compared with the baseline: {'; '.join(parts)}."
+            text = text.replace("are", "is") if len(names) == 1 else text
+            listed = f" ({', '.join(names)})" if len(names) <= _MOST_NAMES else ""
+            parts.append(f"{len(names)} {text}{listed}")
+    sentence = f"On average over the tasks, of {len(comparisons)} contenders {', '.join(parts)}."
+    known = {name: result for name, result in comparisons.items() if not math.isnan(result.gain)}
+    if known:
+        best = max(known, key=lambda name: known[name].gain)
+        gain, interval = (
+            to_percent(known[best].gain),
+            to_interval(known[best].gain_lower, known[best].gain_upper, percent=True),
+        )
+        sentence += f" The largest mean gain is that of {best}: {gain} % {interval}."
+    return sentence
 
 
 def _is_joint(comparisons: Mapping[str, Comparison]) -> bool:
@@ -80,22 +95,21 @@ def _is_joint(comparisons: Mapping[str, Comparison]) -> bool:
 
 def _totals(comparisons: Mapping[str, Comparison]) -> Table:
     records, cells = [], []
-    words: tuple[Word, ...] = ("helped", "hurt", "no difference", "undecided")
     for name, result in comparisons.items():
-        counts: dict[str, int] = {word: result.count(word) for word in words}
+        counts: dict[str, int] = {word: result.count(word) for word in _WORDS}
         ends = {"gain lower": result.gain_lower, "gain upper": result.gain_upper}
-        verdict = {"p": result.p, "margin": result.margin, "verdict": result.verdict}
-        records.append({"contender": name, "mean gain": result.gain, **ends, **verdict, **counts})
+        gain = {"mean gain": result.gain, **ends, "p": result.p, "margin": result.margin}
+        records.append({"contender": name, "verdict": result.verdict, **gain, **counts})
         cells.append(
             [
                 name,
+                f"{SIGNS[result.verdict]} {result.verdict}",
                 to_percent(result.gain),
                 to_interval(result.gain_lower, result.gain_upper, percent=True),
-                f"{SIGNS[result.verdict]} {result.verdict}",
                 *map(str, counts.values()),
             ]
         )
-    header = ["contender", "mean gain, %", "95 % interval", "verdict", *words]
+    header = ["contender", "verdict", "mean gain, %", "95 % interval", *_WORDS]
     caption = "Mean gain over the tasks, and on how many rows each verdict was reached"
     return make_table("contenders", caption, records, header=header, cells=cells)
 
@@ -139,7 +153,8 @@ def _cell(row: TaskVerdict | None) -> str:
     if row is None:
         return NONE
     interval = to_interval(row.gain_lower, row.gain_upper, percent=True)
-    return f"{SIGNS[row.verdict]} {to_percent(row.gain)}\n{interval}"
+    text = f"{SIGNS[row.verdict]} {to_percent(row.gain)}\n{interval}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _picture(comparisons: Mapping[str, Comparison]) -> Any:

@@ -21,7 +21,9 @@ def panels(count: int, *, columns: int = 3, height: float = 2.1) -> tuple[Figure
     columns = max(1, min(columns, count))
     rows = math.ceil(count / columns)
     height = max(height, 3.2 / rows) if columns < 3 else height
-    figure = Figure(figsize=(WIDTH, height * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height * rows + 0.5), layout=None)
+    # More room than usual beside the labels of an axis, inches.
+    figure.set_layout_engine("constrained", w_pad=0.09)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[count:]:
         axes.remove()

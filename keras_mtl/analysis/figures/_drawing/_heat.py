@@ -1,6 +1,7 @@
 """Matrices as heat maps."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def draw_heat(
         scaled[np.diag_indices(len(values))] = False
     low, high, colors = _scale(values[scaled])
     # One hatched patch behind a transparent image: a patch per cell would be slow for many tasks.
-    axes.patch.set(hatch="////", facecolor="white", edgecolor=GRAY, linewidth=0.0)
+    if np.isnan(values).any():
+        axes.patch.set(hatch="////", facecolor="white", edgecolor=GRAY, linewidth=0.0)
     # Without interpolation, a file holds one dot per cell instead of an enlarged image.
     image = axes.imshow(
         np.ma.masked_invalid(values),
@@ -73,7 +75,7 @@ def draw_table(values: Mapping[str, Mapping[str, float]], title: str) -> Figure:
 def _scale(known: FloatArray) -> tuple[float, float, str]:
     if not len(known):
         return 0.0, 1.0, "Blues"
-    if known.min() < 0.0:
+    if known.min() < -0.1 * abs(known.max()):  # some measures are slightly negative by noise
         limit = float(np.abs(known).max())
         limit = 1.0 if 0.3 < limit <= 1.0 + 1e-9 else limit
         return -limit, limit, "PuOr"
@@ -83,13 +85,26 @@ def _scale(known: FloatArray) -> tuple[float, float, str]:
 
 def _write_numbers(axes: Any, image: Any, values: FloatArray) -> None:
     shades = image.cmap(image.norm(values))[..., :3] @ [0.299, 0.587, 0.114]
+    limit = max(abs(image.norm.vmin), abs(image.norm.vmax))
+    write = _writer(limit)
     for row, column in np.argwhere(np.isfinite(values)):
-        axes.text(
+        text = axes.text(
             column,
             row,
-            format_number(float(values[row, column]), 2),
+            write(float(values[row, column])),
             ha="center",
             va="center",
             size="small" if max(values.shape) <= 8 else "x-small",
             color="black" if shades[row, column] > 0.5 else "white",
         )
+        text.set_in_layout(False)  # it is inside of the axes, and layout measures every text
+
+
+def _writer(limit: float) -> Callable[[float], str]:
+    """Returns a function that writes numbers with as many decimals as the scale of colors needs."""
+    exponent = math.log10(limit)
+    decimals = max(0, 2 - (math.floor(exponent) if limit >= 1.0 else math.ceil(exponent)))
+    if decimals > 4:
+        return lambda value: format_number(value, 2)
+    zero = f"{-0.0:.{decimals}f}"
+    return lambda value: text if (text := f"{value:.{decimals}f}") != zero else text[1:]
