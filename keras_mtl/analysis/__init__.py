@@ -29,6 +29,7 @@ from keras_mtl.analysis._mean_ranks import mean_ranks
 from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._noise_scale import NoiseScale, noise_scale
 from keras_mtl.analysis._pareto_front import ParetoFront, pareto_front
+from keras_mtl.analysis._permutation_importance import PermutationImportance, permutation_importance
 from keras_mtl.analysis._rank_sources import SourceRanking, rank_sources
 from keras_mtl.analysis._relatedness import Relatedness, relatedness
 from keras_mtl.analysis._relation import Relation
@@ -59,6 +60,7 @@ __all__ = [
     "Metric",
     "NoiseScale",
     "ParetoFront",
+    "PermutationImportance",
     "Relatedness",
     "Relation",
     "RepresentationSimilarity",
@@ -82,6 +84,7 @@ __all__ = [
     "mean_ranks",
     "noise_scale",
     "pareto_front",
+    "permutation_importance",
     "rank_sources",
     "relatedness",
     "report",

@@ -14,4 +14,6 @@ _gate_reader     what gates do with batches: _gate_sums, the statistics of their
 _entrances       the tensors that inputs are attributed at; _column_names: their columns
 _path            gradients along the path from baselines to rows; _baselines: where it begins,
                  _targets: the numbers that are explained
+
+_scorer          one metric per task, of all rows; _table_columns: the columns that are permuted
 """
