@@ -25,6 +25,7 @@ from keras_mtl.analysis._group_tasks import TaskGroups, group_tasks
 from keras_mtl.analysis._hypervolume import hypervolume
 from keras_mtl.analysis._integrated_gradients import integrated_gradients
 from keras_mtl.analysis._label_relations import LabelRelations, label_relations
+from keras_mtl.analysis._learned_relations import LearnedRelations, learned_relations
 from keras_mtl.analysis._mean_ranks import mean_ranks
 from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._noise_scale import NoiseScale, noise_scale
@@ -33,6 +34,7 @@ from keras_mtl.analysis._permutation_importance import PermutationImportance, pe
 from keras_mtl.analysis._rank_sources import SourceRanking, rank_sources
 from keras_mtl.analysis._relatedness import Relatedness, relatedness
 from keras_mtl.analysis._relation import Relation
+from keras_mtl.analysis._relation_table import RelationTable
 from keras_mtl.analysis._report import report
 from keras_mtl.analysis._representation_similarity import (
     RepresentationSimilarity,
@@ -57,12 +59,14 @@ __all__ = [
     "GradientGramian",
     "GramianStatistics",
     "LabelRelations",
+    "LearnedRelations",
     "Metric",
     "NoiseScale",
     "ParetoFront",
     "PermutationImportance",
     "Relatedness",
     "Relation",
+    "RelationTable",
     "RepresentationSimilarity",
     "SourceRanking",
     "TaskGroups",
@@ -81,6 +85,7 @@ __all__ = [
     "hypervolume",
     "integrated_gradients",
     "label_relations",
+    "learned_relations",
     "mean_ranks",
     "noise_scale",
     "pareto_front",

@@ -253,6 +253,18 @@ def test_one_task_and_the_text():
     assert "2 effective experts of 2, specialization 0, from 24 rows" in text
 
 
+def test_fifty_tasks_whose_towers_are_one_layer():
+    tasks = [mtl.Task.regression(f"t{i}", metrics=()) for i in range(50)]
+    network = mmoe(keras.Input((5,)), tasks, num_experts=2, expert=(4,), tower=(3,))
+    x, _ = make_data()
+    y = {task.name: x[:, i % 5] for i, task in enumerate(tasks)}
+    use = gate_use(network, (x, y), tasks, ablation=False)
+    assert [gate.tasks for gate in use.gates.values()] == [(task.name,) for task in tasks]
+    assert str(use).splitlines()[-2:] == ["... 50 gates in all; see .gates", "from 24 rows"]
+    part = gate_use(network, (x, {"t7": y["t7"]}), tasks[7:8])
+    assert part.gates["t7_gate"].rise["t7"].all()
+
+
 def test_errors():
     tasks, (x, y) = make_tasks(), make_data()
     network = mmoe(keras.Input((5,)), tasks, num_experts=2, expert=(4,))

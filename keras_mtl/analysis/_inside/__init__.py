@@ -16,4 +16,6 @@ _path            gradients along the path from baselines to rows; _baselines: wh
                  _targets: the numbers that are explained
 
 _scorer          one metric per task, of all rows; _table_columns: the columns that are permuted
+
+_relation_tables the matrices of layers that mix the features of tasks; _positions: whose they are
 """

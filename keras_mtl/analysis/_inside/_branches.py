@@ -7,6 +7,7 @@ import keras
 
 from keras_mtl._keras_internals import node_of, position_of
 from keras_mtl._types import Tensor
+from keras_mtl.analysis._inside._core import past_towers
 from keras_mtl.layers import PickBranch, StopGradient
 
 # Layers that keep the branches of a stack (batch, ..., branches, units) apart.
@@ -37,6 +38,7 @@ def read_branches(
     pending = [(tensor, branch)]
     while pending:
         tensor, branch = pending.pop()
+        tensor = past_towers(tensor)
         node = node_of(tensor)
         if len(node.output_tensors) > 1 and is_end(node):
             branch = position_of(tensor)

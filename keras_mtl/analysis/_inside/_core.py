@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl._keras_internals import is_functional, node_of, nodes_above, position_of
+from keras_mtl._keras_internals import is_functional, node_of, position_of, walk
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.training import BalancedModel
@@ -38,7 +38,19 @@ class Core:
 
     def nodes_of(self, task: str) -> list[Any]:
         """Returns the nodes that the output of a task depends on."""
-        return list(nodes_above([self.outputs[task]]))
+        return [node for _, node in walk([self.outputs[task]], reroute=past_towers)]
+
+
+def past_towers(tensor: Tensor) -> Tensor:
+    """Returns, for an output of a layer that holds several towers, the input of the same tower.
+
+    Otherwise each task would seem to depend on the features of all. Other tensors stay.
+    """
+    node = node_of(tensor)
+    while getattr(node.operation, "branchwise", False):
+        tensor = node.arguments.args[0][position_of(tensor)]
+        node = node_of(tensor)
+    return tensor
 
 
 def read_core(model: Any, tasks: Sequence[Task]) -> Core:
