@@ -40,10 +40,12 @@ from keras_mtl.analysis._representation_similarity import (
     RepresentationSimilarity,
     representation_similarity,
 )
+from keras_mtl.analysis._saliency import saliency
 from keras_mtl.analysis._step_curvature import step_curvature
 from keras_mtl.analysis._task_verdict import TaskVerdict
 from keras_mtl.analysis._transfer_matrix import TransferMatrix, transfer_matrix
 from keras_mtl.analysis._unbiased_gramian import unbiased_gramian
+from keras_mtl.analysis._unit_importance import UnitImportance, unit_importance
 
 if TYPE_CHECKING:
     from keras_mtl.analysis import figures
@@ -72,6 +74,7 @@ __all__ = [
     "TaskGroups",
     "TaskVerdict",
     "TransferMatrix",
+    "UnitImportance",
     "affinity",
     "compare",
     "compare_scores",
@@ -94,9 +97,11 @@ __all__ = [
     "relatedness",
     "report",
     "representation_similarity",
+    "saliency",
     "step_curvature",
     "transfer_matrix",
     "unbiased_gramian",
+    "unit_importance",
 ]
 
 

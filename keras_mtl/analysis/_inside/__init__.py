@@ -18,4 +18,7 @@ _path            gradients along the path from baselines to rows; _baselines: wh
 _scorer          one metric per task, of all rows; _table_columns: the columns that are permuted
 
 _relation_tables the matrices of layers that mix the features of tasks; _positions: whose they are
+
+_shared_features the tensors between trunk and towers; _unit_sums: what their units are worth
+_gradient_maps   sizes of gradients with respect to pixels
 """
