@@ -52,8 +52,10 @@ def report(
             dict of dicts by task; or a dict of these by title.
         search: The trials of a search in their order: dicts with `weights` and `gains` by task, and
             any other values. A failed trial has no gains.
-        gates: Loads by gate and expert, or the result of `gate_use`.
-        importance: By task and input, the importance; or a data frame with a column per task.
+        gates: The result of `gate_use`; or loads by gate and expert.
+        importance: The result of `integrated_gradients` or `permutation_importance`, or a dict of
+            them by title; by task and input, the importance; or a data frame with a column per
+            task.
         data: Tables: rows, labels, missing labels.
         settings: Tables: settings, versions, seeds, the command.
 

@@ -171,6 +171,15 @@ def test_a_matrix_shows_its_values_and_hatches_what_is_missing():
     assert not figures.matrix(frame.fillna(0.0)).axes[0].patch.get_hatch()
 
 
+def test_above_200_tasks_a_cell_is_the_mean_of_pairs_of_different_tasks():
+    values = np.random.default_rng(0).random((402, 402)) + 5.0 * np.eye(402)
+    image = figures.matrix(values).axes[0].images[0].get_array()
+    assert image.shape == (134, 134)
+    # Blocks have nine pairs, those on the diagonal six: three are of a task with itself.
+    total = 9.0 * image.sum() - 3.0 * np.diagonal(image).sum()
+    assert total == pytest.approx(values.sum() - np.trace(values))
+
+
 def test_colors_of_both_signs_are_symmetric_and_leave_the_diagonal_out():
     image = figures.matrix([[1.0, -0.02], [0.01, 1.0]]).axes[0].images[0]
     assert (image.norm.vmin, image.norm.vmax) == (-0.02, 0.02)

@@ -114,6 +114,10 @@ def test_every_image_is_an_svg_whose_texts_are_texts(page):
         svg = base64.b64decode(image["src"].partition("base64,")[2])
         root = xml.etree.ElementTree.fromstring(svg)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        (rules,) = [style.text for style in root.iter("{http://www.w3.org/2000/svg}style")]
+        classes = {element.get("class") for element in root.iter()} - {None}
+        assert classes and all(f".{name}{{" in rules for name in classes)
+        assert not any(element.get("style") for element in root.iter())
         seen |= {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {EVIL, "=1+2", "price $a$ & $b$"} <= seen
 
@@ -174,6 +178,10 @@ def test_the_verdicts_are_those_of_the_comparison_to_the_last_digit(page, full):
         printed = str(results[name])
         assert cells[0] == row.task and cells[1] == name
         assert cells[11].endswith(row.verdict)
+        numbers = [row.baseline, row.contender, 100 * row.gain, row.corrected_p]
+        assert [cells[3], cells[4], cells[7], cells[10]] == [f"{value:.3g}" for value in numbers]
+        ends = [100 * row.gain_lower, 100 * row.gain_upper]
+        assert cells[8] == f"[{ends[0]:.3g}, {ends[1]:.3g}]"
         for cell in (cells[3], cells[4], cells[7], cells[8], cells[10]):
             assert cell in printed
 
@@ -244,7 +252,7 @@ def test_verdicts_are_said_by_words_and_signs(tmp_path):
     analysis.report(tmp_path / "report.html", comparisons=results)
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert page.texts("p")[0] == (
-        "On average over the tasks, of 4 contenders 1 helped (up), 1 hurt (down), 1 made no "
+        "On average over the tasks, of 4 contenders, 1 helped (up), 1 hurt (down), 1 made no "
         "difference (same), 1 is undecided (open). The largest mean gain is that of up: 6.14 % "
         "[5.27, 7]."
     )

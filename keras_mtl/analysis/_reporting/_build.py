@@ -1,14 +1,17 @@
 """The sections of a report in their order."""
 
+import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_mtl.analysis._comparison import Comparison
-from keras_mtl.analysis._reporting._page import Section
+from keras_mtl.analysis._reporting._page import Picture, Section, Table
 from keras_mtl.analysis._reporting._read_tables import read_tables
 from keras_mtl.analysis._reporting._sections._conflict import make_conflict
 from keras_mtl.analysis._reporting._sections._curves import make_curves, make_weights
-from keras_mtl.analysis._reporting._sections._inside import make_gates, make_importance
+from keras_mtl.analysis._reporting._sections._gates import make_gates
+from keras_mtl.analysis._reporting._sections._importance import make_importance
 from keras_mtl.analysis._reporting._sections._relations import make_relations
 from keras_mtl.analysis._reporting._sections._search import make_search
 from keras_mtl.analysis._reporting._sections._trade_offs import make_trade_offs
@@ -53,7 +56,29 @@ def build_sections(comparisons: Any, inputs: Mapping[str, Any]) -> list[Section]
         value = values.get(name)
         if value is not None and (not hasattr(value, "__len__") or len(value)):
             sections.append(make(value))
-    return [section for section in sections if section is not None]
+    return _rename_tables([section for section in sections if section is not None])
+
+
+def _rename_tables(sections: list[Section]) -> list[Section]:
+    """Returns sections whose tables differ in their names: titles of users may give equal ones."""
+    counts: Counter[str] = Counter()
+
+    def rename(table: Table) -> Table:
+        counts[table.name] += 1
+        count = counts[table.name]
+        if count == 1 or not table.name:
+            return table
+        return dataclasses.replace(table, name=f"{table.name}_{count}")
+
+    def rename_part(part: Any) -> Any:
+        if isinstance(part, Picture):
+            return dataclasses.replace(part, tables=tuple(map(rename, part.tables)))
+        return rename(part) if isinstance(part, Table) else part
+
+    return [
+        dataclasses.replace(section, parts=tuple(map(rename_part, section.parts)))
+        for section in sections
+    ]
 
 
 def _read_comparisons(comparisons: Any) -> dict[str, Comparison]:

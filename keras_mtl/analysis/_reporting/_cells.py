@@ -38,6 +38,8 @@ def to_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return format_number(value) if abs(value) < 1000.0 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 100_000 else f"{value:,}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {to_text(entry)}" for key, entry in value.items())
     if isinstance(value, list):

@@ -51,12 +51,14 @@ class Picture:
         source: The image as a data URI.
         alt: What a reader without the image has to know.
         sentence: What the figure shows.
+        width: Its width in pixels, at which its letters have the size of the text.
         tables: Its numbers, folded.
     """
 
     source: str
     alt: str
     sentence: str
+    width: int
     tables: tuple[Table, ...] = ()
 
 

@@ -16,6 +16,7 @@ _SETTINGS = {
     "svg.hashsalt": "keras_mtl",
     "svg.image_inline": True,
 }
+_PIXELS = 96  # per inch
 _NO_METADATA = dict.fromkeys(["Date", "Creator", "Format", "Type"])
 _PLACES = re.compile(rb'\b(?:d|x|y|transform)="[^"]*"')
 _STYLE = re.compile(rb'\bstyle="([^"]*)"')
@@ -36,7 +37,8 @@ def make_picture(figure: Any, alt: str, sentence: str, *tables: Table) -> Pictur
         figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
     text = _share_styles(_BETWEEN.sub(b"><", _PLACES.sub(_round_all, buffer.getvalue())))
     source = f"data:image/svg+xml;base64,{base64.b64encode(text).decode('ascii')}"
-    return Picture(source, alt, sentence, tables)
+    width = round(_PIXELS * figure.get_size_inches()[0])
+    return Picture(source, alt, sentence, width, tables)
 
 
 def _share_styles(svg: bytes) -> bytes:

@@ -26,7 +26,7 @@ def trade_offs(
 ) -> Figure:
     """Draws which settings trade one task for another: the Pareto front.
 
-    Of two tasks, one axis each: the single-task networks are at (0, 0), settings that another one
+    Of two tasks, one axis each: the baseline is at (0, 0), settings that another one
     dominates are gray, and a line bounds the gains that some setting reaches. Of more tasks, one
     vertical axis each, in the order of the tasks, and one line per setting; of one task, one axis
     with names.
@@ -35,8 +35,9 @@ def trade_offs(
     `verdicts` shows that.
 
     Args:
-        gains: The gains, as fractions of the single-task metrics: `[n, K]`, a dict of dicts by
-            setting and task, or a data frame. Settings with a missing gain are left out.
+        gains: The gains, as fractions of the metrics of the baseline (as a rule one network per
+            task): `[n, K]`, a dict of dicts by setting and task, or a data frame. Settings with a
+            missing gain are left out.
         intervals: By setting and task, lower and upper end of the interval of the gain.
         weights: By setting, the task weights, which are written beside its point.
 
@@ -83,7 +84,7 @@ def _draw_plane(
         axes.set(xlabel=f"gain of {first}, %", ylabel=f"gain of {second}, %")
         axes.axvline(0.0, color=GRAY, linewidth=0.8)
         axes.plot(0.0, 0.0, "*", color="black", ms=11)
-        axes.annotate("single-task", (0.0, 0.0), (6, -12), textcoords="offset points", size="small")
+        axes.annotate("baseline", (0.0, 0.0), (6, -12), textcoords="offset points", size="small")
         on_front = values[[name in front for name in data.names] & data.is_complete]
         on_front = on_front[np.argsort(on_front[:, 0])]
         axes.step(on_front[:, 0], on_front[:, 1], "--", color=GRAY, linewidth=1.0)

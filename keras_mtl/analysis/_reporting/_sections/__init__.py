@@ -2,6 +2,6 @@
 
 `_verdict` and `_trade_offs` read comparisons, `_curves` metrics and task weights after each epoch,
 `_conflict` gradients, `_relations` matrices and groups of tasks (with `_label_relations` and
-`_matrices`), `_search` the trials of a search, `_inside` gates and the importance of inputs. Tables
-of users become sections in `_build`.
+`_matrices`), `_search` the trials of a search, `_gates` the use of experts, `_importance` what
+inputs are worth. Tables of users become sections in `_build`.
 """

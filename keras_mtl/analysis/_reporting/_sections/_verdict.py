@@ -72,8 +72,8 @@ def _sentence(comparisons: Mapping[str, Comparison]) -> str:
             text = text.replace("are", "is") if len(names) == 1 else text
             listed = f" ({', '.join(names)})" if len(names) <= _MOST_NAMES else ""
             parts.append(f"{len(names)} {text}{listed}")
-    sentence = f"On average over the tasks, of {len(comparisons)} contenders {', '.join(parts)}."
-    known = {name: result for name, result in comparisons.items() if not math.isnan(result.gain)}
+    sentence = f"On average over the tasks, of {len(comparisons)} contenders, {', '.join(parts)}."
+    known = {name: result for name, result in comparisons.items() if result.gain > 0.0}
     if known:
         best = max(known, key=lambda name: known[name].gain)
         gain, interval = (

@@ -65,8 +65,7 @@ def draw_forest(axes: Any, rows: Sequence[str], points: Mapping[str, FloatArray]
     for index, values in enumerate(points.values()):
         look = look_of(index)
         heights = np.arange(len(rows)) + (index - (len(points) - 1) / 2) * step
-        ends = np.clip(values[:, 1:], low, high)
-        axes.hlines(heights, ends[:, 0], ends[:, 1], colors=look["color"], linewidth=1.2)
+        axes.hlines(heights, values[:, 1], values[:, 2], colors=look["color"], linewidth=1.2)
         axes.plot(values[:, 0], heights, look["marker"], color=look["color"])
         for end, marker, limit in ((1, "<", low), (2, ">", high)):
             cut = values[:, end] < low if end == 1 else values[:, end] > high

@@ -28,6 +28,7 @@ def draw_panels(data: Curves, argument: str, label: str = "") -> Figure:
     if len(tasks) > _MOST_TASKS:
         worst, best = keep_ends({task: _progress(data, task) for task in tasks}, _MOST_TASKS)
         tasks = worst + best
+    longest = max(data.seeds(name, task).shape[1] for name in data.contenders for task in tasks)
     figure, grid = panels(len(tasks))
     for task, axes in zip(tasks, grid, strict=True):
         for index, contender in enumerate(data.contenders):
@@ -36,7 +37,10 @@ def draw_panels(data: Curves, argument: str, label: str = "") -> Figure:
         arrow = ARROWS[mode][0] if mode else ""
         axes.set_title(shorten(task))
         axes.set_ylabel(f"{data.metrics.get(task, label)} {arrow}".strip())
-        count_whole(axes)
+        if longest > 1:
+            count_whole(axes)
+        else:
+            axes.set(xlim=(0.5, 1.5), xticks=[1])
     for axes in grid[-3:]:
         axes.set_xlabel("epoch")
     add_legend(figure, data.contenders)

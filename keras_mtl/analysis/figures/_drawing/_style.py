@@ -53,7 +53,7 @@ def look_of(index: int) -> dict[str, Any]:
 
 
 def label_of(name: str) -> str:
-    """Returns a name as an entry of a legend: Matplotlib leaves those out that begin with `_`."""
+    """Returns a name as an entry of a legend: Matplotlib 3.8 leaves out those with `_` in front."""
     return f" {name}" if name.startswith("_") else name
 
 
