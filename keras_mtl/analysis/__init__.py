@@ -31,6 +31,7 @@ from keras_mtl.analysis._metric import Metric
 from keras_mtl.analysis._noise_scale import NoiseScale, noise_scale
 from keras_mtl.analysis._pareto_front import ParetoFront, pareto_front
 from keras_mtl.analysis._permutation_importance import PermutationImportance, permutation_importance
+from keras_mtl.analysis._probe import Probes, probe
 from keras_mtl.analysis._rank_sources import SourceRanking, rank_sources
 from keras_mtl.analysis._relatedness import Relatedness, relatedness
 from keras_mtl.analysis._relation import Relation
@@ -66,6 +67,7 @@ __all__ = [
     "NoiseScale",
     "ParetoFront",
     "PermutationImportance",
+    "Probes",
     "Relatedness",
     "Relation",
     "RelationTable",
@@ -93,6 +95,7 @@ __all__ = [
     "noise_scale",
     "pareto_front",
     "permutation_importance",
+    "probe",
     "rank_sources",
     "relatedness",
     "report",

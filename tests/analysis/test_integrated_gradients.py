@@ -75,7 +75,7 @@ def test_a_linear_network_is_explained_by_its_weights_and_baselines_are_averaged
 def test_classes_and_columns_are_chosen():
     x = draw(rows=6)
     tasks = [
-        mtl.Task.multiclass("mid", 3),
+        mtl.Task.multiclass("mid", 3, labels="one_hot"),
         mtl.Task.multilabel("tox", columns=["b", "a"]),
     ]
     network = hard_sharing(keras.Input((4,), name="x"), tasks, shared=(8,), tower=())

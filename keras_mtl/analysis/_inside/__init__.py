@@ -21,4 +21,5 @@ _relation_tables the matrices of layers that mix the features of tasks; _positio
 
 _shared_features the tensors between trunk and towers; _unit_sums: what their units are worth
 _gradient_maps   sizes of gradients with respect to pixels
+_probe_data      features of layers and labels of tasks; _probing_fits: linear models of them
 """

@@ -17,6 +17,9 @@ PREDICTED = -2
 """The target of a task with classes: the class that is predicted."""
 
 
+_CLASSES = ("class", "one-hot", "distribution")
+
+
 def read_targets(
     tasks: Sequence[Task], targets: Mapping[str, Any] | None, outputs: Mapping[str, Tensor]
 ) -> dict[str, int]:
@@ -37,7 +40,7 @@ def read_targets(
         if task.name in targets:
             result[task.name] = _read(task, targets[task.name], size)
         else:
-            has_classes = task.described().kind == "class" and size != 1
+            has_classes = task.described().kind in _CLASSES and size != 1
             result[task.name] = PREDICTED if has_classes else ALL
     return result
 
