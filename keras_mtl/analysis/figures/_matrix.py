@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from keras_mtl.analysis._inputs._matrices import read_matrices
 from keras_mtl.analysis._inputs._numbers import FloatArray
 from keras_mtl.analysis.figures._drawing._axes import WIDTH
-from keras_mtl.analysis.figures._drawing._heat import draw_heat
+from keras_mtl.analysis.figures._drawing._heat import MOST_NAMES, draw_heat
 from keras_mtl.analysis.figures._drawing._order import order_by_linkage
 from keras_mtl.analysis.figures._drawing._style import styled
 
@@ -68,6 +68,8 @@ def matrix(
         axes.set_title(measure)
     if directed:
         axes.set(xlabel="to task", ylabel="from task")
+    elif len(names) > MOST_NAMES:
+        axes.set(xlabel=f"{len(names)} tasks")
     return figure
 
 

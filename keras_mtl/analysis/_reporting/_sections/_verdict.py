@@ -23,7 +23,7 @@ SIGNS = {
     "undecided": "?",
 }
 _ARROWS = {"max": "\N{UPWARDS ARROW}", "min": "\N{DOWNWARDS ARROW}"}
-_MOST_ROWS = 60
+_MOST_ROWS = 30
 _ENDS = 20
 _MOST_NAMES = 5  # of contenders in the sentence
 
@@ -37,7 +37,8 @@ _WORDS: dict[Word, str] = {
 _READING = (
     "A gain is the improvement of a metric over the baseline's, in percent of the baseline's "
     "score; above 0 is better, whatever the direction of the metric. In brackets stands its 95 % "
-    "interval.",
+    "interval. Arrows say whether a metric is better high (\N{UPWARDS ARROW}) or low "
+    "(\N{DOWNWARDS ARROW}).",
     f"{SIGNS['helped']} helped and {SIGNS['hurt']} hurt need an interval on one side of 0 (or of "
     "the margin, where one was set), and a p-value of at most .05 after correction for the number "
     f"of tests. {SIGNS['undecided']} undecided does not mean equal: more trainings or more test "
@@ -51,7 +52,7 @@ def make_verdict(comparisons: Mapping[str, Comparison]) -> Section:
         text = "Nothing was compared with a baseline, so this page has no verdicts: it does not say"
         return Section("verdict", "Verdict", (f"{text} whether sharing helped.",))
     parts: list[Any] = [_sentence(comparisons), *_READING, _totals(comparisons)]
-    parts.append(_overview(comparisons))
+    parts += [*_distribution(comparisons), _overview(comparisons)]
     if not _is_joint(comparisons):
         parts.append(
             "The p-values are corrected for the tasks of one contender, not for all contenders "
@@ -72,7 +73,9 @@ def _sentence(comparisons: Mapping[str, Comparison]) -> str:
             text = text.replace("are", "is") if len(names) == 1 else text
             listed = f" ({', '.join(names)})" if len(names) <= _MOST_NAMES else ""
             parts.append(f"{len(names)} {text}{listed}")
-    sentence = f"On average over the tasks, of {len(comparisons)} contenders, {', '.join(parts)}."
+    tasks = {row.task for result in comparisons.values() for row in result.rows}
+    where = "On average over the tasks" if len(tasks) > 1 else "On the only task"
+    sentence = f"{where}, of {len(comparisons)} contenders, {', '.join(parts)}."
     known = {name: result for name, result in comparisons.items() if result.gain > 0.0}
     if known:
         best = max(known, key=lambda name: known[name].gain)
@@ -131,7 +134,7 @@ def _overview(comparisons: Mapping[str, Comparison]) -> Table:
         records.append(
             {
                 "task": key[0],
-                "metric": f"{row.metric} {_ARROWS[row.mode]}",
+                "metric": _metric_of(row),
                 "baseline": row.baseline,
                 **{name: _cell(rows[key].get(name)) for name in comparisons},
             }
@@ -139,6 +142,30 @@ def _overview(comparisons: Mapping[str, Comparison]) -> Table:
     header = ["task", "metric", "baseline", *comparisons]
     caption = "Gain of each contender over the baseline by task, %, with its 95 % interval"
     return make_table("", caption, records, header=header, note=note)
+
+
+def _distribution(comparisons: Mapping[str, Comparison]) -> list[Table]:
+    """Returns a table of the quartiles of gains, if the rows are too many to show all of them."""
+    if max(len(comparison.rows) for comparison in comparisons.values()) <= _MOST_ROWS:
+        return []
+    names = ("smallest", "lower quarter", "median", "upper quarter", "largest")
+    records, cells = [], []
+    for name, comparison in comparisons.items():
+        gains = [row.gain for row in comparison.rows if not math.isnan(row.gain)]
+        ends = np.quantile(gains, [0.0, 0.25, 0.5, 0.75, 1.0]) if gains else np.full(5, np.nan)
+        values = dict(zip(names, ends.tolist(), strict=True))
+        records.append({"contender": name, "rows with a gain": len(gains), **values})
+        cells.append([name, str(len(gains)), *map(to_percent, values.values())])
+    header = ["contender", "rows with a gain", *names]
+    caption = "Distribution of the gains over all rows, %"
+    return [make_table("distribution", caption, records, header=header, cells=cells)]
+
+
+def _metric_of(row: TaskVerdict) -> str:
+    name = (
+        "" if row.metric == row.task else row.metric
+    )  # a metric without a name has that of its task
+    return f"{name} {_ARROWS[row.mode]}".strip()
 
 
 def _ends(rows: Mapping[tuple[str, str], Mapping[str, TaskVerdict]]) -> list[tuple[str, str]]:
@@ -184,7 +211,7 @@ def _list_cells(name: str, row: TaskVerdict) -> list[str]:
     return [
         name_of(row),
         name,
-        f"{row.metric} {_ARROWS[row.mode]}",
+        _metric_of(row),
         to_text(row.baseline),
         to_text(row.contender),
         to_text(row.difference),

@@ -13,7 +13,7 @@ from keras_mtl.analysis.figures._drawing._axes import WIDTH
 from keras_mtl.analysis.figures._drawing._style import GRAY, shorten
 
 _MOST_NUMBERS = 14  # rows and columns: more numbers do not fit into their cells
-_MOST_NAMES = 60
+MOST_NAMES = 60
 
 
 def draw_heat(
@@ -48,9 +48,11 @@ def draw_heat(
     axes.figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02)
     axes.grid(visible=False)
     for axis, names in ((axes.xaxis, columns), (axes.yaxis, rows)):
-        if len(names) <= _MOST_NAMES:
+        if len(names) <= MOST_NAMES:
             size = "medium" if len(names) <= 16 else "small" if len(names) <= 30 else 5.5
             axis.set_ticks(range(len(names)), [shorten(name, 22) for name in names], size=size)
+        else:
+            axis.set_ticks([])
     if len(columns) > 4 or max(map(len, columns), default=0) > 9:
         axes.tick_params(axis="x", rotation=90)
     if max(values.shape) <= _MOST_NUMBERS:
