@@ -107,6 +107,20 @@ def test_a_loss_or_gradient_that_is_not_finite_is_missing_too(broken):
     assert (np.abs(result.gramians[:, 1, 1]) > 0).all()
 
 
+def test_small_gradients_survive_layers_in_float16():
+    tasks = (mtl.Task.binary("click", weight=1e-5), mtl.Task.regression("price", weight=1e-5))
+    results = []
+    for policy in ("float32", "mixed_float16"):
+        keras.config.set_dtype_policy(policy)
+        keras.utils.set_random_seed(0)
+        network = problem.plain(tasks)
+        keras.config.set_dtype_policy("float32")
+        results.append(gradient_gramian(network, problem.batches(tasks), tasks).gramians)
+    exact, half = results
+    scale = np.abs(exact).max()
+    np.testing.assert_allclose(half / scale, exact / scale, atol=0.01)
+
+
 def test_permuting_the_tasks_permutes_the_result():
     network, order = problem.plain(TASKS), [2, 0, 1]
     data = problem.batches(TASKS)

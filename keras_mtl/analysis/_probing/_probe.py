@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import keras
 import tensorflow as tf
 
+from keras_mtl._keras_internals import nested_layers
 from keras_mtl._replicas import Replicas
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
@@ -24,10 +25,14 @@ from keras_mtl.training._gradients import (
     make_backward,
     stack,
 )
+from keras_mtl.training._gradients._loss_scale import DynamicLossScale
 from keras_mtl.training._logs import Losses, TaskLosses
 
 Values: TypeAlias = list[Tensor]
 """A value for each variable of the network, in the order of `network.variables`."""
+
+
+_FLOAT16_SCALE = 1024.0  # a power of 2, so that it changes no digit
 
 
 class Gradients(NamedTuple):
@@ -77,6 +82,7 @@ class Probe:
         self._takes_preference = (
             isinstance(model, BalancedModel) and model.balancer.needs.preference
         )
+        self._loss_scale = _loss_scale_of(self.network)
         self._frontier = find_frontier(self.network, tasks)
         self._task_losses = TaskLosses(tasks)
         # Of an entangled network, gradients tell which of these are shared (docs/design.md, D3).
@@ -142,6 +148,7 @@ class Probe:
             active &= self._task_losses.weights > 0.0
             cotangents, _ = backward.towers_by_loss(tf.cast(active, tf.float32))
             stacked = stack(_with_zeros(backward.rows(cotangents), self.shared))
+            stacked = [self._loss_scale.unscaled(rows) for rows in stacked]
             importance = _unit_importance(cotangents, forward) if units else None
         active &= tf.math.is_finite(tf.add_n([tf.reduce_sum(rows, axis=1) for rows in stacked]))
         # No product with 0, which would keep a NaN (docs/keras_notes.md, F5).
@@ -155,7 +162,7 @@ class Probe:
             predictions, forward = split_forward(self._frontier, self._inputs(batch), False)
             losses = self._losses(batch, predictions)
         backward = make_backward(
-            tape, self._frontier, forward, losses.of_replica, LossScale(replicas), replicas
+            tape, self._frontier, forward, losses.of_replica, self._loss_scale, replicas
         )
         self.shared = _check_shared(list(backward.shared), self.names)
         return backward, forward, losses
@@ -178,6 +185,13 @@ class Probe:
 def _known(losses: Losses) -> Tensor:
     """Returns the unweighted losses, NaN where there is no label."""
     return tf.where(losses.counts > 0.0, losses.unweighted, float("nan"))
+
+
+def _loss_scale_of(network: keras.Model) -> LossScale:
+    """Returns a factor for gradients that pass layers in float16, where small ones become 0."""
+    if any(layer.compute_dtype == "float16" for layer in nested_layers(network)):
+        return DynamicLossScale(Replicas(), tf.constant(_FLOAT16_SCALE))
+    return LossScale(Replicas())
 
 
 def _check_shared(variables: list[Any], names: Sequence[str]) -> list[Any]:
