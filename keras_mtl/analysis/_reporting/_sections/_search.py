@@ -1,5 +1,6 @@
 """The trials of a search for task weights."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras_mtl.analysis._pareto_front import pareto_front
 from keras_mtl.analysis._reporting._page import Section, make_table
 from keras_mtl.analysis._reporting._pictures import make_picture
 
+_HEADING = "Search for task weights"
 _REFERENCE = -0.1
 _MOST_OBJECTIVES = 4
 
@@ -59,7 +61,11 @@ def make_search(trials: Sequence[Mapping[str, Any]]) -> Section:
         parts.append(make_picture(figures.weight_effects(weights, gains), f"{text[:-1]}", text))
     if 1 < len(tasks) <= _MOST_OBJECTIVES:
         parts.append(_volume(list(points.values())))
-    return Section("search", "Search for task weights", (*parts, table))
+    if len(parts) == 1:
+        return Section("search", _HEADING, (*parts, table))
+    # Folded with the first figure, which shows the same trials.
+    parts[1] = dataclasses.replace(parts[1], tables=(table, *parts[1].tables))
+    return Section("search", _HEADING, tuple(parts))
 
 
 def _volume(points: list[dict[str, float]]) -> Any:
