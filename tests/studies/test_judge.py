@@ -143,6 +143,7 @@ def test_permuted_tasks_permute_the_rows(bench):
     runs = write_runs(bench, labels, {BASELINE: 1.0, "better": 0.9})
     turned = dataclasses.replace(bench, tasks=bench.tasks[::-1])
     one, two = judge(runs, bench)["better"], judge(runs, turned)["better"]
+    assert [*dict.fromkeys(row.task for row in two.rows)] == [task.name for task in turned.tasks]
     by_name = {(row.task, row.column): row for row in two.rows}
     for row in one.rows:
         assert by_name[row.task, row.column].gain == pytest.approx(row.gain)
