@@ -13,7 +13,7 @@ from keras_mtl.studies._plan import Plan
 
 
 def describe_study(
-    plan: Plan, fingerprints: Mapping[Part, Fingerprint], optimizer: Any
+    plan: Plan, fingerprints: Mapping[Part, Fingerprint], optimizer: Any, baseline: Any
 ) -> dict[str, Any]:
     """Returns the settings, versions and fingerprints of a study, as JSON has them.
 
@@ -22,7 +22,9 @@ def describe_study(
     """
     return {
         "schema": 1,
-        "budget": dataclasses.asdict(plan.budget),
+        "trials": plan.budget.trials,
+        "epochs": plan.budget.epochs,
+        "seeds": plan.budget.seeds,
         "tasks": {task.name: _describe_task(task) for task in plan.tasks},
         "metrics": {name: [m.log, m.mode] for name, m in plan.metrics.items()},
         "networks": [
@@ -34,6 +36,7 @@ def describe_study(
             }
             for network in plan.networks
         ],
+        "baseline": baseline if isinstance(baseline, str) else _name(baseline),
         "optimizer": optimizer if isinstance(optimizer, str) else _name(optimizer),
         "learning_rate": list(plan.networks[0].rates),
         "seed": plan.seed,

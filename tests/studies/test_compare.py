@@ -250,3 +250,25 @@ def test_labels_are_counted_by_part(study):
     _, labels = make_arrays("test")
     assert table[-1]["mean label"] == pytest.approx(np.nanmean(labels["price"]), rel=1e-5)
     assert table[-1]["missing %"] == pytest.approx(100 * np.isnan(labels["price"]).mean())
+
+
+def test_a_later_call_adds_a_contender_and_seeds_and_trains_nothing_else(tmp_path):
+    def count(contenders, seeds):
+        fits = []
+        fit = keras.Model.fit
+
+        def counted(self, *args, **kwargs):
+            fits.append(self)
+            return fit(self, *args, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keras.Model, "fit", counted)
+            result = run(contenders, budget=studies.Budget(1, 1, seeds), directory=tmp_path)
+        return len(fits), result
+
+    first, one = count({"sharing": shared}, 1)
+    second, two = count({"sharing": shared, "groups": studies.grouped(shared, [TASKS])}, 1)
+    third, _ = count({"sharing": shared}, 2)
+    assert (first, second, third) == (3, 1, 3)
+    row, again = one.comparisons["sharing"].rows[0], two.comparisons["sharing"].rows[0]
+    assert (row.contender, row.baseline) == (again.contender, again.baseline)

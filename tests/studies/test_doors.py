@@ -195,7 +195,7 @@ def test_a_folder_of_another_program(tmp_path):
 
 
 def test_a_folder_of_another_study(tmp_path):
-    for epochs, words in ((1, "all trainings"), (2, "holds another study, whose budget was")):
+    for epochs, words in ((1, "all trainings"), (2, "holds another study, whose epochs was")):
         with pytest.raises((RuntimeError, ValueError), match=words):
             compare(directory=tmp_path, budget=studies.Budget(trials=1, epochs=epochs, seeds=1))
 

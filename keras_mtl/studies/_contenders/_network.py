@@ -52,8 +52,9 @@ class Network:
     def key(self) -> str:
         """The name of its folder: the name of the contender as far as a file can have it."""
         letters = re.sub(r"[^A-Za-z0-9]+", "-", self.contender).strip("-").lower()[:40]
-        # Two names may have the same letters.
-        return f"{letters}-{zlib.crc32(self.contender.encode()):08x}-{self.index}"
+        # Two names may have the same letters, and one name other groups in another call.
+        identity = repr((self.contender, self.names, self.ratio, self.is_compiled))
+        return f"{letters}-{self.index}-{zlib.crc32(identity.encode()):08x}"
 
     @property
     def has_choices(self) -> bool:

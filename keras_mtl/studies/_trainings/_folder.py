@@ -65,9 +65,13 @@ def _read(record: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+_MAY_GROW = {"networks", "seeds"}
+"""What a later call may add to."""
+
+
 def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for key in now:
-        if before.get(key) != now[key]:
+        if key not in _MAY_GROW and before.get(key) != now[key]:
             raise ValueError(
                 f"{str(folder)!r} holds another study, whose {key} was {_brief(before.get(key))} "
                 f"and now is {_brief(now[key])}. Choose another directory, or overwrite=True to "

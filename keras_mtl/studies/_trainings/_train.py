@@ -23,6 +23,21 @@ from keras_mtl.training._quiet_tracing import quiet_tracing
 
 
 @dataclasses.dataclass(frozen=True)
+class KerasSettings:
+    """Holds the settings of Keras in this process, for others."""
+
+    floatx: str = dataclasses.field(default_factory=keras.config.floatx)
+    policy: str = dataclasses.field(default_factory=lambda: keras.config.dtype_policy().name)
+    image_data_format: str = dataclasses.field(default_factory=keras.config.image_data_format)
+
+    def apply(self) -> None:
+        """Gives the process in which it is called these settings."""
+        keras.config.set_floatx(self.floatx)
+        keras.config.set_dtype_policy(self.policy)
+        keras.config.set_image_data_format(self.image_data_format)
+
+
+@dataclasses.dataclass(frozen=True)
 class Setup:
     """Holds what all trainings of a study have in common.
 
@@ -34,6 +49,7 @@ class Setup:
         by_rows: The tasks whose predictions of the test rows are kept.
         seed: The seed of the draws of settings.
         callbacks: Callbacks of the user's, copied for each training.
+        keras: The settings of Keras, for other processes.
     """
 
     folder: Path
@@ -43,6 +59,7 @@ class Setup:
     by_rows: frozenset[str]
     seed: int
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    keras: KerasSettings = dataclasses.field(default_factory=KerasSettings)
 
 
 class Diverged(ValueError):

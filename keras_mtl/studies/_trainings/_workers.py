@@ -106,6 +106,7 @@ def _begin(content: bytes, workers: int, parent: int) -> None:
         tf.config.experimental.set_memory_growth(device, True)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _setup = cloudpickle.loads(content)
+    _setup.keras.apply()
 
 
 def _end_with(parent: int) -> None:

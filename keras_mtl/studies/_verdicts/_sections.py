@@ -1,5 +1,6 @@
 """A study as the sections of a report."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ def write_report(study: "Study", path: str | os.PathLike[str], title: str) -> No
         comparisons=dict(study.comparisons),
         compared={
             "Contenders": [_describe(study, name) for name in study.runs],
-            "Budget per network": dict(study.settings["budget"]),
+            "Budget per network": dataclasses.asdict(study.plan.budget),
         },
         failures=training_records(study.failures) or None,
         curves={name: _curves(study, name) for name in study.runs if study.runs[name]} or None,
