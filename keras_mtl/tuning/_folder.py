@@ -2,15 +2,19 @@
 
 import atexit
 import dataclasses
+import importlib.metadata
 import json
 import os
 import pathlib
 import shutil
 import tempfile
+import warnings
 from typing import Any
 
 from keras_mtl._tasks import Task
 from keras_mtl.tuning._weighted_tasks import WeightedTasks
+
+_VERSIONS = "versions"
 
 
 def describe_search(
@@ -26,8 +30,8 @@ def describe_search(
     """
     return {
         "tuner": kind,
-        "space": dataclasses.asdict(model.space),
-        "objective": dataclasses.asdict(model.goal),
+        "space": vars(model.space),
+        "objective": [dataclasses.asdict(goal) for goal in model.goals],
         "executions_per_trial": model.executions,
         **{key: fit_arguments.get(key) for key in ("epochs", "steps_per_epoch")},
         "validation_steps": fit_arguments.get("validation_steps"),
@@ -37,6 +41,7 @@ def describe_search(
             "train": int(train.cardinality()),
             "validation": int(validation.cardinality()),
         },
+        _VERSIONS: {name: importlib.metadata.version(name) for name in ("keras", "tensorflow")},
     }
 
 
@@ -94,8 +99,14 @@ def _read_record(record: pathlib.Path) -> dict[str, Any]:
 
 
 def _check_same(folder: pathlib.Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    if (versions := before.get(_VERSIONS)) != now[_VERSIONS]:
+        warnings.warn(
+            f"The trials in {str(folder)!r} were trained with {versions}, and the next ones will "
+            f"be with {now[_VERSIONS]}: their scores may differ for this reason.",
+            stacklevel=5,
+        )
     for key, value in now.items():
-        if before.get(key) != value:
+        if key != _VERSIONS and before.get(key) != value:
             raise ValueError(
                 f"{str(folder)!r} holds another search, whose {key} was {before.get(key)} and now "
                 f"is {value}. Choose another directory, or overwrite=True to forget it."

@@ -13,8 +13,13 @@ from keras_mtl._tasks import Task
 from keras_mtl.training import BalancedModel
 
 
-def check_network(network: Any, tasks: Sequence[Task]) -> None:
+def check_network(network: Any, tasks: Sequence[Task], check_weights: bool = True) -> None:
     """Checks that a network is compiled and trains the tasks with the weights of a trial.
+
+    Args:
+        network: The result of `build`.
+        tasks: The tasks of the trial.
+        check_weights: Whether the network must use the weights of the tasks.
 
     Raises:
         keras_tuner.errors.FatalTypeError: If it is no compiled model.
@@ -34,7 +39,8 @@ def check_network(network: Any, tasks: Sequence[Task]) -> None:
             f"outputs are {sorted(names)}. Build it from the tasks that build receives: they are "
             f"{[task.name for task in tasks]}."
         )
-    _check_weights(network, tasks)
+    if check_weights:
+        _check_weights(network, tasks)
 
 
 def _check_weights(network: keras.Model, tasks: Sequence[Task]) -> None:

@@ -3,17 +3,62 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import keras_tuner
 import numpy as np
 
-_AXIS = "task_weights/axis_{}"  # hyper-parameters in [-1, 1], one per degree of freedom
-_GRID = "task_weights/grid"  # one hyper-parameter, which names a point of the grid
+from keras_mtl._tasks import Task
+
+PREFIX = "task_weights/"
+_AXIS = PREFIX + "axis_{}"  # hyper-parameters in [-1, 1], one per degree of freedom
+_GRID = PREFIX + "grid"  # one hyper-parameter, which names a point of the grid
 _GRID_LEVELS = 3  # levels per task: the smallest weight, its geometric mean with the largest, that
 _MAX_GRID_POINTS = 10_000
 _EDGE = 0.99  # Weights this close to the bound, on the scale of logarithms, lie on it.
+
+
+class SearchedWeights(Protocol):
+    """Maps the hyper-parameters of a trial to the weights of its tasks."""
+
+    def declare(self, hp: keras_tuner.HyperParameters) -> None:
+        """Declares the hyper-parameters."""
+
+    def weights(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Returns the weights by task name."""
+
+    def apply(self, tasks: Sequence[Task], values: Mapping[str, Any]) -> tuple[Task, ...]:
+        """Returns the tasks with these weights."""
+
+    def at_bound(self, weights: Mapping[str, float]) -> tuple[str, ...]:
+        """Returns the tasks whose weights lie on the bound of the space."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenWeights:
+    """Describes a search that leaves the weights of the tasks as they are.
+
+    Args:
+        by_name: The weights, by task name.
+    """
+
+    by_name: dict[str, float]
+
+    def declare(self, hp: keras_tuner.HyperParameters) -> None:
+        """Declares nothing."""
+
+    def weights(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Returns the weights that the tasks have."""
+        return dict(self.by_name)
+
+    def apply(self, tasks: Sequence[Task], values: Mapping[str, Any]) -> tuple[Task, ...]:
+        """Returns the tasks as they are: a weight may be a variable of the user's."""
+        return tuple(tasks)
+
+    def at_bound(self, weights: Mapping[str, float]) -> tuple[str, ...]:
+        """Returns no tasks: there is no bound."""
+        return ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +135,16 @@ class Space:
         weights = num_tasks * exponentials / exponentials.sum()
         return dict(zip(self.names, weights.tolist(), strict=True))
 
+    def apply(self, tasks: Sequence[Task], values: Mapping[str, Any]) -> tuple[Task, ...]:
+        """Returns the tasks with the weights of a trial."""
+        return reweighted(tasks, self.weights(values))
+
+    def center(self) -> dict[str, Any]:
+        """Returns the values of the hyper-parameters for which all weights are 1."""
+        hp = keras_tuner.HyperParameters()
+        self.declare(hp)
+        return dict(hp.values)
+
     def at_bound(self, weights: Mapping[str, float]) -> tuple[str, ...]:
         """Returns the tasks that have the extreme weights, if the weights lie on the bound.
 
@@ -121,6 +176,16 @@ class Space:
         if length == 0.0:
             return position
         return position * (self._radius * float(np.abs(position).max()) / length)
+
+
+def reweighted(tasks: Sequence[Task], weights: Mapping[str, float]) -> tuple[Task, ...]:
+    """Returns the tasks with other weights.
+
+    Example:
+        >>> reweighted([Task.binary("click")], {"click": 0.5})[0].weight
+        0.5
+    """
+    return tuple(dataclasses.replace(task, weight=weights[task.name]) for task in tasks)
 
 
 def _combine_helmert_rows(coordinates: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -1,9 +1,8 @@
 """A hypermodel of Keras Tuner whose hyper-parameters are the task weights."""
 
 import contextlib
-import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -13,8 +12,8 @@ from keras_mtl._tasks import Task
 from keras_mtl.tuning._divergence import FailDiverged
 from keras_mtl.tuning._effect import WeightEffect
 from keras_mtl.tuning._network_checks import FreshNetworks, check_network
-from keras_mtl.tuning._objectives import Goal, LogGoal, logged_losses
-from keras_mtl.tuning._space import Space
+from keras_mtl.tuning._objectives import Goal, LogGoals, logged_losses, read_names
+from keras_mtl.tuning._space import SearchedWeights, Space
 
 _MAX_ERRORS = 3  # trials in a row that end with an error
 
@@ -23,11 +22,16 @@ class WeightedTasks(keras_tuner.HyperModel):
     """Builds and trains the user's network with the weights of a trial."""
 
     def __init__(
-        self, build: Callable[..., Any], tasks: Sequence[Task], space: Space, goal: Goal, seed: int
+        self,
+        build: Callable[..., Any],
+        tasks: Sequence[Task],
+        space: SearchedWeights,
+        goals: Sequence[Goal],
+        seed: int,
     ) -> None:
         self.build_network = build
         self.takes_hp = takes_hyper_parameters(build)
-        self.tasks, self.space, self.goal, self.seed = tasks, space, goal, seed
+        self.tasks, self.space, self.goals, self.seed = tasks, space, tuple(goals), seed
         # Trainings per trial, and the index of the current one among them.
         self.executions, self.execution = 1, 0
         self.dtype_policy = keras.config.dtype_policy()
@@ -44,10 +48,10 @@ class WeightedTasks(keras_tuner.HyperModel):
         keras.config.set_dtype_policy(self.dtype_policy)
         keras.utils.set_random_seed(self.seed + self.execution)
         self.space.declare(hp)
-        tasks = reweighted(self.tasks, self.space.weights(hp.values))
+        tasks = self.space.apply(self.tasks, hp.values)
         with self._count_errors():
             network = self.build_network(*([tasks, hp] if self.takes_hp else [tasks]))
-        check_network(network, tasks)
+        check_network(network, tasks, check_weights=isinstance(self.space, Space))
         self._fresh.check(network)
         if network.built:
             # Hyperband continues the training of a saved trial. Keras restores the variables of
@@ -59,7 +63,34 @@ class WeightedTasks(keras_tuner.HyperModel):
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
-        """Trains the network of a trial, with the goal in the logs."""
+        """Trains the network of a trial of Keras Tuner, with the goals in the logs."""
+        # Keras Tuner's callbacks, which keep the best epoch, come last.
+        *callbacks, tuner_callback, save_best = kwargs.pop("callbacks")
+        last = (tuner_callback, save_best)
+        return self.train(hp, model, *args, callbacks=callbacks, last=last, **kwargs)
+
+    def train(
+        self,
+        hp: keras_tuner.HyperParameters,
+        network: keras.Model,
+        *args: Any,
+        callbacks: Sequence[keras.callbacks.Callback],
+        last: Sequence[keras.callbacks.Callback],
+        **kwargs: Any,
+    ) -> Any:
+        """Trains the network of a trial, with the goals in the logs.
+
+        Args:
+            hp: The hyper-parameters of the trial.
+            network: The network that `build` made.
+            *args: The training data.
+            callbacks: Those of the user.
+            last: Those of the engine, which see only epochs that have not diverged.
+            **kwargs: Other arguments of `fit`.
+
+        Returns:
+            The history of the training.
+        """
         # The next training of the same trial begins with another seed; the next trial with the
         # first seed again.
         execution = self.execution
@@ -67,20 +98,18 @@ class WeightedTasks(keras_tuner.HyperModel):
         if self._batch is None:
             self._batch = next(iter(kwargs["validation_data"].take(1)))
         losses = logged_losses(self.tasks)
-        # Keras Tuner's callbacks, which keep the best epoch, come last.
-        *callbacks, tuner_callback, save_best = kwargs.pop("callbacks")
         callbacks = [
             # Before and after callbacks of the user's, which may change the logs.
-            LogGoal(self.goal, losses),
+            LogGoals(self.goals, losses),
             *callbacks,
-            FailDiverged([*self.goal.reads, *losses], self.tasks, self._batch),
-            tuner_callback,
-            save_best,
+            FailDiverged([*read_names(self.goals), *losses], self.tasks, self._batch),
+            *last,
         ]
         with self._count_errors():
-            history = model.fit(*args, callbacks=callbacks, **kwargs)
+            history = network.fit(*args, callbacks=callbacks, **kwargs)
         self._errors = 0
-        self._effect.check(self.space.weights(hp.values), execution, hp.values, history.history)
+        weights = self.space.weights(hp.values)
+        self._effect.check(weights, execution, hp.values, history.history)
         return history
 
     @contextlib.contextmanager
@@ -102,11 +131,6 @@ class WeightedTasks(keras_tuner.HyperModel):
                 f"{_MAX_ERRORS} trials in a row ended with an error; the last one was "
                 f"{type(error).__name__}: {error}"
             ) from error
-
-
-def reweighted(tasks: Sequence[Task], weights: Mapping[str, float]) -> tuple[Task, ...]:
-    """Returns the tasks with other weights."""
-    return tuple(dataclasses.replace(task, weight=weights[task.name]) for task in tasks)
 
 
 def takes_hyper_parameters(build: Callable[..., Any]) -> bool:

@@ -95,11 +95,11 @@ def test_a_loss_that_the_weights_multiply_is_refused(name, kind):
         (("val_z_mae", "auto"), ValueError, "'min' or 'max'"),
         ("val_z_mae", ValueError, "'min' or 'max'"),
         (None, TypeError, "objective is keras_mtl.monitor"),
-        (
-            [("val_z_mae", "min"), ("val_m_mae", "min"), ("val_a_accuracy", "max")],
-            TypeError,
-            "received",
-        ),
+        ([("val_z_mae", "min"), None], TypeError, "received"),
+        (["val_z_mae", ("val_m_mae", "min")], ValueError, "'min' or 'max'"),
+        ([("val_z_mae", "min"), ("val_loss", "min")], ValueError, "smallest weights would win"),
+        ([("val_z_mae", "min"), ("val_m_mae", "min")], ValueError, "no default reference"),
+        ([], ValueError, "takes 1 to 4 objectives"),
     ],
 )
 def test_an_unclear_objective_is_refused(objective, error, message):
@@ -120,7 +120,7 @@ def test_an_unclear_objective_is_refused(objective, error, message):
         (("val_z_loss", "max"), ValueError, "'val_z_loss' is better low"),
         (("val_z_weight", "min"), ValueError, "'val_z_weight' is a task weight, not a result"),
         ((TASKS[0], "mae"), TypeError, r"objective is keras_mtl.monitor\(task, metric\)"),
-        ([keras_tuner.Objective("val_z_mae", "min")] * 2, TypeError, "received"),
+        ([keras_tuner.Objective("val_z_mae", "min")] * 2, ValueError, "names 'val_z_mae' twice"),
     ],
 )
 def test_a_wrong_name_or_direction_is_refused_before_training(objective, error, message):

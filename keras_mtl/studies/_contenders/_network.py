@@ -18,7 +18,8 @@ from keras_mtl.studies._contenders._settings import (
     weights_of_trial,
 )
 from keras_mtl.training import BalancedModel
-from keras_mtl.tuning._weighted_tasks import reweighted, takes_hyper_parameters
+from keras_mtl.tuning._space import reweighted
+from keras_mtl.tuning._weighted_tasks import takes_hyper_parameters
 
 MakeOptimizer = Callable[[float], keras.optimizers.Optimizer]
 """Makes an optimizer from a learning rate."""
