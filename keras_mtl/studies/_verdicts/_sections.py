@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_mtl.analysis import label_relations, report
+from keras_mtl.analysis import Curves, label_relations, report
 from keras_mtl.studies._contenders._contender import BASELINE
 from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._data._label_counts import count_labels, read_labels
@@ -31,7 +31,11 @@ def write_report(study: "Study", path: str | os.PathLike[str], title: str) -> No
             "Budget per network": dataclasses.asdict(study.plan.budget),
         },
         failures=training_records(study.failures) or None,
-        curves={name: _curves(study, name) for name in study.runs if study.runs[name]} or None,
+        curves=Curves(
+            {name: curves for name in study.runs if (curves := _curves(study, name))},
+            study.metrics,
+            {name: metric.mode for name, metric in study.plan.metrics.items()},
+        ),
         relations=_relations(study),
         data=count_labels(study.plan.data, study.plan.tasks),
         settings=_settings(study),
