@@ -1,7 +1,7 @@
 """Which experts the gates of a network use, and what each expert is worth to each task."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -10,11 +10,11 @@ import numpy as np
 from keras_mtl._tasks import Task
 from keras_mtl.analysis._gate_statistics import GateStatistics
 from keras_mtl.analysis._inputs._numbers import FloatArray
-from keras_mtl.analysis._inside._core import read_core
+from keras_mtl.analysis._inside._core import Core, read_core
 from keras_mtl.analysis._inside._gate_reader import GateReader
 from keras_mtl.analysis._inside._gate_sums import divergence
 from keras_mtl.analysis._inside._mixtures import find_mixtures
-from keras_mtl.analysis._inside._rows import read_rows
+from keras_mtl.analysis._inside._rows import Rows, read_rows
 from keras_mtl.analysis._printing._tables import format_number, format_table
 
 _MAX_GATES = 12  # in the text
@@ -143,6 +143,15 @@ def gate_use(
         a training batch, here of validation rows). Popular code reports mean weights alone.
     """
     core = read_core(model, tasks)
+    return measure_gates(core, make_reader(core, ablation=ablation), read_rows(dataset, core.tasks))
+
+
+def make_reader(core: Core, *, ablation: bool) -> GateReader:
+    """Returns what reads the gates of a network.
+
+    Raises:
+        ValueError: If it has none.
+    """
     mixtures = find_mixtures(core)
     if not mixtures:
         kinds = sorted({type(layer).__name__ for layer in core.network.layers})
@@ -151,9 +160,14 @@ def gate_use(
             f"SubNetworkRouting leads to the tasks {list(core.outputs)}. Its layers are of the "
             f"classes {kinds}. Networks with gates are architectures.mmoe and its relatives."
         )
-    reader = GateReader(core, mixtures, ablation=ablation)
+    return GateReader(core, mixtures, ablation=ablation)
+
+
+def measure_gates(core: Core, reader: GateReader, batches: Iterable[Rows]) -> GateUse:
+    """Returns what the gates do with batches of rows."""
+    reader.reset()
     num_rows = 0
-    for rows in read_rows(dataset, core.tasks):
+    for rows in batches:
         num_rows += len(rows.weights[core.tasks[0].name])
         reader.add(rows)
     gates = reader.gates()

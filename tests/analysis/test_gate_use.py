@@ -253,6 +253,26 @@ def test_one_task_and_the_text():
     assert "2 effective experts of 2, specialization 0, from 24 rows" in text
 
 
+def test_an_expert_in_two_stacks_is_one_expert():
+    inputs = keras.Input((5,))
+    experts = [keras.layers.Dense(3, name=name)(inputs) for name in ("zeta_e", "all_e", "age_e")]
+    outputs = {}
+    tasks = make_tasks()[:2]
+    for i, task in enumerate(tasks):
+        stack = mtl.layers.StackBranches()(experts[i : i + 2])
+        gate = keras.layers.Dense(2, "softmax", name=f"{task.name}_gate")(inputs)
+        outputs[task.name] = task.output(mtl.layers.Mixture()([gate, stack]))
+    x, y = make_data()
+    data = x, {name: y[name] for name in ("zeta", "age")}
+    use = gate_use(keras.Model(inputs, outputs), data, tasks)
+    loads = [gate.load for gate in use.gates.values()]
+    names = [gate.experts for gate in use.gates.values()]
+    assert names[0][1] == names[1][0] == "all_e"
+    pairs = zip(names, loads, strict=True)
+    expected = divergence(*(dict(zip(*pair, strict=True)) for pair in pairs))
+    assert use.divergence[0, 1] == pytest.approx(expected) and expected < np.log(2)
+
+
 def test_fifty_tasks_whose_towers_are_one_layer():
     tasks = [mtl.Task.regression(f"t{i}", metrics=()) for i in range(50)]
     network = mmoe(keras.Input((5,)), tasks, num_experts=2, expert=(4,), tower=(3,))

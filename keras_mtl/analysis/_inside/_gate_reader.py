@@ -44,6 +44,11 @@ class GateReader:
         self._sums: dict[tuple[str, int], GateSums] = {}
         self._tasks: dict[str, list[list[str]]] = {}
 
+    def reset(self) -> None:
+        """Forgets all batches."""
+        self._sums.clear()
+        self._losses.reset()
+
     def add(self, rows: Rows) -> None:
         """Adds a batch."""
         values = self._core.read(rows.x)

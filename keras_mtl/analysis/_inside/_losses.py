@@ -24,6 +24,10 @@ class LossSums:
         self._losses = {task.name: task.make_loss() for task in tasks}
         self._totals: dict[tuple[str, ...], FloatArray] = {}
 
+    def reset(self) -> None:
+        """Forgets all batches."""
+        self._totals.clear()
+
     def of_batch(
         self,
         predictions: Mapping[str, Tensor],
