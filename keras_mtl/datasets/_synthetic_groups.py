@@ -81,8 +81,11 @@ def synthetic_groups(
 
     with c_g and b_k ~ N(0, I). Choose it to test whether a method finds which tasks are related,
     and whether sharing pays. `num_groups=num_tasks` makes unrelated tasks, each with directions
-    and features of its own. `harmful` adds tasks that hurt all others where everything is
-    shared: their labels are noise, 10 times as large. Real data have no such clear groups.
+    and features of its own. `harmful` adds tasks that hurt the others where everything is shared:
+    their labels are noise, 10 times as large. (Four tasks of one group on 4,000 rows, hard sharing
+    of 64 units, test loss in three seeds: 0.54, 0.25 and 0.30 together, 0.61, 0.30 and 0.34 alone,
+    0.69, 0.47 and 0.47 with two harmful tasks. On 1,000 rows, where the networks overfit, the noise
+    helped in one of two seeds.) Real data have no such clear groups.
 
     Args:
         num_tasks: K, the number of tasks without the harmful ones, at least 1.
