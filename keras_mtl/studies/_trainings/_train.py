@@ -91,6 +91,14 @@ def train(job: Job, setup: Setup) -> Training:
         outcome = {"state": "failed", "error": _describe(error)}
         if isinstance(error, Diverged):
             outcome = {"state": "failed", "error": str(error), "curves": error.curves}
+    outcome["seconds"] = time.perf_counter() - start
+    return record_outcome(job, settings, setup, outcome)
+
+
+def record_outcome(
+    job: Job, settings: Settings, setup: Setup, outcome: Mapping[str, Any]
+) -> Training:
+    """Writes the record of a training that ended, and returns it."""
     training = Training(
         contender=job.network.contender,
         network=job.network.index,
@@ -101,7 +109,6 @@ def train(job: Job, setup: Setup) -> Training:
         learning_rate=settings.learning_rate,
         weights=settings.weights,
         hyper_parameters=settings.hyper_parameters,
-        seconds=time.perf_counter() - start,
         **outcome,
     )
     write_record(setup.folder / f"{job.path}.json", training)

@@ -11,9 +11,10 @@ import cloudpickle
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._trainings._job import Job
-from keras_mtl.studies._trainings._record import Training, write_record
-from keras_mtl.studies._trainings._train import Setup, train
+from keras_mtl.studies._trainings._record import Training
+from keras_mtl.studies._trainings._train import Setup, record_outcome, train
 
 _MAX_STARTS = 3
 """How often a training is started whose process was killed."""
@@ -76,22 +77,9 @@ def _run_pool(
 
 
 def _give_up(job: Job, setup: Setup) -> Training:
-    settings = job.settings
-    training = Training(
-        contender=job.network.contender,
-        network=job.network.index,
-        tasks=job.network.names,
-        stage=job.stage,
-        number=job.number,
-        seed=job.seed,
-        learning_rate=settings.learning_rate if settings else None,
-        weights=settings.weights if settings else None,
-        hyper_parameters=settings.hyper_parameters if settings else {},
-        state="failed",
-        error=f"its process was killed {_MAX_STARTS} times, as happens when memory is short",
-    )
-    write_record(setup.folder / f"{job.path}.json", training)
-    return training
+    error = f"its process was killed {_MAX_STARTS} times, as happens when memory is short"
+    outcome = {"state": "failed", "error": error}
+    return record_outcome(job, job.settings or Settings(), setup, outcome)
 
 
 def _begin(content: bytes, workers: int, parent: int) -> None:
