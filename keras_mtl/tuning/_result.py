@@ -12,6 +12,7 @@ from keras_mtl._tasks import Task
 from keras_mtl.tuning._space import PREFIX, SearchedWeights, Space
 
 _MAX_REASONS = 5  # in one message
+_ALL = 2**31 - 1  # trials; the largest number that a chief of Keras Tuner takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,8 @@ def read_result(tuner: Any, tasks: Sequence[Task], space: SearchedWeights) -> Se
     Raises:
         RuntimeError: If every trial failed.
     """
-    records = tuner.oracle.get_best_trials(len(tuner.oracle.trials))
+    # The oracle of a worker does not say how many trials there are (docs/keras_notes.md, pain 49).
+    records = tuner.oracle.get_best_trials(_ALL)
     values = {int(record.trial_id): record.hyperparameters.values for record in records}
     trials = [_read_trial(record, tasks, space) for record in records]
     # The tuner sorts by score, and takes an infinite one for the best or the worst result
