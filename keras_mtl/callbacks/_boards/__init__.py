@@ -1,0 +1,1 @@
+"""What `TensorBoardTasks` writes: events, charts of several curves, hyperparameters, matrices."""
