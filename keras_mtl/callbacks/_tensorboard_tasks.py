@@ -49,7 +49,8 @@ class TensorBoardTasks(keras.callbacks.Callback):
         log_dir: The folder, which may be that of `keras.callbacks.TensorBoard`. Runs are its
             sub-folders `tasks`, `tasks/train` and `tasks/validation`, so that no folder has two
             writers. One folder per trial.
-        monitors: `ConflictMonitor` and `AffinityMonitor` whose matrices are written above 8 tasks.
+        monitors: `ConflictMonitor` and `AffinityMonitor` whose matrices are written above 8 tasks
+            or columns.
             Put all monitors before this callback in `fit(callbacks=[...])`.
         metrics: The metric of each task, as for `StopByTasks`. Defaults to `None`: the first one
             whose direction is known, or else the loss.
@@ -140,9 +141,8 @@ class TensorBoardTasks(keras.callbacks.Callback):
             is_relation = "/" in name and name.split("/")[0] in PREFIXES
             if is_relation and not math.isnan(value):
                 train.add_scalar(name, float(value), epoch)
-        if len(self._names) > MAX_LOGGED:
-            for monitor in self._monitors:
-                self._write_matrices(monitor, epoch, logs)
+        for monitor in self._monitors:
+            self._write_matrices(monitor, epoch, logs)
         for run in self._runs.values():
             run.flush()
 
@@ -190,6 +190,8 @@ class TensorBoardTasks(keras.callbacks.Callback):
                 f"{type(monitor).__name__} has no record of epoch {epoch}. Pass it to "
                 "fit(callbacks=[...]), before TensorBoardTasks."
             )
+        if len(record["tasks"]) <= MAX_LOGGED:  # columns of a task count as tasks here
+            return
         run = self._run("train")
         for prefix, matrix in read_matrices(record).items():
             for name, value in describe_pairs(matrix).items():

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from tensorboard.util import tensor_util
 
 import keras_mtl as mtl
-from keras_mtl.callbacks import ConflictMonitor, TensorBoardTasks
+from keras_mtl.callbacks import AffinityMonitor, ConflictMonitor, TensorBoardTasks
 
 
 def read(folder):
@@ -159,6 +159,27 @@ def test_pairs_of_nine_tasks_are_an_image(tmp_path):
     assert (width, height, png[:4]) == (b"800", b"700", b"\x89PNG") and image.step == 1
     with pytest.raises(ValueError, match="ConflictMonitor has no record of epoch 0"):
         network.fit(x, y, callbacks=[callback, ConflictMonitor(tasks, rows)], verbose=0)
+
+
+def test_columns_of_a_balanced_task_are_an_image_too(tmp_path):
+    keras.utils.set_random_seed(1)
+    tasks = [mtl.Task.regression("genes", columns=[f"g{k}" for k in range(9)])]
+    network = mtl.architectures.hard_sharing(keras.Input((4,)), tasks, shared=(4,), tower=())
+    model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal())
+    model.compile("sgd")
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(16, size)).astype("float32") for size in (4, 9))
+    rows = tf.data.Dataset.from_tensor_slices((x, {"genes": y})).batch(8)
+    monitor = AffinityMonitor(tasks, rows, method="first order")
+    callback = TensorBoardTasks(tasks, tmp_path, monitors=[monitor])
+    history = model.fit(rows, callbacks=[monitor, callback], verbose=0).history
+    train = curves(tmp_path / "tasks" / "train")
+    assert_curve(train["loss/genes"], history["genes_mean_loss"])
+    assert_curve(train["weight/genes"], history["genes_weight"])
+    assert_curve(train["affinity/min"], history["affinity/min"])
+    assert {"affinity/matrix", "relatedness/matrix"} <= {
+        *read(tmp_path / "tasks" / "train").Tags()["tensors"]
+    }
 
 
 def test_what_does_not_fit_is_refused(tmp_path):
