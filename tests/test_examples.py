@@ -134,3 +134,23 @@ def test_the_census_benchmark_goes_on_and_prints_each_row(tmp_path):
     means, gains = rows[:, :6:2], rows[:, 6::2]
     assert 0.6 < means.min() <= means.max() < 1
     np.testing.assert_allclose(gains, 1e4 * (means - means[0]), atol=1.1)  # of rounded numbers
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_sharing_prints_verdicts_and_goes_on(tmp_path):
+    small = [
+        "penguins",
+        "--trials",
+        1,
+        "--seeds",
+        1,
+        "--epochs",
+        2,
+        "--folder",
+        tmp_path / "studies",
+    ]
+    first = run("benchmarks/sharing.py", *small, folder=tmp_path)
+    assert first.count("hard sharing, UPGrad") >= 3 and "6 trainings" in first
+    again = run("benchmarks/sharing.py", *small, "--report", "page.html", folder=tmp_path)
+    assert "[1 of 6]" not in again
+    assert "Does sharing help? penguins" in (tmp_path / "page.html").read_text()
