@@ -45,8 +45,8 @@ def read_tables(output):
 
 def check_tables(tables):
     contenders = [("hard sharing", "MMoE, PCGrad"), ("hard sharing",)]
-    for table, names in zip(tables, contenders, strict=True):
-        assert list(table) == [(task, name) for task in TASKS for name in names]
+    for table, names, tasks in zip(tables, contenders, [TASKS, TASKS[::2]], strict=True):
+        assert list(table) == [(task, name) for task in tasks for name in names]
         for before, score, gain, interval, verdict in table.values():
             assert 0.5 < float(before) < 1 and 0.5 < float(score) < 1  # it has learned
             np.testing.assert_allclose(
