@@ -22,7 +22,6 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
 
-import multi_digit
 import toxicity
 
 from keras_mtl import BalancedModel, Task, architectures, balancers, data, datasets, studies
@@ -100,14 +99,25 @@ def multi_fashion(place):
     splits = ("train[:50%]", "train[90%:]", "test")
     parts = [datasets.multi_fashion(split, **place).batch(256).cache() for split in splits]
 
+    def trunk(images):
+        x = keras.layers.Rescaling(1 / 255)(images)
+        for units in (16, 32):
+            x = keras.layers.Conv2D(units, 5, activation="relu")(x)
+            x = keras.layers.MaxPooling2D()(x)
+        x = keras.layers.Dense(256, activation="relu")(keras.layers.Flatten()(x))
+        return keras.layers.Dropout(0.3)(x)
+
+    def sharing(tasks):
+        inputs = keras.Input((28, 28, 1))
+        return architectures.hard_sharing(inputs, tasks, shared=trunk, tower=(64,))
+
     def experts(tasks):
-        return architectures.mmoe(
-            keras.Input((28, 28, 1)), tasks, num_experts=2, expert=multi_digit.trunk, tower=(64,)
-        )
+        inputs = keras.Input((28, 28, 1))
+        return architectures.mmoe(inputs, tasks, num_experts=2, expert=trunk, tower=(64,))
 
     contenders = {
-        "hard sharing": multi_digit.build,
-        "hard sharing, MGDA": balanced(multi_digit.build, balancers.MGDA),
+        "hard sharing": sharing,
+        "hard sharing, MGDA": balanced(sharing, balancers.MGDA),
         "MMoE of two trunks": experts,
     }
     return Case(tasks, parts, contenders, epochs=4)
