@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_mtl.analysis._verdicts._read_labels import read_blocks
+from keras_mtl.analysis._verdicts._rows import read_margins
 from keras_mtl.studies._contenders._contender import BASELINE
 from keras_mtl.studies._contenders._network import Network
 from keras_mtl.studies._contenders._settings import Settings
@@ -32,9 +34,14 @@ def carry_out(plan: Plan, folder: Path, settings: Mapping[str, Any]) -> Study:
 
     Raises:
         RuntimeError: If all trainings of a network of the baseline failed.
+        ValueError: If margins or blocks do not fit the tasks and the test rows.
     """
     names = {name: metric.log.removeprefix(f"val_{name}_") for name, metric in plan.metrics.items()}
     rows = read_test_rows(plan.data.open("test", plan.tasks), plan.tasks, names)
+    # Now, and not after hours of training, when they are used.
+    read_margins(plan.margin, [*names])
+    for labels in rows.labels.values():
+        read_blocks(plan.blocks, len(labels))
     course = _Course(plan, folder, rows)
     trials = course.run([job for network in plan.networks for job in plan.trials(network)])
     of_baseline = [network for network in plan.networks if network.contender == BASELINE]

@@ -63,8 +63,8 @@ def compare(
     by: the verdict would be too good.
 
     A study is resumable. Call it again with the same folder after the process was killed: trainings
-    that ended are read, and only the others are done. So a later call may add contenders and
-    seeds to a study. A training that failed is kept as failed,
+    that ended are read, and only the others are done. So a later call may add contenders to
+    a study. A training that failed is kept as failed,
     with its reason, and its seed is left out of the comparison; delete its file to train it again.
     Trainings with the same seed are equal if the data come in the same order: let `train` be a
     function that returns the dataset, which is called anew for each training after its seed is set.

@@ -239,3 +239,15 @@ def test_data_on_a_dataset_object_need_no_function():
             test=make_part("test").prefetch(tf.data.AUTOTUNE),
             budget=studies.Budget(1, 1, 1),
         )
+
+
+@pytest.mark.parametrize("margin", [-0.1, float("nan"), {"click": 0.1}])
+def test_margins_that_are_none(margin):
+    with pytest.raises(ValueError, match="margin"):
+        compare(margin=margin)
+
+
+@pytest.mark.parametrize("blocks", [[1, 2, 3], [0] * 120])
+def test_blocks_that_do_not_fit_the_test_rows(blocks):
+    with pytest.raises(ValueError, match="blocks has"):
+        compare(blocks=blocks)
