@@ -1,8 +1,26 @@
 """Export of trained networks: plain networks, and SavedModels for servers, without balancers."""
 
-from keras_mtl.export._choose_thresholds import choose_thresholds
-from keras_mtl.export._harden import harden
-from keras_mtl.export._merge import merge
-from keras_mtl.export._saved_model import saved_model
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["choose_thresholds", "harden", "merge", "saved_model"]
+if TYPE_CHECKING:
+    from keras_mtl.export._beside._refused import RefusedVersion
+    from keras_mtl.export._choose_thresholds import choose_thresholds
+    from keras_mtl.export._harden import harden
+    from keras_mtl.export._merge import merge
+    from keras_mtl.export._saved_model import saved_model
+
+__all__ = ["RefusedVersion", "choose_thresholds", "harden", "merge", "saved_model"]
+
+# Names load at first use: a server that reads the files beside a model needs no TensorFlow.
+_MODULES = {name: f"_{name}" for name in __all__} | {"RefusedVersion": "_beside._refused"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"keras_mtl.export.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'keras_mtl.export' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,6 +15,8 @@ from keras_mtl._keras_internals import walk
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.data._inputs._filled_rows import filled_columns
+from keras_mtl.export._beside._describe_interface import describe_interface
+from keras_mtl.export._beside._write_beside import record, write_beside
 from keras_mtl.export._decisions import add_decisions, thresholds_of
 from keras_mtl.export._guarded import Columns, guard, take_columns
 from keras_mtl.export._shared_part import SharedPart
@@ -33,6 +35,7 @@ def saved_model(
     path: str | os.PathLike[str],
     *,
     check_inputs: bool = True,
+    examples: Any = None,
 ) -> pathlib.Path:
     """Writes a network as a TensorFlow SavedModel that serves all tasks together or one alone.
 
@@ -56,6 +59,11 @@ def saved_model(
     Choose it to serve a network: loading it needs TensorFlow alone, not this package. Choose
     `network.save("x.keras")` instead to continue training.
 
+    Beside the model lie three files, which `keras_mtl.serving` and others read before they load it:
+    `outputs.json` (inputs, signatures and tasks, with their kinds, thresholds and scales),
+    `recorded.json` (rows and answers, for a test after loading) and `manifest.json` (the SHA-256
+    of every other file, so that a changed or incomplete copy is noticed).
+
     The version is written to a folder beside its final one and moved by one rename at the end,
     so an export that is killed leaves nothing that a server could load.
 
@@ -67,14 +75,18 @@ def saved_model(
             `"saved_models/census/1"`.
         check_inputs: Whether rows that are not finite are answered with NaN. Defaults to `True`;
             `False` leaves the answer to the network.
+        examples: A few rows for `recorded.json`: values by name of the input, or of the only input.
+            They lie there in clear text, so never pass rows of people. Defaults to `None`: rows are
+            made up from the inputs, with words of the lookup layers behind them.
 
     Returns:
         The folder.
 
     Raises:
         TypeError: If `network` is not a functional Keras model.
-        ValueError: If the outputs are not exactly the tasks, a name cannot be served, or the
-            last part of `path` is not a version number.
+        ValueError: If the outputs are not exactly the tasks, a name cannot be served, the last
+            part of `path` is not a version number, or no rows were made up that the network
+            takes; pass `examples` then.
         FileExistsError: If the version exists; the message names the next free one.
 
     Example:
@@ -97,10 +109,13 @@ def saved_model(
     outputs = _check_outputs(network, tasks)
     inputs = _name_inputs(network)
     folder = check_version_folder(path)
-    guarded = _guarded_columns(network, inputs) if check_inputs else {}
-    functions = _make_functions(inputs, outputs, guarded, thresholds_of(tasks))
+    guarded = _guarded_columns(network, inputs) if check_inputs else None
+    functions = _make_functions(inputs, outputs, guarded or {}, thresholds_of(tasks))
+    interface = describe_interface(tasks, inputs, outputs, functions, guarded)
+    rows, answers = record(inputs, functions, examples)
     with new_version(folder) as unfinished:
         write_signatures(network, functions, unfinished)
+        write_beside(unfinished, interface, rows, answers)
     return folder
 
 

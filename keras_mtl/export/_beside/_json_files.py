@@ -1,0 +1,44 @@
+"""JSON objects with a format number."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from keras_mtl.export._beside._refused import RefusedVersion
+
+FORMAT = 1
+
+
+def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """Writes an object as `{"format": 1, ...}`.
+
+    Raises:
+        ValueError: If a number is not finite: JSON has no name for it.
+    """
+    text = json.dumps({"format": FORMAT, **content}, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads an object that `write_json` wrote.
+
+    Raises:
+        RefusedVersion: If there is no such file, or it holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RefusedVersion(
+            f"{path.parent} has no {path.name}: it was not written by export.saved_model, or not "
+            "to the end."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RefusedVersion(f"{path} cannot be read as JSON: {error}.") from error
+    received = content.get("format") if isinstance(content, dict) else None
+    if received != FORMAT:
+        raise RefusedVersion(
+            f'{path} must be an object with "format": {FORMAT}; received '
+            + (f"format {received!r}." if isinstance(content, dict) else f"{type(content)}.")
+        )
+    return dict(content)
