@@ -6,14 +6,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_mtl.export._beside._refused import RefusedVersion
     from keras_mtl.export._choose_thresholds import choose_thresholds
+    from keras_mtl.export._formats._run_onnx import onnx_inputs
     from keras_mtl.export._harden import harden
     from keras_mtl.export._merge import merge
+    from keras_mtl.export._onnx import onnx
     from keras_mtl.export._saved_model import saved_model
 
-__all__ = ["RefusedVersion", "choose_thresholds", "harden", "merge", "saved_model"]
+__all__ = [
+    "RefusedVersion",
+    "choose_thresholds",
+    "harden",
+    "merge",
+    "onnx",
+    "onnx_inputs",
+    "saved_model",
+]
 
 # Names load at first use: a server that reads the files beside a model needs no TensorFlow.
-_MODULES = {name: f"_{name}" for name in __all__} | {"RefusedVersion": "_beside._refused"}
+_MODULES = {name: f"_{name}" for name in __all__} | {
+    "RefusedVersion": "_beside._refused",
+    "onnx_inputs": "_formats._run_onnx",
+}
 
 
 def __getattr__(name: str) -> Any:

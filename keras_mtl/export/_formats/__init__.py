@@ -1,0 +1,15 @@
+"""Other formats of an export: conversion, proof and placing.
+
+- `_served`: the SavedModel of a version folder, with its inputs, tasks and answers
+- `_request`: rows of a request, drawn or recorded
+- `_proof`: the comparison of an artifact with its SavedModel
+- `_graph`: nodes of a frozen graph, and paths from them to inputs
+- `_differences`: how far the answers of two artifacts differ, and whether that is too much
+- `_place`: a file that is complete or does not exist
+- `_extras`: imports of optional packages, with an error that says how to install them
+- `_quantized`: networks that Keras has quantized, which no other format holds
+- `_lookup_tables`: the keys of lookup tables
+- `_to_onnx`, `_onnx_operations`, `_onnx_check`: conversion to ONNX, operations that tf2onnx lacks,
+  what is left of TensorFlow
+- `_onnx_weights`, `_run_onnx`: 8-bit weights of an ONNX model, answers of ONNX Runtime
+"""
