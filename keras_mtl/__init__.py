@@ -11,8 +11,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from keras_mtl._lazy_classes import register_classes as _register_classes
-from keras_mtl._tasks import Head, Labels, Scale, Task, compile_args, monitor
+from keras_mtl._lazy_classes import register_with_keras as _register_with_keras
 from keras_mtl._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -26,10 +25,12 @@ if TYPE_CHECKING:
         export,
         layers,
         metrics,
+        serving,
         studies,
         training,
         tuning,
     )
+    from keras_mtl._tasks import Head, Labels, Scale, Task, compile_args, monitor
     from keras_mtl.training import BalancedModel
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "layers",
     "metrics",
     "monitor",
+    "serving",
     "studies",
     "training",
     "tuning",
@@ -64,20 +66,34 @@ _PACKAGES = (
     "export",
     "layers",
     "metrics",
+    "serving",
     "studies",
     "training",
     "tuning",
 )
 
-_register_classes()
+_HOMES = {
+    "BalancedModel": "training",
+    "Head": "_tasks",
+    "Labels": "_tasks",
+    "Scale": "_tasks",
+    "Task": "_tasks",
+    "compile_args": "_tasks",
+    "monitor": "_tasks",
+}
+
+_register_with_keras()
 
 
 def __getattr__(name: str) -> Any:
-    # Sub-packages load at first use: tfds and the tuner take seconds to import.
+    # Everything loads at first use: tfds and the tuner take seconds to import, and a server that
+    # runs without Keras must not import Keras at all.
     if name in _PACKAGES:
         return importlib.import_module(f"keras_mtl.{name}")
-    if name == "BalancedModel":
-        return importlib.import_module("keras_mtl.training").BalancedModel
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"keras_mtl.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'keras_mtl' has no attribute {name!r}")
 
 

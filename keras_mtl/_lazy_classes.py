@@ -5,28 +5,39 @@ classes whose modules happen to be imported (docs/keras_notes.md, 113). The room
 load at first use, so a stand-in is registered for each of their classes. It imports the module of
 the class as soon as Keras reads anything of it, and the decorator of the class then takes the
 place of the stand-in.
+
+`import keras_mtl` does not import Keras: servers run without it. The stand-ins are registered at
+once if Keras is imported already, and otherwise as the last step of the import of Keras.
 """
 
 import importlib
+import importlib.machinery
+import sys
+import types
 from typing import Any
-
-import keras
 
 # begin: classes, by scripts/make_tables.py
 _MODULES = {
+    "AUC": "_tasks._metrics_by_name._auc",
     "Adapter": "layers._adapter",
     "AlignedMTL": "balancers._aligned_mtl",
     "AttentiveMessages": "layers._attentive_messages",
     "AutoLambda": "balancers._auto_lambda",
+    "BalancedAccuracy": "_tasks._metrics_by_name._balanced_accuracy",
     "BalancedModel": "training._balanced_model",
     "Branch": "data._branch",
     "Branching": "layers._branching",
     "CAGrad": "balancers._cagrad",
     "COSMOS": "balancers._cosmos",
     "CRMOGM": "balancers._cr_mogm",
+    "CalibrationError": "_tasks._metrics_by_name._calibration_error",
     "CategoryCodes": "data._tables._category_codes",
     "ChannelSlice": "layers._channel_slice",
+    "ClassAccuracy": "_tasks._metrics_by_name._class_accuracy",
+    "ClassBalanced": "_tasks._class_balanced_loss",
     "CoV": "balancers._cov",
+    "ColumnMetric": "_tasks._column_metric",
+    "ColumnView": "_tasks._column_view",
     "ConFIG": "balancers._config_grad",
     "CounterfactualRisk": "layers._counterfactual_risk",
     "CrossStitch": "layers._cross_stitch",
@@ -42,6 +53,7 @@ _MODULES = {
     "ExpectationCalibrator": "layers._expectation_calibrator",
     "ExpertNormalization": "layers._expert_normalization",
     "Experts": "layers._experts",
+    "F1": "_tasks._metrics_by_name._f1",
     "FAMO": "balancers._famo",
     "FORUM": "balancers._forum",
     "FactorizedDense": "layers._factorized_dense",
@@ -51,29 +63,39 @@ _MODULES = {
     "FiLM": "layers._film",
     "Fixed": "balancers._fixed",
     "Frozen": "layers._frozen",
+    "FunctionLoss": "_tasks._function_loss",
     "GO4Align": "balancers._go4align",
     "GateNU": "layers._gate_nu",
     "GeometricMean": "balancers._geometric_mean",
     "GradDrop": "balancers._graddrop",
     "GradNorm": "balancers._gradnorm",
     "GradVac": "balancers._gradvac",
+    "GroupAUC": "_tasks._metrics_by_name._group_auc",
     "GroupSparsity": "layers._group_sparsity",
+    "Head": "_tasks._head",
     "IMTLG": "balancers._imtl_g",
     "IMTLL": "balancers._imtl_l",
     "InformationTransfer": "layers._information_transfer",
+    "InverseScale": "_tasks._scale_layer",
+    "IoU": "_tasks._metrics_by_name._iou",
     "JointLogit": "layers._joint_logit",
     "Krum": "balancers._krum",
     "LayerStitch": "layers._layer_stitch",
+    "LogLoss": "_tasks._metrics_by_name._log_loss",
     "LowRankBody": "layers._low_rank_body",
     "LowRankFactors": "layers._low_rank_factors",
+    "MCC": "_tasks._metrics_by_name._mcc",
     "MConFIG": "balancers._m_config",
     "MGDA": "balancers._mgda",
     "MOML": "balancers._moml",
+    "MacroF1": "_tasks._metrics_by_name._macro_f1",
     "MaskedGate": "layers._masked_gate",
+    "MeanLoss": "_tasks._mean_loss",
     "MetaBalance": "balancers._meta_balance",
     "Mixture": "layers._mixture",
     "MoCo": "balancers._moco",
     "MoDo": "balancers._modo",
+    "NDCG": "_tasks._metrics_by_name._ndcg",
     "NDDR": "layers._nddr",
     "NashMTL": "balancers._nash_mtl",
     "NumericColumns": "data._tables._numeric_columns",
@@ -89,14 +111,21 @@ _MODULES = {
     "RandomWeighting": "balancers._random_weighting",
     "SDMGrad": "balancers._sdmgrad",
     "STCH": "balancers._stch",
+    "Scale": "_tasks._scale",
     "ScaleInvariant": "balancers._scale_invariant",
     "Schedule": "balancers._schedule",
     "SelectOrSkip": "layers._select_or_skip",
+    "SpanF1": "_tasks._metrics_by_name._span_f1",
+    "SparseFocal": "_tasks._focal_loss",
+    "Spearman": "_tasks._metrics_by_name._spearman",
     "StackBranches": "layers._stack_branches",
     "StopGradient": "layers._stop_gradient",
     "SubNetworkRouting": "layers._sub_network_routing",
     "SubspaceOrthogonality": "layers._subspace_orthogonality",
+    "Task": "_tasks._task",
     "TaskEmbedding": "layers._task_embedding",
+    "TaskLoss": "_tasks._task_loss",
+    "TaskMetric": "_tasks._task_metric",
     "TaskRelations": "layers._task_relations",
     "Tchebycheff": "balancers._tchebycheff",
     "TotalLogit": "layers._total_logit",
@@ -134,7 +163,43 @@ def load(stand_in: type) -> Any:
 
 def register_classes() -> None:
     """Registers a stand-in for each class, unless the class is registered already."""
+    keras = importlib.import_module("keras")
     registered = keras.saving.get_custom_objects()
     for name, module in _MODULES.items():
         stand_in = StandIn(name, (), {"__module__": f"keras_mtl.{module}"})
         registered.setdefault(f"keras_mtl>{name}", stand_in)
+
+
+def register_with_keras() -> None:
+    """Registers the stand-ins now if Keras is imported, and otherwise once it has been."""
+    if "keras" in sys.modules:
+        register_classes()
+    else:
+        sys.meta_path.insert(0, _ImportOfKeras())
+
+
+class _ImportOfKeras:
+    """Waits for the import of Keras, and registers the stand-ins when it is done."""
+
+    def find_spec(
+        self, name: str, path: Any = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Returns how to import Keras, followed by the registration; `None` for other modules."""
+        if name != "keras":
+            return None
+        finders = [finder for finder in sys.meta_path if finder is not self]
+        specs = (finder.find_spec(name, path, target) for finder in finders)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_and_register(module: types.ModuleType) -> None:
+            execute(module)
+            register_classes()
+            # Only now: programs ask for the spec of a module to see whether it is installed.
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+
+        vars(spec.loader)["exec_module"] = execute_and_register
+        return spec

@@ -279,13 +279,12 @@ def in_docstring(module: str, table: str) -> str:
 
 
 def saved_classes() -> dict[str, str]:
-    """Returns the module of each class that Keras saves and that `import keras_mtl` leaves out."""
+    """Returns the module of each class that Keras saves; `import keras_mtl` imports none."""
     modules = {}
     package = ROOT / "keras_mtl"
     for path in sorted(package.rglob("*.py")):
         module = ".".join(path.relative_to(package).with_suffix("").parts)
-        # `import keras_mtl` imports the tasks anyway.
-        if module.startswith("_tasks.") or "register_keras_serializable" not in path.read_text():
+        if "register_keras_serializable" not in path.read_text():
             continue
         modules |= {
             node.name: module

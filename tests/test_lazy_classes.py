@@ -113,3 +113,22 @@ def test_a_stand_in_behaves_as_its_class():
     assert isinstance(layer, stand_in)
     assert not isinstance(keras.layers.Dense(1), stand_in)
     assert stand_in.from_config(layer.get_config()).name == "pick"
+
+
+LATE = """
+import importlib.util, json, sys
+import keras_mtl
+light = not {"keras", "tensorflow", "numpy"} & {*sys.modules}
+importlib.util.find_spec("keras")
+import keras
+ours = [name for name in keras.saving.get_custom_objects() if name.startswith("keras_mtl>")]
+waits = [finder for finder in sys.meta_path if type(finder).__name__ == "_ImportOfKeras"]
+print("ANSWER" + json.dumps({"light": light, "number": len(ours), "waits": len(waits)}))
+"""
+
+
+def test_the_package_imports_no_keras_and_registers_its_classes_when_keras_is_imported():
+    answer = run_elsewhere(LATE)
+    assert answer["light"]
+    assert answer["number"] > 90
+    assert answer["waits"] == 0

@@ -1,0 +1,1 @@
+"""What computes the outputs of a version: ONNX Runtime, or TensorFlow."""

@@ -1,0 +1,72 @@
+"""What a server accepts and how it runs."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds what one request may ask for; a request beyond a bound is refused with a sentence.
+
+    Choose smaller bounds where the columns are known to be small, and larger ones for images or
+    long texts. A proxy in front of the server should hold the same bound of the body.
+
+    Args:
+        rows: The largest number of rows in a request.
+        body_bytes: The largest body of a request, in bytes.
+        number: The largest absolute value of an entry of a float column. NaN and infinity are
+            always refused. An absurd value such as 1e30 would be answered with a plausible
+            probability.
+        string_bytes: The longest string of a column, in bytes of UTF-8.
+        waiting_rows: How many rows may wait for the model. Further requests are answered with
+            status 503 until the model has caught up.
+        body_seconds: How long a client may take to send the body.
+
+    Example:
+        >>> Limits(rows=64).rows
+        64
+    """
+
+    rows: int = 1024
+    body_bytes: int = 1 << 20
+    number: float = 1e12
+    string_bytes: int = 256
+    waiting_rows: int = 8192
+    body_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive; received {value!r}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Says how a server runs.
+
+    Args:
+        name: The name of the model in addresses; the name of the folder if it is empty.
+        poll_seconds: How often the folder is looked at for a new version.
+        batch_rows: The largest number of rows that are computed together.
+        batch_seconds: How long the first waiting request waits for further ones. 0 computes
+            whatever is waiting as soon as the model is free, which is best for small models.
+        threads: Threads of the runtime for one batch.
+        log_requests: Whether each answered request is logged, without any value of a column.
+
+    Example:
+        >>> Settings(name="census").poll_seconds
+        1.0
+    """
+
+    name: str = ""
+    poll_seconds: float = 1.0
+    batch_rows: int = 256
+    batch_seconds: float = 0.0
+    threads: int = 1
+    log_requests: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("poll_seconds", "batch_rows", "threads"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive; received {getattr(self, name)!r}.")
+        if not self.batch_seconds >= 0:
+            raise ValueError(f"batch_seconds must not be negative; received {self.batch_seconds}.")
