@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from keras_mtl.export._choose_thresholds import choose_thresholds
     from keras_mtl.export._formats._run_onnx import onnx_inputs
     from keras_mtl.export._harden import harden
+    from keras_mtl.export._litert import litert
     from keras_mtl.export._merge import merge
     from keras_mtl.export._onnx import onnx
     from keras_mtl.export._saved_model import saved_model
-    from keras_mtl.export._single_task import single_task
 
 __all__ = [
     "RefusedVersion",
     "choose_thresholds",
     "harden",
+    "litert",
     "merge",
     "onnx",
     "onnx_inputs",
     "saved_model",
-    "single_task",
 ]
 
 # Names load at first use: a server that reads the files beside a model needs no TensorFlow.

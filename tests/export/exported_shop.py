@@ -21,7 +21,7 @@ def make_tasks() -> list[mtl.Task]:
     ]
 
 
-def make_network(tasks: list[mtl.Task]) -> keras.Model:
+def make_network(tasks: list[mtl.Task], has_codes: bool = True) -> keras.Model:
     """Builds a network on numbers, bins, words, codes and an input that one task alone reads."""
     inputs = {
         "price": keras.Input((3,), name="price"),
@@ -33,9 +33,12 @@ def make_network(tasks: list[mtl.Task]) -> keras.Model:
     cities = keras.layers.StringLookup(vocabulary=WORDS, output_mode="one_hot")
     wards = keras.layers.IntegerLookup(vocabulary=[7, -2, 1000], output_mode="one_hot")
     ages = keras.layers.Discretization([20.0, 45.5, 67.0], output_mode="one_hot")
-    shared = keras.layers.Concatenate()(
-        [inputs["price"], cities(inputs["city"]), wards(inputs["ward"]), ages(inputs["age"])]
-    )
+    parts = [inputs["price"], cities(inputs["city"]), ages(inputs["age"])]
+    if has_codes:
+        parts.append(wards(inputs["ward"]))
+    else:
+        del inputs["ward"]
+    shared = keras.layers.Concatenate()(parts)
     shared = keras.layers.Dense(32, "relu")(keras.layers.Dense(32, "tanh")(shared))
     hour = keras.layers.CategoryEncoding(24, output_mode="one_hot")(inputs["hour"])
     late = keras.layers.Concatenate()([shared, hour])
@@ -44,11 +47,11 @@ def make_network(tasks: list[mtl.Task]) -> keras.Model:
     )
 
 
-def export_shop(folder: pathlib.Path) -> tuple[keras.Model, pathlib.Path]:
+def export_shop(folder: pathlib.Path, has_codes: bool = True) -> tuple[keras.Model, pathlib.Path]:
     """Exports the network with random biases, too; returns it with the version folder."""
     keras.utils.set_random_seed(3)
     tasks = make_tasks()
-    network = make_network(tasks)
+    network = make_network(tasks, has_codes)
     random = np.random.default_rng(3)
     for variable in network.trainable_variables:
         variable.assign(variable + random.normal(size=variable.shape) * 0.3)

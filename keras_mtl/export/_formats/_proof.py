@@ -16,7 +16,7 @@ from keras_mtl.export._formats._request import (
     with_gaps,
     with_rounding,
 )
-from keras_mtl.export._formats._served import Served, has_operation
+from keras_mtl.export._formats._served import ALL, Served, has_operation
 
 Answer: TypeAlias = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
@@ -103,18 +103,22 @@ class Proof:
         with contextlib.suppress(tf.errors.OpError):
             self._add("rows with NaN", with_gaps(list(self._requests.values())[-1].rows))
 
-    def check(self, answer: Answer, artifact: str) -> None:
+    def check(self, answer: Answer, artifact: str, signature: str = ALL) -> None:
         """Checks the answers to all requests.
 
         Args:
             answer: From rows, by input, to answers, by output.
             artifact: Its name, at the beginning of an error.
+            signature: The signature whose outputs the artifact has.
 
         Raises:
             ValueError: If an answer differs by more than the tolerance.
         """
         for name, request in self._requests.items():
-            self._compare(f"{artifact}, on {name}", request, answer(request.rows))
+            outputs = self._served.signatures[signature].structured_outputs
+            expected = {output: request.expected[output] for output in outputs}
+            of_signature = dataclasses.replace(request, expected=expected)
+            self._compare(f"{artifact}, on {name}", of_signature, answer(request.rows))
 
     def check_gaps(self, answer: Answer, artifact: str) -> None:
         """Checks that the answers to all requests have the right shapes, and NaN where it belongs.

@@ -11,6 +11,8 @@ _FLOAT8 = {tf.dtypes.experimental.float8_e4m3fn, tf.dtypes.experimental.float8_e
 def refuse_quantized(served: Served, what: str, road: str) -> None:
     """Checks that Keras has not quantized the network.
 
+    LiteRT converts int4 weights and answers wrongly (docs/keras_notes.md, pain 130).
+
     Args:
         served: The SavedModel.
         what: What was to be made of it, for the message.
