@@ -4,6 +4,7 @@ Keras shows `model.layers` and `model.operations`, but not which call of a layer
 This tells shared variables from those of one task (docs/design.md, D3).
 """
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeGuard
 
@@ -90,6 +91,25 @@ def walk(
         yield tensor, node
 
 
+def ordered_nodes(tensors: Iterable[Tensor]) -> list[Any]:
+    """Returns the nodes that some tensors are computed by, each behind all that it reads.
+
+    Without recursion: a graph may be deeper than Python's stack.
+    """
+    nodes: list[Any] = []
+    visited: set[int] = set()
+    pending = [(node_of(tensor), False) for tensor in reversed(list(tensors))]
+    while pending:
+        node, is_done = pending.pop()
+        if is_done:
+            nodes.append(node)
+        elif id(node) not in visited:
+            visited.add(id(node))
+            pending.append((node, True))
+            pending.extend((node_of(tensor), False) for tensor in reversed(node.input_tensors))
+    return nodes
+
+
 def nodes_above(tensors: Iterable[Tensor], visited: set[int] | None = None) -> Iterator[Any]:
     """Yields the nodes that some tensors are computed by, each once, unless visited before."""
     for _, node in walk(tensors, visited):
@@ -173,15 +193,45 @@ def replay(features: Tensor, output: Tensor, other_features: Tensor) -> Tensor:
     return run_graph(keras.Function(list(inputs), output), list(replaced))
 
 
-def copy_inputs(network: keras.Model) -> Any:
-    """Returns new `keras.Input`s like those of a functional model, in its structure.
+def copy_input(tensor: Tensor) -> Tensor:
+    """Returns a new `keras.Input` like an input of a functional model.
 
     A KerasTensor's own name is not the name of its input layer once it has been copied, so the
-    layer is asked (docs/keras_notes.md, pain 72).
+    layer is asked (docs/keras_notes.md, pain 72). It also knows whether the input is sparse, ragged
+    or optional.
     """
-    return keras.tree.map_structure(
-        lambda tensor: keras.Input(
-            batch_shape=tensor.shape, dtype=tensor.dtype, name=operation_of(tensor).name
-        ),
-        network.input,
-    )
+    layer = operation_of(tensor)
+    return type(layer).from_config(layer.get_config()).output
+
+
+def copy_inputs(network: keras.Model) -> Any:
+    """Returns new `keras.Input`s like those of a functional model, in its structure."""
+    return keras.tree.map_structure(copy_input, network.input)
+
+
+def copy_operation(operation: Any) -> Any:
+    """Returns a copy of an operation that is no layer, without its calls.
+
+    Such an operation has no state. Called again itself, it would tie the graph of a copied network
+    to that of the original: both would be found after it.
+    """
+    duplicate = copy.copy(operation)
+    duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
+    return duplicate
+
+
+def concatenates_along(node: Any) -> int | None:
+    """Returns the axis, below 0, along which a call joins its inputs; `None` for other calls.
+
+    `keras.ops` exports no class of its operations.
+    """
+    operation = node.operation
+    axis = getattr(operation, "axis", None)
+    if type(operation).__name__ != "Concatenate" or type(axis) is not int:
+        return None
+    return axis if axis < 0 else axis - len(node.output_tensors[0].shape)
+
+
+def has_plain_graph(operation: Any) -> bool:
+    """Returns whether an operation is a `keras.Model` of a graph, of no class of a user's own."""
+    return is_functional(operation) and type(operation).__name__ == "Functional"

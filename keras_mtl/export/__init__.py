@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from keras_mtl.export._merge import merge
     from keras_mtl.export._onnx import onnx
     from keras_mtl.export._saved_model import saved_model
+    from keras_mtl.export._single_task import single_task
 
 __all__ = [
     "RefusedVersion",
@@ -22,6 +23,7 @@ __all__ = [
     "onnx",
     "onnx_inputs",
     "saved_model",
+    "single_task",
 ]
 
 # Names load at first use: a server that reads the files beside a model needs no TensorFlow.

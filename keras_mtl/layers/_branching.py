@@ -1,5 +1,6 @@
 """A learned choice of the parent that each node of a tree reads (Guo et al., 2020)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.layers._gumbel import gumbel_softmax
+from keras_mtl.layers._narrowing import built_shape, narrowed, take_branches
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -47,6 +49,8 @@ class Branching(keras.layers.Layer):
     Reference:
         Guo et al., Learning to Branch for Multi-Task Learning, ICML 2020, arXiv:2006.01895.
     """
+
+    branched_inputs = ()  # in training each child reads all parents
 
     def __init__(
         self, num_children: int, temperature: float = 1.0, seed: int | None = None, **kwargs: Any
@@ -101,6 +105,10 @@ class Branching(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns `(batch, ..., num_children, units)`."""
         return (*input_shape[:-2], self.num_children, input_shape[-1])
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy of the layer with some of the children."""
+        return narrowed(self, built_shape(self), take_branches(indices), num_children=len(indices))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""

@@ -1,11 +1,13 @@
 """Batch normalization of each expert separately."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.layers._narrowing import built_shape, narrowed, with_branches
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -37,6 +39,8 @@ class ExpertNormalization(keras.layers.Layer):
         TensorShape([32])
     """
 
+    branched_inputs = (0,)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -61,6 +65,16 @@ class ExpertNormalization(keras.layers.Layer):
         # batch, ..., num_experts * units: every feature of every expert is a channel.
         flat = ops.reshape(experts, (*shape[:-2], shape[-2] * shape[-1]))
         return ops.reshape(self.normalization(flat, training=training, mask=mask), shape)
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy of the layer with some of the experts."""
+        shape = built_shape(self)
+        num_experts, units = shape[-2:]
+        return narrowed(
+            self,
+            with_branches(shape, len(indices)),
+            lambda _, values: values.reshape(num_experts, units)[[*indices]].reshape(-1),
+        )
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape of the experts."""

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_mtl._types import Activation, Initializer, Tensor
 from keras_mtl.layers._initializers import distinct_initializers, stack_initializers
+from keras_mtl.layers._narrowing import built_shape, narrowed, take_branches
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -48,6 +49,8 @@ class Experts(keras.layers.Layer):
         >>> tuple(experts.kernels[0].shape)  # in, num_experts, units
         (5, 4, 16)
     """
+
+    branched_inputs = ()  # all experts read the same features
 
     def __init__(
         self,
@@ -121,6 +124,10 @@ class Experts(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns `(batch, ..., num_experts, units[-1])`."""
         return (*input_shape[:-1], self.num_experts, self.units[-1])
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy of the layer with some of the experts."""
+        return narrowed(self, built_shape(self), take_branches(indices), num_experts=len(indices))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""

@@ -1,5 +1,6 @@
 """The gate unit of PEPNet (Chang et al., 2023)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.layers._initializers import distinct_initializers
+from keras_mtl.layers._narrowing import Values, built_shape, narrowed
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -80,6 +82,28 @@ class GateNU(keras.layers.Layer):
         """Returns `(batch, ..., units)`, or `(batch, ..., num_gates, units)`."""
         gates = () if self.num_gates is None else (self.num_gates,)
         return (*input_shape[:-1], *gates, self.units)
+
+    @property
+    def branched_inputs(self) -> tuple[int, ...] | None:
+        """No inputs, since all gates read the same; `None` for a single gate without an axis."""
+        return None if self.num_gates is None else ()
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy of the layer with some of the gates, over the same hidden units."""
+
+        def cut(name: str, values: Values) -> Values:
+            if name not in ("kernel", "bias"):
+                return values
+            by_gate = values.reshape(*values.shape[:-1], -1, self.units)
+            return by_gate[..., [*indices], :].reshape(*values.shape[:-1], -1)
+
+        return narrowed(
+            self,
+            built_shape(self),
+            cut,
+            hidden_units=self.hidden_kernel.shape[-1],
+            num_gates=len(indices),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.layers._narrowing import built_shape, narrowed
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -64,6 +65,11 @@ class MaskedGate(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns `(batch, ..., len(allowed))`."""
         return (*input_shape[:-1], len(self.allowed))
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy of the layer over some of the experts, among them all that are allowed."""
+        allowed = [self.allowed[i] for i in indices]
+        return narrowed(self, built_shape(self), lambda _, values: values, allowed=allowed)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""

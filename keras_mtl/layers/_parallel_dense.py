@@ -1,5 +1,6 @@
 """Separate dense layers for several branches, computed together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,6 +8,12 @@ from keras import ops
 
 from keras_mtl._types import Activation, Initializer, Tensor
 from keras_mtl.layers._initializers import distinct_initializers, stack_initializers
+from keras_mtl.layers._narrowing import (
+    built_shape,
+    narrowed,
+    take_branches,
+    with_branches,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -44,6 +51,8 @@ class ParallelDense(keras.layers.Layer):
         >>> tuple(layer.kernel.shape)  # in, num_branches, units
         (5, 3, 8)
     """
+
+    branched_inputs = (0,)
 
     def __init__(
         self,
@@ -97,6 +106,11 @@ class ParallelDense(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns `(batch, ..., num_branches, units)`."""
         return (*input_shape[:-1], self.units)
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy of the layer with some of the branches."""
+        shape = with_branches(built_shape(self), len(indices))
+        return narrowed(self, shape, take_branches(indices))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""

@@ -9,6 +9,12 @@ from keras import ops
 from keras_mtl._types import Tensor
 from keras_mtl.layers._gumbel import gumbel_softmax
 from keras_mtl.layers._masks import feature_mask
+from keras_mtl.layers._narrowing import (
+    built_shape,
+    narrowed,
+    take_branches,
+    with_branches,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -53,6 +59,8 @@ class SelectOrSkip(keras.layers.Layer):
         Sun et al., AdaShare: Learning What To Share For Efficient Deep Multi-Task Learning,
         NeurIPS 2020, arXiv:1911.12423, and the authors' code.
     """
+
+    branched_inputs = (0, 1)
 
     def __init__(
         self,
@@ -134,6 +142,11 @@ class SelectOrSkip(keras.layers.Layer):
     ) -> Tensor | None:
         """Returns the mask of the features."""
         return feature_mask(previous_mask)
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy with some of the tasks, and without penalties on the others."""
+        shapes = [with_branches(shape, len(indices)) for shape in built_shape(self)]
+        return narrowed(self, shapes, take_branches(indices))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""

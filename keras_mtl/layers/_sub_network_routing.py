@@ -1,6 +1,7 @@
 """Connections between sub-networks that training opens and closes (Ma et al., 2019)."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ from keras import ops
 
 from keras_mtl._types import Tensor
 from keras_mtl.layers._initializers import distinct_initializers, stack_initializers
+from keras_mtl.layers._narrowing import built_shape, narrowed, take_branches
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -57,6 +59,8 @@ class SubNetworkRouting(keras.layers.Layer):
         Learning, AAAI 2019, doi:10.1609/aaai.v33i01.3301216; the distribution is that of
         Louizos et al., arXiv:1712.01312, whose constants are the defaults.
     """
+
+    branched_inputs = ()  # each output reads all sub-networks
 
     def __init__(
         self,
@@ -151,6 +155,10 @@ class SubNetworkRouting(keras.layers.Layer):
         """Returns `(batch, ..., num_outputs, units)`."""
         units = input_shape[-1] if self.units is None else self.units
         return (*input_shape[:-2], self.num_outputs, units)
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy with some of the outputs, and without penalties on the others."""
+        return narrowed(self, built_shape(self), take_branches(indices), num_outputs=len(indices))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""

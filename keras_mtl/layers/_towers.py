@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl._types import Activation, Initializer, Tensor
 from keras_mtl.layers._initializers import distinct_initializers, stack_initializers
 from keras_mtl.layers._masks import input_masks
+from keras_mtl.layers._narrowing import built_shape, narrowed
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -20,8 +21,8 @@ class Towers(keras.layers.Layer):
     has its own output. One layer holds all towers, and one variable holds the kernels of all, so
     that fifty tasks are built, traced and updated at the cost of a few. `BalancedModel` knows
     that each tower's part of a variable belongs to one task only. Choose separate dense layers
-    where there are few tasks, where their towers differ, or where one task is to be served
-    alone: a network that serves one output computes all towers.
+    where there are few tasks, or where their towers differ. A network that serves one output
+    computes all towers; `export.single_task` cuts out those of the tasks that are served.
 
     Args:
         units: Sizes of a tower's layers, at least one layer.
@@ -126,6 +127,12 @@ class Towers(keras.layers.Layer):
     ) -> list[Tensor | None]:
         """Returns the masks of the inputs, one per output."""
         return input_masks(inputs, previous_mask)
+
+    def narrow(self, indices: Sequence[int]) -> Any:
+        """Returns a copy of the layer with some of the towers."""
+        shapes = built_shape(self)
+        # The first axis of each variable is that of the towers.
+        return narrowed(self, [shapes[i] for i in indices], lambda _, values: values[[*indices]])
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal layer."""
