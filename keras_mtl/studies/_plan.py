@@ -11,7 +11,8 @@ from keras_mtl.callbacks._watching._watched_metrics import WatchedMetric
 from keras_mtl.studies._budget import Budget
 from keras_mtl.studies._contenders._network import Network
 from keras_mtl.studies._contenders._settings import Settings
-from keras_mtl.studies._data._parts import StudyData
+from keras_mtl.studies._data._fingerprint import Fingerprint
+from keras_mtl.studies._data._parts import Part, StudyData
 from keras_mtl.studies._trainings._job import Job
 
 
@@ -23,6 +24,7 @@ class Plan:
         tasks: The tasks.
         networks: The networks of the baseline, then those of each contender.
         data: The data.
+        fingerprints: The fingerprints of its parts.
         budget: What each network may cost.
         metrics: By task, the metric that is watched.
         margin: The smallest gain that counts.
@@ -36,6 +38,7 @@ class Plan:
     tasks: tuple[Task, ...]
     networks: tuple[Network, ...]
     data: StudyData
+    fingerprints: Mapping[Part, Fingerprint]
     budget: Budget
     metrics: Mapping[str, WatchedMetric]
     margin: Any

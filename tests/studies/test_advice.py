@@ -11,9 +11,11 @@ from keras_mtl import Task, architectures, datasets, studies
 from keras_mtl.studies._advice._answer import find_answer
 from keras_mtl.studies._advice._fit_budget import fit_budget
 from keras_mtl.studies._advice._groups import find_groups
-from keras_mtl.studies._advice._pilot import Pilot, merge_columns
+from keras_mtl.studies._advice._pilot import Pilot, merge_columns, run_pilot
 from keras_mtl.studies._advice._short_list import make_short_list
-from keras_mtl.studies._contenders._contender import BASELINE
+from keras_mtl.studies._contenders._contender import BASELINE, Contender
+from keras_mtl.studies._contenders._read import read_networks
+from keras_mtl.studies._data._parts import StudyData
 
 
 def blocks(sizes, within, between, noise=0.0, seed=0):
@@ -187,9 +189,29 @@ def test_one_task_has_nothing_to_share():
 def test_unrelated_tasks_are_not_shared_and_the_advice_goes_on_where_it_was(tmp_path):
     data = datasets.synthetic_groups(3, 3, rows=(600, 300, 1500), missing=0.5, seed=1)
     parts = [part.batch(300).cache() for part in (data.train, data.validation, data.test)]
-    arguments = {"minutes": 2.0, "epochs": 10, "learning_rate": 3e-3, "directory": tmp_path}
+    arguments = {"minutes": 4.0, "epochs": 10, "learning_rate": 3e-3, "directory": tmp_path}
     advice = studies.advise(build, data.tasks, *parts, verbose=False, **arguments)
     assert advice.answer == "do not share"
     assert "Answer: do not share, since" in str(advice)
     again = studies.advise(build, data.tasks, *parts, verbose=False, **arguments)
     assert str(again) == str(advice)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_groups", [1, 2, 6])
+def test_the_pilot_finds_planted_groups_and_no_others(num_groups, tmp_path):
+    data = datasets.synthetic_groups(6, num_groups, rows=(3000, 600, 600), missing=0.5, seed=0)
+    parts = [part.batch(256).cache() for part in (data.train, data.validation, data.test)]
+
+    def build(tasks):
+        return architectures.hard_sharing(keras.Input((32,)), tasks, shared=(64,), tower=())
+
+    contenders = {"share all": Contender(build)}
+    (network,) = read_networks(contenders, data.tasks, keras.optimizers.Adam, (5e-3, 5e-3))
+    pilot = run_pilot(network, StudyData(*parts), 40, 0, tmp_path)
+    grouping = find_groups(pilot.relatedness, pilot.tasks)
+    assert grouping.are_apart == (num_groups == 2)
+    if grouping.are_apart:
+        assert {frozenset(group) for group in grouping.groups} == {
+            frozenset(group) for group in data.names_by_group
+        }

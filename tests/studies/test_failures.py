@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from small_study import run, shared
+from small_study import make_tasks, parts, run, shared
 
 import keras_mtl as mtl
 from keras_mtl import studies
@@ -62,3 +62,51 @@ def test_a_contender_that_diverges_has_no_verdict_and_is_never_the_best(study):
 def test_a_baseline_without_any_training_ends_the_study():
     with pytest.raises(RuntimeError, match="no epoch had finite validation metrics"):
         run({"sharing": shared}, baseline=diverging, budget=studies.Budget(1, 1, 1))
+
+
+class Changing:
+    """Makes a part of the data, and after some calls another one."""
+
+    def __init__(self, make, calls, change):
+        self.make, self.left, self.change = make, calls, change
+
+    def __call__(self):
+        self.left -= 1
+        return self.make() if self.left >= 0 else self.change(self.make())
+
+
+def run_on(**changed):
+    names = ("train", "validation", "test")
+    sources = [changed.get(name) or make for name, make in zip(names, parts(), strict=True)]
+    budget = studies.Budget(trials=1, epochs=2, seeds=2)
+    return studies.compare({"shared": shared}, make_tasks(), *sources, budget=budget, verbose=False)
+
+
+def test_a_training_whose_epochs_are_cut_short_is_no_training():
+    # The door reads the part twice, and the four trainings of the baseline once each.
+    train = Changing(parts()[0], 6, lambda data: data.take(1))
+    with pytest.raises(ValueError, match="no seed of 'shared'"):
+        (study := run_on(train=train)).best("shared")
+    assert {t.error.partition(":")[0] for t in study.failures} == {"ValueError"}
+    assert "2 steps, and not the 6 of 2 epochs of 3 batches" in study.failures[0].error
+
+
+def test_predictions_of_other_test_rows_are_never_compared():
+    test = Changing(parts()[2], 4, lambda data: data.unbatch().shuffle(120, seed=0).batch(32))
+    with pytest.raises(RuntimeError, match="test yields other batches than it did"):
+        run_on(test=test)
+
+
+def test_a_task_whose_metric_keras_alone_computes_has_a_network_of_its_own():
+    tasks = make_tasks()
+    tasks[0] = mtl.Task.binary("click", metrics=[keras.metrics.FalsePositives(name="errors")])
+    study = studies.compare(
+        {"shared": shared},
+        tasks,
+        *parts(),
+        budget=studies.Budget(trials=1, epochs=1, seeds=2),
+        metrics={"click": ("errors", "min"), "price": "mae"},
+        verbose=False,
+    )
+    assert study.comparisons["shared"].row("price").num_seeds == 2
+    assert "its metric is an object" in study.comparisons["shared"].row("click").note

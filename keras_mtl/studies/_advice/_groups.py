@@ -11,8 +11,12 @@ from sklearn.metrics import silhouette_score
 
 Groups = tuple[tuple[str, ...], ...]
 
-_LEAST_SILHOUETTE = 0.1
-"""Below it, tasks of one group are hardly more related than tasks of different groups."""
+_LEAST_SILHOUETTE = 0.2
+"""Below it, tasks of one group are hardly more related than tasks of different groups.
+
+On synthetic tasks, trained to the end, planted groups had .24 to .50; tasks of one group, unrelated
+ones and groups that could not be learned from their labels had .09 to .31, in most cases below .2.
+"""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from keras_mtl.callbacks import KeepBest
 from keras_mtl.callbacks._watching._watched_metrics import WatchedMetric
 from keras_mtl.studies._contenders._settings import Settings
+from keras_mtl.studies._data._fingerprint import Fingerprint, take_fingerprint
 from keras_mtl.studies._data._parts import StudyData
 from keras_mtl.studies._trainings._job import Job
 from keras_mtl.studies._trainings._record import Training, write_record
@@ -48,6 +49,8 @@ class Setup:
         metrics: By task, the metric that is watched.
         by_rows: The tasks whose predictions of the test rows are kept.
         seed: The seed of the draws of settings.
+        batches: The number of batches of an epoch; -1 if it is not known.
+        test: The fingerprint of the test part.
         callbacks: Callbacks of the user's, copied for each training.
         keras: The settings of Keras, for other processes.
     """
@@ -58,6 +61,8 @@ class Setup:
     metrics: Mapping[str, WatchedMetric]
     by_rows: frozenset[str]
     seed: int
+    batches: int
+    test: Fingerprint
     callbacks: Sequence[keras.callbacks.Callback] = ()
     keras: KerasSettings = dataclasses.field(default_factory=KerasSettings)
 
@@ -150,6 +155,7 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
         # A dataset keeps its own order, and Keras warns of its default.
         shuffle=False,
     ).history
+    _check_steps(model, setup)
     curves = _read_curves(history, network.names, setup.metrics)
     if not _any_finite(curves):
         raise Diverged(curves)
@@ -163,11 +169,37 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
     return {**fields, **_finish(job, model, keep, files, setup)}
 
 
+def _check_steps(model: keras.Model, setup: Setup) -> None:
+    """Checks that no epoch was cut short, which Keras does not always tell.
+
+    Raises:
+        ValueError: If the optimizer made fewer steps than the epochs have batches.
+    """
+    # Callbacks may stop a training, and scaling of losses leaves steps out.
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    if setup.callbacks or setup.batches < 0 or scaled:
+        return
+    together = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
+    expected = setup.epochs * setup.batches // together
+    if (steps := int(model.optimizer.iterations)) < expected:
+        raise ValueError(
+            f"the training made {steps} steps, and not the {expected} of {setup.epochs} epochs of "
+            f"{setup.batches} batches: the training data ended early."
+        )
+
+
 def _finish(
     job: Job, model: keras.Model, keep: KeepBest, files: Path, setup: Setup
 ) -> dict[str, Any]:
     """Writes weights and test predictions of the best epoch; returns its fields."""
     tasks = job.network.tasks
+    # Labels were read before the trainings, perhaps in another process.
+    if take_fingerprint(setup.data.source("test")) != setup.test:
+        raise ValueError(
+            "test yields other batches than it did when the study began, so that predictions "
+            "would be compared with the labels of other rows. Fix the order of its rows, and draw "
+            "no random numbers."
+        )
     test = setup.data.open("test", tasks)
     scores: dict[str, float] = {}
     if not setup.by_rows.issuperset(job.network.names):

@@ -156,9 +156,11 @@ def _predictions(
 ) -> dict[str, Any]:
     """Returns the predictions of all tasks, `[S, n]` or `[S, n, C]`."""
     gathered: dict[str, list[Any]] = {task.name: [] for task in tasks}
+    names = set(gathered)
     for seed in seeds:
         for job, _ in runs:
-            if job.number != seed:
+            # A network without any of the tasks has no file.
+            if job.number != seed or not names.intersection(job.network.names):
                 continue
             with np.load(bench.folder / f"{job.path}.npz") as arrays:
                 for task in tasks:
