@@ -16,10 +16,11 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.data._inputs._filled_rows import filled_columns
 from keras_mtl.export._beside._describe_interface import describe_interface
+from keras_mtl.export._beside._interface import ALL_TASKS
 from keras_mtl.export._beside._write_beside import record, write_beside
 from keras_mtl.export._decisions import add_decisions, thresholds_of
+from keras_mtl.export._graph_parts import GraphParts
 from keras_mtl.export._guarded import Columns, guard, take_columns
-from keras_mtl.export._shared_part import SharedPart
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.export._write_signatures import write_signatures
 from keras_mtl.training import BalancedModel
@@ -186,57 +187,48 @@ def _make_functions(
             with NaN.
         thresholds: By task, the predictions above which the decision is yes.
     """
+    parts = GraphParts(inputs, outputs)
     # A request for one task need not send the inputs that only other tasks read.
-    groups: dict[tuple[str, ...], dict[str, Tensor]] = {}
-    for task, output in outputs.items():
-        needed = _inputs_of(output)
-        names = tuple(name for name, x in inputs.items() if id(x) in needed)
-        groups.setdefault(names, {})[task] = output
-    parts = {
-        names: SharedPart({name: inputs[name] for name in names}, group)
-        for names, group in groups.items()
+    needed = {task: _inputs_of(output) for task, output in outputs.items()}
+    names = {
+        task: [name for name, x in inputs.items() if id(x) in needed[task]] for task in outputs
     }
-    has_one_part = list(groups) == [tuple(inputs)]
-    of_all = parts[tuple(inputs)] if has_one_part else SharedPart(inputs, outputs)
     reads = {
-        task: {name: guarded[name] for name in names if name in guarded}
-        for names, group in groups.items()
-        for task in group
+        task: {name: guarded[name] for name in names[task] if name in guarded} for task in outputs
     }
     return {
-        "serving_default": _trace(of_all, outputs, reads, thresholds),
-        **{
-            task: _trace(parts[names], {task: output}, reads, thresholds)
-            for names, group in groups.items()
-            for task, output in group.items()
-        },
+        ALL_TASKS: _trace(parts, list(inputs), list(outputs), reads, thresholds),
+        **{task: _trace(parts, names[task], [task], reads, thresholds) for task in outputs},
     }
 
 
 def _trace(
-    part: SharedPart,
-    outputs: Mapping[str, Tensor],
+    parts: GraphParts,
+    names: Sequence[str],
+    tasks: Sequence[str],
     reads: Mapping[str, Mapping[str, Columns]],
     thresholds: Mapping[str, Sequence[float]],
 ) -> Any:
     """Returns a concrete function from named inputs to named predictions and decisions.
 
     Args:
-        part: Computes the outputs.
-        outputs: The outputs by task.
+        parts: Computes the outputs.
+        names: The inputs of the signature.
+        tasks: The tasks that it answers.
         reads: By task, the inputs that are guarded, with their columns.
         thresholds: By task, the predictions above which the decision is yes.
     """
-    columns = {name: places for task in outputs for name, places in reads[task].items()}
+    columns = {name: places for task in tasks for name, places in reads[task].items()}
 
     def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
-        predictions = part.run(values, outputs)
+        predictions = parts.run(values, tasks)
         # A head in float16 would export float16 (docs/keras_notes.md, pain 33; keras#18666).
         floats = {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
-        names = {task: list(reads[task]) for task in outputs}
-        return add_decisions(guard(floats, take_columns(values, columns), names), thresholds)
+        guarded = {task: list(reads[task]) for task in tasks}
+        return add_decisions(guard(floats, take_columns(values, columns), guarded), thresholds)
 
-    return tf.function(predict, autograph=False).get_concrete_function(part.specs)
+    specs = {name: parts.specs[name] for name in names}
+    return tf.function(predict, autograph=False).get_concrete_function(specs)
 
 
 def _guarded_columns(network: keras.Model, inputs: Mapping[str, Tensor]) -> dict[str, Columns]:

@@ -44,7 +44,7 @@ def find_example_rows(inputs: Mapping[str, Tensor], run: Run) -> tuple[Rows, Row
         try:
             answers = run(rows)
         except (tf.errors.OpError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            reason = _first_line(error)
             continue
         if all(np.isfinite(answer).all() for answer in answers.values()):
             return rows, answers
@@ -57,6 +57,14 @@ def find_example_rows(inputs: Mapping[str, Tensor], run: Run) -> tuple[Rows, Row
             f"examples={{input name: values}}. Its last error was: {reason}"
         )
     return fallback
+
+
+def _first_line(error: Exception) -> str:
+    """Returns what an error says, without what TensorFlow puts above it."""
+    text = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    headings = ("Graph execution error", "Detected at node", "File ", "<stack traces")
+    lines = [line.strip() for line in text.splitlines()]
+    return next((line for line in lines if line and not line.startswith(headings)), repr(error))
 
 
 def read_examples(inputs: Mapping[str, Tensor], examples: Any) -> Rows:
