@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_mtl.export._beside._refused import RefusedVersion
     from keras_mtl.export._choose_thresholds import choose_thresholds
+    from keras_mtl.export._compare import compare
+    from keras_mtl.export._format_comparison import (
+        ArtifactSize,
+        FormatComparison,
+        MovedPrediction,
+    )
     from keras_mtl.export._formats._run_onnx import onnx_inputs
     from keras_mtl.export._harden import harden
     from keras_mtl.export._litert import litert
@@ -15,8 +21,12 @@ if TYPE_CHECKING:
     from keras_mtl.export._single_task import single_task
 
 __all__ = [
+    "ArtifactSize",
+    "FormatComparison",
+    "MovedPrediction",
     "RefusedVersion",
     "choose_thresholds",
+    "compare",
     "harden",
     "litert",
     "merge",
@@ -28,6 +38,9 @@ __all__ = [
 
 # Names load at first use: a server that reads the files beside a model needs no TensorFlow.
 _MODULES = {name: f"_{name}" for name in __all__} | {
+    "ArtifactSize": "_format_comparison",
+    "FormatComparison": "_format_comparison",
+    "MovedPrediction": "_format_comparison",
     "RefusedVersion": "_beside._refused",
     "onnx_inputs": "_formats._run_onnx",
 }

@@ -20,10 +20,10 @@ def largest_difference(expected: Array, answer: Array) -> float:
         >>> largest_difference(np.array([1.0, np.nan]), np.array([1.0, 0.5]))
         inf
     """
-    return float(_differences(expected, answer).max(initial=0.0))
+    return float(differences(expected, answer).max(initial=0.0))
 
 
-def _differences(expected: Array, answer: Array) -> Array:
+def differences(expected: Array, answer: Array) -> Array:
     """Returns the difference of each entry, float64; one infinity for different shapes."""
     if expected.shape != answer.shape:
         return np.array(np.inf)
@@ -53,13 +53,13 @@ def is_too_far(
         tolerance: A fraction of the scale.
         noise: What rounding may change, by entry.
     """
-    differences = _differences(expected, answer)
+    apart = differences(expected, answer)
     if expected.dtype.kind != "f":
-        return bool(differences.max(initial=0.0) > 0)
+        return bool(apart.max(initial=0.0) > 0)
     finite = np.abs(expected[np.isfinite(expected)])
     scale = float(finite.max(initial=0.0))
     bound = tolerance * min(max(scale, 1.0), _SMALL_ANSWERS * scale or 1.0)
-    return bool((differences > bound + np.minimum(noise, _MOST_NOISE * scale)).any())
+    return bool((apart > bound + np.minimum(noise, _MOST_NOISE * scale)).any())
 
 
 def rounding_noise(expected: Array, changed: Array) -> Array:
@@ -73,7 +73,7 @@ def rounding_noise(expected: Array, changed: Array) -> Array:
         expected: Answers, floats.
         changed: Answers to the changed request.
     """
-    noise = 4 * _differences(expected, changed)
+    noise = 4 * differences(expected, changed)
     noise[~np.isfinite(noise)] = 0.0
     return np.maximum(noise, np.median(noise)) if noise.size else noise
 

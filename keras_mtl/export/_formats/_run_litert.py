@@ -29,6 +29,8 @@ class LitertRunner:
             interpreter(model_content=model) if is_content else interpreter(os.fspath(model))
         )
         self.signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
+        details = self._interpreter.get_signature_runner("serving_default").get_input_details()
+        self.specs = {name: _spec(facts) for name, facts in details.items()}
 
     def answer(
         self, rows: Mapping[str, Any], signature: str = "serving_default"
@@ -44,6 +46,12 @@ class LitertRunner:
             name: _to_bytes(np.asarray(rows[name])) for name in self.signatures[signature]["inputs"]
         }
         return {name: np.array(values) for name, values in runner(**request).items()}
+
+
+def _spec(facts: Mapping[str, Any]) -> tuple[str, int]:
+    """Returns the dtype and the rank of an input."""
+    dtype = np.dtype(facts["dtype"])
+    return "string" if dtype.kind == "S" else dtype.name, len(facts["shape"])
 
 
 def _to_bytes(array: Array) -> Array:

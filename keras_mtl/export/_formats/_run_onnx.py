@@ -47,6 +47,15 @@ def _decode(word: Any) -> str:
     return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
 
 
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+def _spec(entry: Any) -> tuple[str, int]:
+    """Returns the dtype and the rank of an input, which ONNX Runtime calls `tensor(float)`."""
+    name = entry.type.removeprefix("tensor(").removesuffix(")")
+    return _DTYPES.get(name, name), len(entry.shape)
+
+
 class OnnxRunner:
     """Runs an ONNX model by ONNX Runtime, on one thread.
 
@@ -64,6 +73,7 @@ class OnnxRunner:
             providers=["CPUExecutionProvider"],
         )
         self.inputs = tuple(entry.name for entry in self._session.get_inputs())
+        self.specs = {entry.name: _spec(entry) for entry in self._session.get_inputs()}
         self.outputs = tuple(entry.name for entry in self._session.get_outputs())
 
     def answer(self, rows: Mapping[str, Any], outputs: list[str] | None = None) -> dict[str, Array]:
