@@ -11,6 +11,7 @@ import keras_mtl as mtl
 from keras_mtl import analysis
 from keras_mtl.analysis import gradient_gramian, noise_scale
 from keras_mtl.analysis._probing._permute import permute_rows
+from keras_mtl.training._gradients._trunk_backward import TrunkBackward
 
 TOX = mtl.Task.multilabel("tox", columns=problem.ASSAYS)
 
@@ -59,6 +60,37 @@ def test_the_gramian_is_that_of_a_plain_tape(kind, tasks):
     assert result.tasks == tuple(name for task in tasks for name in task.loss_names)
     expected = [analysis.unbiased_gramian(*halves[:2]), analysis.unbiased_gramian(*halves[2:])]
     np.testing.assert_allclose(result.gramians, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_columns_that_pass_a_deep_trunk_at_once_are_those_that_pass_it_one_by_one(monkeypatch):
+    columns = [f"assay_{i}" for i in range(70)]  # more than pass at once
+    tasks = (mtl.Task.multilabel("tox", columns=columns), PRICE)
+    words, image = (
+        keras.Input((6,), dtype="int32", name="words"),
+        keras.Input((6, 6, 1), name="image"),
+    )
+    rows = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(9, 3)(words))
+    pixels = keras.layers.Conv2D(3, 3, activation="relu")(image)
+    pixels = keras.layers.Flatten()(keras.layers.MaxPooling2D()(pixels))
+    shared = keras.layers.Dense(5, activation="tanh")(keras.layers.Concatenate()([rows, pixels]))
+    network = keras.Model(
+        [words, image], {task.name: task.head(shared, name=task.name) for task in tasks}
+    )
+    rng = np.random.default_rng(0)
+    x = {"words": rng.integers(0, 9, (24, 6)), "image": rng.normal(size=(24, 6, 6, 1))}
+    y = {"tox": rng.integers(0, 2, (24, 70)), "price": rng.normal(size=24)}
+    weights = {"tox": rng.integers(0, 2, (24, 70)), "price": np.ones(24)}
+    data = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(12)
+    at_once = gradient_gramian(network, data, tasks)
+    rows_of = TrunkBackward.rows
+    monkeypatch.setattr(
+        TrunkBackward, "rows", lambda self, cotangents, vectorized: rows_of(self, cotangents)
+    )
+    one_by_one = gradient_gramian(network, data, tasks)
+    assert at_once.num_variables == 27 + 30 + 80
+    np.testing.assert_allclose(at_once.gramians, one_by_one.gramians, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(at_once.noise, one_by_one.noise, rtol=1e-5, atol=1e-9)
 
 
 def test_noise_scales_of_equal_halves_are_those_of_the_paper():

@@ -147,7 +147,7 @@ class Probe:
             active = (losses.counts > 0.0) & tf.math.is_finite(losses.unweighted)
             active &= self._task_losses.weights > 0.0
             cotangents, _ = backward.towers_by_loss(tf.cast(active, tf.float32))
-            stacked = stack(_with_zeros(backward.rows(cotangents), self.shared))
+            stacked = stack(_with_zeros(backward.rows(cotangents, vectorized=True), self.shared))
             stacked = [self._loss_scale.unscaled(rows) for rows in stacked]
             importance = _unit_importance(cotangents, forward) if units else None
         active &= tf.math.is_finite(tf.add_n([tf.reduce_sum(rows, axis=1) for rows in stacked]))

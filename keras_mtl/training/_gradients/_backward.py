@@ -51,8 +51,15 @@ class Backward(Protocol):
     def trunk(self, cotangents: Row) -> Row:
         """Takes one pass from the frontier to the shared variables."""
 
-    def rows(self, cotangents: list[Row]) -> list[Row]:
-        """Returns each loss's gradients of the shared variables; takes one pass per loss."""
+    def rows(self, cotangents: list[Row], vectorized: bool = False) -> list[Row]:
+        """Returns each loss's gradients of the shared variables; takes one pass per loss.
+
+        Args:
+            cotangents: The first result of `towers_by_loss`.
+            vectorized: Whether the columns of a task pass at once, where that is a choice. The
+                graph of 600 columns is then traced in seconds instead of minutes. Sums may be
+                taken in another order.
+        """
 
     def weighted(
         self, weights: Tensor, cotangents: list[Row], towers: list[Row], usable: Tensor

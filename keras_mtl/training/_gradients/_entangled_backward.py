@@ -89,8 +89,11 @@ class EntangledBackward:
         """Takes one pass from the frontier to the shared variables."""
         return self._tape.trunk(cotangents, self.shared)
 
-    def rows(self, cotangents: list[Row]) -> list[Row]:
-        """Returns each loss's gradients of the shared variables; takes one pass per loss."""
+    def rows(self, cotangents: list[Row], vectorized: bool = True) -> list[Row]:
+        """Returns each loss's gradients of the shared variables; takes one pass per loss.
+
+        The columns of a task pass at once in any case.
+        """
         seeds = self._tape.seeds(tf.ones(sum(self.sizes)))
         pairs = zip(self._tape.losses, seeds, strict=True)
         return [row for pair in pairs for row in self._tape.rows(*pair, self.shared)]

@@ -23,6 +23,8 @@ Sources: TypeAlias = list[keras.Variable | VariableSlice]
 
 T = TypeVar("T")
 
+_COLUMNS_AT_ONCE = 64  # all of 600 would hold 600 times the features of a batch
+
 
 class StepTape:
     """Takes gradients of this replica's losses.
@@ -114,6 +116,40 @@ class StepTape:
             if gradient.exists
         ]
         return self.gradient([tensor for tensor, _ in pairs], shared, [seed for _, seed in pairs])
+
+    def trunk_of_columns(self, cotangents: list[Row], shared: Sources) -> list[Row]:
+        """Takes the passes of `trunk` for the columns of one task, many of them at once.
+
+        Args:
+            cotangents: For each column, entries of one array per tensor of the frontier.
+            shared: The variables.
+        """
+        pairs = [
+            (tensor, tf.gather(gradient.array, [row[i].index for row in cotangents]))
+            for i, (tensor, gradient) in enumerate(
+                zip(self.forward.frontier, cotangents[0], strict=True)
+            )
+            if gradient.exists
+        ]
+        tensors = [tensor for tensor, _ in pairs]
+        seeds = [tf.cast(array, tensor.dtype) for tensor, array in pairs]  # [columns, ...]
+        # The pass of the first column tells only which variables there are on the way.
+        first = self.gradient(tensors, shared, [array[0] for array in seeds])
+        reached = [source for source, g in zip(shared, first, strict=True) if g.exists]
+
+        def pass_of_one(column: list[Tensor]) -> list[Tensor]:
+            return [_dense(g) for g in self.gradient(tensors, reached, column)]
+
+        parts = [
+            tf.vectorized_map(pass_of_one, [array[i : i + _COLUMNS_AT_ONCE] for array in seeds])
+            for i in range(0, len(cotangents), _COLUMNS_AT_ONCE)
+        ]
+        arrays = iter([tf.concat(chunks, axis=0) for chunks in zip(*parts, strict=True)])
+        by_source = [next(arrays) if g.exists else None for g in first]
+        return [
+            [Gradient() if array is None else Gradient(array, c) for array in by_source]
+            for c in range(len(cotangents))
+        ]
 
     def by_loss(self, of_tasks: list[T], nothing: T) -> list[T]:
         """Turns a list by task into a list by loss: `nothing` at all columns but the first."""
@@ -207,3 +243,15 @@ def _gradient_of(source: Any, array: Tensor | None) -> Gradient:
     if array is not None and isinstance(source, VariableSlice):
         return Gradient(array, source.index)
     return Gradient(array)
+
+
+def _dense(gradient: Gradient) -> Tensor:
+    """Returns a gradient of one whole variable as `Gradient.dense` does, by a vectorizable sum.
+
+    TensorFlow vectorizes no `tf.scatter_nd`: it would loop over columns, with a warning.
+    """
+    if not isinstance(gradient.array, tf.IndexedSlices):
+        return gradient.dense()
+    table = gradient.array
+    rows = tf.math.unsorted_segment_sum(table.values, table.indices, table.dense_shape[0])
+    return tf.cast(rows, tf.float32)

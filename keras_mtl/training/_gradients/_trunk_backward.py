@@ -56,9 +56,18 @@ class TrunkBackward:
         """Takes one pass from the frontier to the shared variables."""
         return self._tape.trunk(cotangents, self.shared)
 
-    def rows(self, cotangents: list[Row]) -> list[Row]:
+    def rows(self, cotangents: list[Row], vectorized: bool = False) -> list[Row]:
         """Returns each loss's gradients of the shared variables; takes one pass per loss."""
-        return [self.trunk(row) for row in cotangents]
+        if not vectorized:
+            return [self.trunk(row) for row in cotangents]
+        parts = iter(cotangents)
+        of_tasks = [[next(parts) for _ in range(size)] for size in self.sizes]
+        return [row for rows in of_tasks for row in self._rows_of_task(rows)]
+
+    def _rows_of_task(self, cotangents: list[Row]) -> list[Row]:
+        if len(cotangents) == 1 or not any(gradient.exists for gradient in cotangents[0]):
+            return [self.trunk(row) for row in cotangents]
+        return self._tape.trunk_of_columns(cotangents, self.shared)
 
     def weighted(
         self, weights: Tensor | None, cotangents: list[Row], towers: list[Row], usable: Tensor
