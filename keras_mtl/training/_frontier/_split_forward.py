@@ -54,15 +54,22 @@ class Forward:
 
 
 def split_forward(
-    frontier: Frontier, inputs: Tensor, training: bool | None
+    frontier: Frontier, inputs: Tensor, training: bool | None, *, frozen_trunk: bool = False
 ) -> tuple[dict[str, Tensor], Forward]:
     """Returns predictions by task, each computed from the task's own copy of the frontier.
 
     Because of the copies, one backward pass of the plain sum of the losses gives every task's
     gradient at the frontier: the gradient with respect to a copy comes from its task's loss only.
+
+    Args:
+        frontier: The network, cut into a trunk and towers.
+        inputs: The network's inputs.
+        training: The mode of all layers.
+        frozen_trunk: Whether the trunk is in the mode of evaluation, whatever `training` is.
     """
     # One pass through the trunk, whatever the number of tasks.
-    tensors = keras.tree.flatten(frontier.trunk(inputs, training=training))
+    mode = False if frozen_trunk else training
+    tensors = keras.tree.flatten(frontier.trunk(inputs, training=mode))
     differentiable = [i for i, carries in enumerate(frontier.differentiable) if carries]
     predictions, copies = {}, []
     for name, reads in frontier.reads.items():
