@@ -61,9 +61,11 @@ from keras_mtl._keras_internals._tensors import (
 )
 from keras_mtl._keras_internals._trainer import (
     PreparedModel,
+    compiled_loss_weights,
     compiled_metrics,
     is_decayed,
     loss_tracker,
+    slots_of,
 )
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "arguments_of_function",
     "build_metric",
     "calls_of",
+    "compiled_loss_weights",
     "compiled_metrics",
     "concatenates_along",
     "copy_attributes",
@@ -103,6 +106,7 @@ __all__ = [
     "run_in_mode",
     "scale_of",
     "set_direction",
+    "slots_of",
     "walk",
     "watch_batches",
     "with_logits",

@@ -34,6 +34,32 @@ def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
     return model._loss_tracker
 
 
+def compiled_loss_weights(model: keras.Model) -> Any:
+    """Returns the loss weights that `compile` was given, most often a dict by output."""
+    return model._compile_loss._user_loss_weights
+
+
+def slots_of(optimizer: Any, variable: keras.Variable) -> list[keras.Variable]:
+    """Returns what a built optimizer keeps for a variable: moments, averages, sums of gradients.
+
+    Keras's optimizers hold lists with an entry for each variable that they train, under names of
+    their own, and nothing public lists them (docs/keras_notes.md, 131).
+    """
+    trained = list(optimizer._trainable_variables)
+    place = next((i for i, other in enumerate(trained) if other is variable), None)
+    if place is None:
+        return []
+    whole = {"_trainable_variables", "_variables"}
+    lists = [values for name, values in vars(optimizer).items() if name not in whole]
+    return [
+        values[place]
+        for values in lists
+        if isinstance(values, list)
+        and len(values) == len(trained)
+        and isinstance(values[place], keras.Variable)
+    ]
+
+
 def is_decayed(optimizer: Any, variable: Tensor) -> bool:
     """Returns whether an optimizer applies weight decay to a variable.
 

@@ -4,6 +4,8 @@ from keras_mtl.callbacks._affinity_monitor import AffinityMonitor
 from keras_mtl.callbacks._conflict_monitor import ConflictMonitor
 from keras_mtl.callbacks._gate_monitor import GateMonitor
 from keras_mtl.callbacks._keep_best import KeepBest
+from keras_mtl.callbacks._pause_tasks import PauseTasks
+from keras_mtl.callbacks._refit_heads import RefitHeads
 from keras_mtl.callbacks._stop_by_tasks import StopByTasks
 from keras_mtl.callbacks._tensorboard_tasks import TensorBoardTasks
 
@@ -12,6 +14,8 @@ __all__ = [
     "ConflictMonitor",
     "GateMonitor",
     "KeepBest",
+    "PauseTasks",
+    "RefitHeads",
     "StopByTasks",
     "TensorBoardTasks",
 ]
