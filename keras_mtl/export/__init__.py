@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from keras_mtl.export._beside._refused import RefusedVersion
     from keras_mtl.export._choose_thresholds import choose_thresholds
     from keras_mtl.export._compare import compare
+    from keras_mtl.export._footprint import Footprint, Footprints, footprint
     from keras_mtl.export._format_comparison import (
         ArtifactSize,
         FormatComparison,
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArtifactSize",
+    "Footprint",
+    "Footprints",
     "FormatComparison",
     "MovedPrediction",
     "RefusedVersion",
     "choose_thresholds",
     "compare",
+    "footprint",
     "harden",
     "litert",
     "merge",
@@ -39,6 +43,8 @@ __all__ = [
 # Names load at first use: a server that reads the files beside a model needs no TensorFlow.
 _MODULES = {name: f"_{name}" for name in __all__} | {
     "ArtifactSize": "_format_comparison",
+    "Footprint": "_footprint",
+    "Footprints": "_footprint",
     "FormatComparison": "_format_comparison",
     "MovedPrediction": "_format_comparison",
     "RefusedVersion": "_beside._refused",

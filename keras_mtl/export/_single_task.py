@@ -29,7 +29,7 @@ def single_task(network: keras.Model, tasks: str | Task | Sequence[str | Task]) 
     skips the work of other tasks, but not their bytes. Do not choose it where most tasks are asked
     for together: the whole network computes what they share once. `export.harden` and
     `export.merge` make a network with learned branches, or with low-rank updates, smaller still;
-    call them after it.
+    call them after it. `export.footprint` shows what was gained.
 
     Args:
         network: A functional network whose outputs are a dict by task, or the `BalancedModel` that

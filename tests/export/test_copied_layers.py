@@ -69,6 +69,7 @@ def test_flags_seeds_dtypes_and_penalties_are_kept():
     assert [v.name for v in cut.trainable_variables] == names
     assert len(names) == 1 + 2 + 2  # of the Sequential, `half` and the head
     assert not cut.get_layer("frozen").trainable
+    assert [part.trainable for part in cut.get_layer(inner.name).layers] == [False, True]
     assert cut.get_layer("half").dtype_policy.name == "mixed_bfloat16"
     drawn = [model(rows, training=True)["alpha"] for model in (network, cut)]
     np.testing.assert_array_equal(*drawn)

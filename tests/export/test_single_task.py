@@ -175,6 +175,19 @@ def test_branches_that_are_joined_stacked_and_picked_by_hand():
         check_equal(network, cut, rows)
 
 
+def test_parts_along_two_axes_are_the_whole():
+    x = keras.Input((4,))
+    experts = layers.Experts(3, (5,), name="experts")(x)
+    branch = layers.PickBranch(2)(experts)
+    columns = keras.layers.Flatten()(layers.ChannelSlice(1, 3)(experts))
+    outputs = {"zeta": keras.layers.Concatenate()([branch, columns]), "alpha": branch}
+    network = keras.Model(x, outputs)
+    assert export.single_task(network, "alpha").get_layer("experts").num_experts == 1
+    cut = export.single_task(network, ["zeta", "alpha"])
+    assert cut.get_layer("experts").num_experts == 3
+    check_equal(network, cut, draw(5, 4))
+
+
 def test_a_layer_that_is_called_twice_stays_shared_and_whole():
     x = {name: keras.Input((4,), name=name) for name in ("left", "right")}
     experts = layers.Experts(3, (5,), name="experts")

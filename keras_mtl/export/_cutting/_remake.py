@@ -14,7 +14,7 @@ class Need:
 
     Attributes:
         whole: Whether all of it is needed.
-        axis: The axis along which a part of it is needed: -1 or -2.
+        axis: The axis along which a part of it is needed: -1 or -2, which is that of branches.
         indices: The places of the part along this axis.
     """
 
@@ -24,11 +24,11 @@ class Need:
 
     def __or__(self, other: "Need") -> "Need":
         """Returns the need of two readers; parts along two axes are the whole."""
-        whole = self.whole or other.whole
-        if not whole and self.axis != other.axis:
-            return Need()
-        axis = other.axis if self.whole else self.axis
-        return Need(whole, axis, self.indices | other.indices)
+        if not self.whole and not other.whole and self.axis == other.axis:
+            return Need(False, self.axis, self.indices | other.indices)
+        # Of a whole tensor, the branches that are needed are known, too.
+        branches = [need.indices for need in (self, other) if need.axis == -2]
+        return Need(indices=frozenset().union(*branches))
 
     def places(self, tensor: Tensor) -> list[int] | None:
         """Returns the places of the part in their order, or `None` if it is the whole tensor."""
