@@ -101,7 +101,7 @@ def advise(
        | contender | if |
        |---|---|
        | `share all` | always |
-       | `share groups` | tasks use the same variables within groups: silhouette of .2 or more |
+       | `share groups` | tasks use the same variables within groups: silhouette of .25 or more |
        | `share all, UPGrad` | gradients conflict more often (by 5 %) than with permuted labels |
        | `share all, uncertainty` | labels are of different kinds |
        | `share all, MMoE` | inputs are one table of numbers, and there are 12 tasks or fewer |
