@@ -1,9 +1,10 @@
-"""What a version takes and answers, as its file outputs.json states it."""
+"""What requests may hold: the columns, signatures and outputs of a version."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
-from typing import Any
+
+from keras_mtl.export._beside._interface import ALL_TASKS, Interface, SignatureSpec
+from keras_mtl.export._beside._refused import RefusedVersion
 
 INTEGERS = {
     f"{sign}int{bits}": (-(1 << bits - 1) if sign == "" else 0, (1 << bits - (sign == "")) - 1)
@@ -25,25 +26,14 @@ class Column:
         dtype: The name of the dtype, as in NumPy; `"string"` for text.
         shape: The shape of one row, without the axis of the rows; `None` for a length that a
             request chooses.
+        filled: Where the network fills missing numbers: everywhere, nowhere, or in these places of
+            the last axis. There a request may hold `null`.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
-
-    @property
-    def entries(self) -> int | None:
-        """Number of entries of one row; `None` where a request chooses it."""
-        sizes = [size for size in self.shape if size is not None]
-        return math.prod(sizes) if len(sizes) == len(self.shape) else None
-
-
-@dataclasses.dataclass(frozen=True)
-class Signature:
-    """Lists the columns that a signature takes and the outputs that it answers."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    filled: bool | tuple[int, ...] = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,79 +43,62 @@ class Contract:
     Args:
         columns: The columns by name.
         signatures: The signatures by name; `serving_default` has all tasks.
-        tasks: By task, what is known of it.
+        outputs: The outputs of `serving_default`, with their dtypes and shapes.
+        tasks: By output, its task.
         reads: By output, the columns from which it is computed.
     """
 
     columns: Mapping[str, Column]
-    signatures: Mapping[str, Signature]
-    tasks: Mapping[str, Mapping[str, Any]]
+    signatures: Mapping[str, SignatureSpec]
+    outputs: Mapping[str, Column]
+    tasks: Mapping[str, str]
     reads: Mapping[str, tuple[str, ...]]
 
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The outputs of `serving_default`."""
-        return self.signatures["serving_default"].outputs
 
-
-def read_contract(stated: Any) -> Contract:
-    """Returns the contract that the content of an outputs.json states.
+def make_contract(interface: Interface) -> Contract:
+    """Returns the contract of a version from its outputs.json.
 
     Raises:
-        ValueError: If it does not have the form of an outputs.json, or contradicts itself.
+        RefusedVersion: If a dtype is unknown, or the file contradicts itself.
     """
-    try:
-        if stated["format"] != 1:
-            raise ValueError(f"outputs.json has format {stated['format']!r}; this server reads 1.")
-        columns = {name: _read_column(name, facts) for name, facts in stated["inputs"].items()}
-        signatures = {
-            name: Signature(tuple(facts["inputs"]), tuple(facts["outputs"]))
-            for name, facts in stated["signatures"].items()
-        }
-        tasks = {name: dict(facts) for name, facts in stated["tasks"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"outputs.json does not have the expected form ({type(error).__name__}: {error})."
-        ) from error
-    _check_signatures(columns, signatures)
-    return Contract(columns, signatures, tasks, _find_reads(signatures))
+    columns = {
+        name: Column(name, spec.dtype, tuple(spec.shape[1:]), spec.filled or False)
+        for name, spec in interface.inputs.items()
+    }
+    for column in columns.values():
+        if column.dtype not in {"string", "bool", *INTEGERS, *FLOATS}:
+            raise RefusedVersion(f"input {column.name!r} has the unknown dtype {column.dtype!r}.")
+    outputs, tasks = {}, {}
+    for name, task in interface.tasks.items():
+        shape = tuple(task.shape[1:])
+        outputs[name], tasks[name] = Column(name, task.dtype, shape), name
+        if task.decision:
+            outputs[task.decision] = Column(task.decision, "int32", shape)
+            tasks[task.decision] = name
+    _check_signatures(columns, outputs, interface.signatures)
+    served = {name: outputs[name] for name in interface.signatures[ALL_TASKS].outputs}
+    return Contract(columns, interface.signatures, served, tasks, _find_reads(interface))
 
 
-def _read_column(name: str, facts: Mapping[str, Any]) -> Column:
-    dtype = str(facts["dtype"])
-    if dtype not in {"string", "bool", *INTEGERS, *FLOATS}:
-        raise ValueError(f"outputs.json gives input {name!r} the unknown dtype {dtype!r}.")
-    shape = list(facts["shape"])
-    if not shape or shape[0] is not None or not all(n is None or n >= 0 for n in shape[1:]):
-        raise ValueError(
-            f"outputs.json gives input {name!r} the shape {shape}; the first axis is that of the "
-            "rows, null."
-        )
-    return Column(name, dtype, tuple(shape[1:]))
-
-
-def _check_signatures(columns: Mapping[str, Column], signatures: Mapping[str, Signature]) -> None:
-    if "serving_default" not in signatures:
-        raise ValueError("outputs.json has no signature 'serving_default'.")
-    every_output = set(signatures["serving_default"].outputs)
+def _check_signatures(
+    columns: Mapping[str, Column],
+    outputs: Mapping[str, Column],
+    signatures: Mapping[str, SignatureSpec],
+) -> None:
+    every_output = set(signatures[ALL_TASKS].outputs)
     for name, signature in signatures.items():
-        unknown = {*signature.inputs} - {*columns}
-        if unknown:
-            raise ValueError(
-                f"outputs.json: signature {name!r} takes {min(unknown)!r}, which is no input."
-            )
-        unknown = {*signature.outputs} - every_output
-        if unknown or not signature.outputs:
-            raise ValueError(
-                f"outputs.json: the outputs of signature {name!r} must be some of those of "
-                "'serving_default'."
+        if unknown := {*signature.inputs} - {*columns}:
+            raise RefusedVersion(f"signature {name!r} takes {min(unknown)!r}, which is no input.")
+        if {*signature.outputs} - every_output or not signature.outputs:
+            raise RefusedVersion(
+                f"the outputs of signature {name!r} must be some of those of {ALL_TASKS!r}."
             )
 
 
-def _find_reads(signatures: Mapping[str, Signature]) -> dict[str, tuple[str, ...]]:
+def _find_reads(interface: Interface) -> dict[str, tuple[str, ...]]:
     """Returns for each output the fewest columns with which a signature answers it."""
     reads: dict[str, tuple[str, ...]] = {}
-    for signature in signatures.values():
+    for signature in interface.signatures.values():
         for output in signature.outputs:
             if output not in reads or len(signature.inputs) < len(reads[output]):
                 reads[output] = signature.inputs

@@ -106,6 +106,18 @@ def test_a_named_output_is_one_task_alone_and_needs_its_columns_only(server, tas
     close(np.reshape(output["data"], output["shape"]), reference(ROWS)[task])
 
 
+def test_a_missing_number_is_null_where_the_network_fills_it_and_refused_elsewhere(server):
+    row = {**ONE_ROW, "age": [None]}
+    status, content = server.ask("/v1/models/tiny:predict", {"instances": [row]})
+    assert status == 200
+    expected = reference({name: [value] for name, value in row.items()})["income"][0]
+    close(content["predictions"][0]["income"], expected)
+    row = {**ONE_ROW, "hours": None}
+    status, content = server.ask("/v1/models/tiny:predict", {"instances": [row]})
+    assert status == 400
+    assert content["error"] == "column 'hours', row 0: expected a number, received null."
+
+
 def test_strings_may_be_written_in_base64(server):
     row = {**{name: ONE_ROW[name] for name in SHARED}, "worker": [{"b64": "cHVibGlj"}]}
     body = {"signature_name": "never_married", "instances": [row]}

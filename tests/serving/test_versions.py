@@ -9,8 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from running_server import serve, wait_for
-from tiny_model import ONE_ROW, ROWS, graph, outputs_json, reference, write_manifest, write_version
+from tiny_model import ONE_ROW, ROWS, graph, interface, reference, write_version
 
+from keras_mtl.export._beside._manifest import write_manifest
 from keras_mtl.serving._versions._keeper import Keeper
 
 PREDICT = "/v1/models/tiny:predict"
@@ -90,29 +91,39 @@ def rename_an_output():
 
 
 SPOILED = {
-    "no manifest": (lambda v: (v / "manifest.json").unlink(), "manifest.json is missing"),
+    "no manifest": (lambda v: (v / "manifest.json").unlink(), "has no manifest.json"),
     "half a manifest": (
         lambda v: (v / "manifest.json").write_text((v / "manifest.json").read_text()[:50]),
-        "manifest.json is not JSON",
+        "manifest.json cannot be read as JSON",
     ),
-    "another manifest": (lambda v: (v / "manifest.json").write_text("[1]"), "expected form"),
-    "a changed byte": (flip_a_byte, "model.onnx is not the file of the manifest"),
+    "another manifest": (lambda v: (v / "manifest.json").write_text("[1]"), "must be an object"),
+    "a changed byte": (flip_a_byte, "model.onnx is not the file that was exported"),
     "a truncated model": (
         lambda v: (v / "model.onnx").write_bytes((v / "model.onnx").read_bytes()[:100]),
-        "model.onnx is not the file of the manifest",
+        "model.onnx is not the file that was exported",
     ),
-    "a missing file": (lambda v: (v / "recorded.json").unlink(), "recorded.json is missing"),
-    "a file too many": (lambda v: (v / "code.py").write_text("1"), "code.py is not listed"),
-    "a link": (lambda v: (v / "more").symlink_to("/etc/passwd"), "more is no plain file"),
+    "a missing file": (
+        lambda v: (v / "recorded.json").unlink(),
+        "names ['recorded.json'], which are not there",
+    ),
+    "a file too many": (lambda v: (v / "code.py").write_text("1"), "holds ['code.py']"),
+    "a link": (lambda v: (v / "more").symlink_to("/etc/passwd"), "more is a symbolic link"),
     "a path outside": (
         lambda v: (v / "manifest.json").write_text(
-            json.dumps({"format": 1, "files": {"../x": {"sha256": "", "bytes": 0}}})
+            json.dumps(
+                {
+                    "format": 1,
+                    "created": "",
+                    "versions": {},
+                    "files": {"../x": {"sha256": "", "bytes": 0}},
+                }
+            )
         ),
-        "no path in the folder",
+        "must name files of its own folder",
     ),
     "no model": (
         lambda v: (v / "model.onnx").unlink() or write_manifest(v),
-        "model.onnx is missing",
+        "has no model.onnx",
     ),
     "no ONNX": (put_model(lambda: b"\xff" * 64), "no ONNX model"),
     "an empty model": (put_model(lambda: b""), "no ONNX model"),
@@ -127,7 +138,7 @@ SPOILED = {
         "ONNX Runtime cannot load",
     ),
     "another output": (put_model(rename_an_output), "no output 'left'"),
-    "other weights": (put_model(lambda: graph(bias=0.3)), "is not as recorded"),
+    "other weights": (put_model(lambda: graph(bias=0.3)), "is not what was recorded"),
     "another dtype": (
         edit_json("outputs.json", lambda c: c["inputs"]["age"].update(dtype="float64")),
         "'age' as float32",
@@ -138,19 +149,19 @@ SPOILED = {
     ),
     "a later format": (
         edit_json("outputs.json", lambda c: c.update(format=2)),
-        "outputs.json has format 2",
+        "received format 2",
     ),
     "no signature of all": (
         edit_json("outputs.json", lambda c: c["signatures"].pop("serving_default")),
-        "no signature 'serving_default'",
+        "no signature ['serving_default']",
     ),
     "no recorded rows": (
         edit_json("recorded.json", lambda c: c.pop("inputs")),
-        "recorded.json does not fit",
+        "recorded.json is not complete",
     ),
     "another recorded answer": (
         edit_json("recorded.json", lambda c: c["outputs"]["income_decision"][0].__setitem__(0, 0)),
-        "output 'income_decision' of recorded rows",
+        "output 'income_decision' is not what was recorded",
     ),
 }
 
@@ -295,4 +306,4 @@ def test_versions_change_under_load_without_an_error_and_each_answer_is_of_one_v
 
 def test_the_contract_of_the_helper_is_that_of_its_graph():
     names = {value.name for value in graph().graph.output}
-    assert names == {*outputs_json()["signatures"]["serving_default"]["outputs"]}
+    assert names == {*interface().signatures["serving_default"].outputs}

@@ -1,7 +1,5 @@
 """A model of four columns as an ONNX graph made by hand, its NumPy twin, and version folders."""
 
-import hashlib
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +8,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from keras_mtl.export._beside._interface import InputSpec, Interface, SignatureSpec, TaskSpec
+from keras_mtl.export._beside._json_files import write_json
+from keras_mtl.export._beside._manifest import write_manifest
+from keras_mtl.export._beside._recorded import write_recorded
+
+FILLED_AGE = 30.0
 CODES = {"private": 0.5, "public": -0.25}
 UNKNOWN = 0.125
 COLUMNS: dict[str, tuple[str, list[int | None]]] = {
@@ -21,7 +25,7 @@ COLUMNS: dict[str, tuple[str, list[int | None]]] = {
 SHARED = ["worker", "age", "weeks"]
 ROWS: dict[str, list[Any]] = {
     "worker": [["private"], ["public"], ["never seen"]],
-    "age": [[39.0], [-20.5], [61.0]],
+    "age": [[39.0], [-20.5], [None]],
     "hours": [40.0, 12.5, 0.0],
     "weeks": [[52], [0], [17]],
 }
@@ -31,7 +35,13 @@ ONE_ROW = {name: values[0] for name, values in ROWS.items()}
 def reference(rows: Mapping[str, Any], bias: float = 0.0) -> dict[str, Any]:
     """Returns the outputs for some rows, in float64."""
     codes = np.vectorize(lambda text: CODES.get(text, UNKNOWN))(np.array(rows["worker"], object))
-    z = codes + 0.02 * np.array(rows["age"]) + 0.01 * np.array(rows["weeks"]) + bias
+    ages = np.array(rows["age"], "float64")  # None becomes NaN
+    z = (
+        codes
+        + 0.02 * np.where(np.isnan(ages), FILLED_AGE, ages)
+        + 0.01 * np.array(rows["weeks"])
+        + bias
+    )
     return {
         "never_married": 1 / (1 + np.exp(z)),
         "income": 1 / (1 + np.exp(-z)),
@@ -54,6 +64,7 @@ def graph(bias: float = 0.0) -> onnx.ModelProto:
         helper.make_tensor_value_info("left", TensorProto.FLOAT, ["rows"]),
     ]
     numbers = {"slope": 0.02, "rate": 0.01, "bias": bias, "zero": 0.0, "full": 40.0}
+    numbers["usual"] = FILLED_AGE
     node = helper.make_node
     nodes = [
         node(
@@ -65,7 +76,9 @@ def graph(bias: float = 0.0) -> onnx.ModelProto:
             values_floats=list(CODES.values()),
             default_float=UNKNOWN,
         ),
-        node("Mul", ["age", "slope"], ["aged"]),
+        node("IsNaN", ["age"], ["is_missing"]),
+        node("Where", ["is_missing", "usual", "age"], ["filled"]),
+        node("Mul", ["filled", "slope"], ["aged"]),
         node("Cast", ["weeks"], ["weeks_float"], to=TensorProto.FLOAT),
         node("Mul", ["weeks_float", "rate"], ["worked"]),
         node("Sum", ["code", "aged", "worked", "bias"], ["z"]),
@@ -84,26 +97,34 @@ def graph(bias: float = 0.0) -> onnx.ModelProto:
     return helper.make_model(body, opset_imports=opsets, ir_version=9)
 
 
-def outputs_json() -> dict[str, Any]:
-    """Returns the content of outputs.json."""
-    every = ["never_married", "income", "income_decision", "left"]
-    return {
-        "format": 1,
-        "inputs": {
-            name: {"dtype": dtype, "shape": shape} for name, (dtype, shape) in COLUMNS.items()
+def interface() -> Interface:
+    """Returns what outputs.json says of it."""
+    every = ("never_married", "income", "income_decision", "left")
+    facts: dict[str, Any] = {"columns": None, "classes": None, "logits": False, "scale": None}
+    return Interface(
+        {
+            name: InputSpec(dtype, tuple(shape), name == "age")
+            for name, (dtype, shape) in COLUMNS.items()
         },
-        "signatures": {
-            "serving_default": {"inputs": list(COLUMNS), "outputs": every},
-            "never_married": {"inputs": SHARED, "outputs": ["never_married"]},
-            "income": {"inputs": SHARED, "outputs": ["income", "income_decision"]},
-            "left": {"inputs": ["hours"], "outputs": ["left"]},
+        {
+            "serving_default": SignatureSpec(tuple(COLUMNS), every),
+            "never_married": SignatureSpec(tuple(SHARED), every[:1]),
+            "income": SignatureSpec(tuple(SHARED), every[1:3]),
+            "left": SignatureSpec(("hours",), every[3:]),
         },
-        "tasks": {
-            "never_married": {"kind": "binary", "shape": [None, 1], "dtype": "float32"},
-            "income": {"kind": "binary", "shape": [None, 1], "dtype": "float32", "threshold": 0.5},
-            "left": {"kind": "regression", "shape": [None], "dtype": "float32"},
+        {
+            task: TaskSpec(
+                "number" if task == "left" else "yes or no",
+                task,
+                (None,) if task == "left" else (None, 1),
+                "float32",
+                threshold=0.5 if task == "income" else None,
+                decision="income_decision" if task == "income" else None,
+                **facts,
+            )
+            for task in ("never_married", "income", "left")
         },
-    }
+    )
 
 
 def write_version(folder: pathlib.Path, bias: float = 0.0, model: bytes | None = None) -> None:
@@ -118,21 +139,14 @@ def write_version(folder: pathlib.Path, bias: float = 0.0, model: bytes | None =
     hidden.mkdir(parents=True)
     content = graph(bias).SerializeToString() if model is None else model
     (hidden / "model.onnx").write_bytes(content)
-    (hidden / "outputs.json").write_text(json.dumps(outputs_json()))
-    answers = {name: values.tolist() for name, values in reference(ROWS, bias).items()}
-    recorded = {"format": 1, "tolerance": 1e-5, "inputs": ROWS, "outputs": answers}
-    (hidden / "recorded.json").write_text(json.dumps(recorded))
+    write_json(hidden / "outputs.json", interface().to_json())
+    write_recorded(hidden, rows_as_arrays(), reference(ROWS, bias))
     write_manifest(hidden)
     hidden.rename(folder)
 
 
-def write_manifest(folder: pathlib.Path) -> None:
-    """Writes the manifest of a folder for the files that it has now."""
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "manifest.json":
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            name = path.relative_to(folder).as_posix()
-            files[name] = {"sha256": digest, "bytes": path.stat().st_size}
-    content = {"format": 1, "created": "2026-01-01T00:00:00Z", "versions": {}, "files": files}
-    (folder / "manifest.json").write_text(json.dumps(content))
+def rows_as_arrays() -> dict[str, Any]:
+    """Returns the rows as arrays of the dtypes of the columns."""
+    dtypes: dict[str, Any] = {name: dtype for name, (dtype, _) in COLUMNS.items()}
+    dtypes["worker"] = object
+    return {name: np.array(values, dtypes[name]) for name, values in ROWS.items()}

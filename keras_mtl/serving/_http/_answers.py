@@ -1,11 +1,11 @@
 """Answers in the forms of both protocols."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from keras_mtl.serving._contract import Column, Contract
+from keras_mtl.serving._contract import Column
 from keras_mtl.serving._requests._read_v2 import DATATYPES
 from keras_mtl.serving._runtimes._runtime import Array
 from keras_mtl.serving._versions._version import Version
@@ -84,8 +84,7 @@ def metadata_v1(model: str, version: Version) -> bytes:
                 column: _tensor_v1(contract.columns[column], column) for column in signature.inputs
             },
             "outputs": {
-                output: _tensor_v1(_output(contract, output), output)
-                for output in signature.outputs
+                output: _tensor_v1(contract.outputs[output], output) for output in signature.outputs
             },
             "method_name": "tensorflow/serving/predict",
         }
@@ -106,14 +105,13 @@ def metadata_v1(model: str, version: Version) -> bytes:
 def metadata_v2(model: str, version: Version) -> bytes:
     """Returns the columns and outputs in the form of the Open Inference Protocol."""
     contract = version.contract
-    outputs = [_output(contract, name) for name in contract.outputs]
     return to_json(
         {
             "name": model,
             "versions": [str(version.number)],
             "platform": f"{version.kind}_keras_mtl",
             "inputs": [_tensor_v2(column) for column in contract.columns.values()],
-            "outputs": [_tensor_v2(column) for column in outputs],
+            "outputs": [_tensor_v2(column) for column in contract.outputs.values()],
         }
     )
 
@@ -123,15 +121,6 @@ def _plain(array: Array) -> Any:
     if array.dtype.kind in "OV" or array.dtype.name in ("float16", "bfloat16"):
         return array.astype("float32" if array.dtype != object else object).tolist()
     return array if array.flags.c_contiguous else array.copy()
-
-
-def _output(contract: Contract, name: str) -> Column:
-    """Returns dtype and shape of an output, as far as the contract states them."""
-    task = name if name in contract.tasks else name.removesuffix("_decision")
-    facts = contract.tasks.get(task, {})
-    dtype = "int32" if name != task else str(facts.get("dtype", "float32"))
-    shape: Sequence[int | None] = facts.get("shape") or [None, None]
-    return Column(name, dtype, tuple(shape[1:]))
 
 
 def _tensor_v1(column: Column, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,9 @@ def check_values(column: Column, values: list[Any], entries: int, limits: Limits
         for place, value in enumerate(values):
             # The comparison is false for NaN, too.
             if type(value) not in (float, int) or not -bound <= value <= bound:
-                raise _refuse_number(column, value, _row(place, entries), bound)
+                if value is not None or not _is_filled(column, place):
+                    raise _refuse_number(column, value, _row(place, entries), bound)
+                values[place] = math.nan
     elif column.dtype == "string":
         for place, value in enumerate(values):
             if type(value) is not str or len(value) > limits.string_bytes or not value.isascii():
@@ -75,6 +78,14 @@ def flatten(column: Column, rows: Sequence[Any]) -> tuple[list[Any], tuple[int, 
             # An axis of length 0 ends here: there are no further entries to look at.
             return [], shape + tuple(n or 0 for n in column.shape[len(shape) :])
     return level, shape
+
+
+def _is_filled(column: Column, place: int) -> bool:
+    """Returns whether the network fills a missing number in a place."""
+    if isinstance(column.filled, bool):
+        return column.filled
+    length = column.shape[-1] if column.shape else None
+    return length is not None and place % length in column.filled
 
 
 def _row(place: int, entries: int) -> int:

@@ -50,7 +50,9 @@ def read_json(body: bytes, keys: frozenset[str]) -> tuple[dict[str, Any], bool]:
 
 def refuse_not_json() -> Refusal:
     """Returns the refusal of a body with NaN or Infinity that no column holds."""
-    return Refusal(400, "json", "the body is not JSON: NaN and Infinity are not numbers of JSON.")
+    return Refusal(
+        400, "json", "the body is not JSON, which has null for a missing number, not NaN."
+    )
 
 
 def _read_not_finite(body: bytes) -> Any:

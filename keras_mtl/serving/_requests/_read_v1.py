@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from keras_mtl.serving._contract import Contract, Signature
+from keras_mtl.export._beside._interface import SignatureSpec
+from keras_mtl.serving._contract import Contract
 from keras_mtl.serving._requests._read_json import read_json, refuse_not_json
 from keras_mtl.serving._requests._refusal import Refusal, name_type
 from keras_mtl.serving._requests._request import (
@@ -46,7 +47,7 @@ def read_v1(body: bytes, contract: Contract, limits: Limits) -> tuple[Request, b
 
 
 def _read_instances(
-    rows: Any, signature: Signature, where: str, limits: Limits
+    rows: Any, signature: SignatureSpec, where: str, limits: Limits
 ) -> dict[str, list[Any]]:
     """Returns columns of rows; the only column of a signature may come without its name."""
     if type(rows) is not list:
@@ -70,7 +71,7 @@ def _read_instances(
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _read_columns(content: Any, signature: Signature, where: str) -> dict[str, list[Any]]:
+def _read_columns(content: Any, signature: SignatureSpec, where: str) -> dict[str, list[Any]]:
     """Returns columns; the only column of a signature may come without its name."""
     names = signature.inputs
     if len(names) == 1 and type(content) is list:

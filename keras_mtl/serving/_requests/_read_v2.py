@@ -56,7 +56,7 @@ def read_v2(body: bytes, contract: Contract, limits: Limits) -> tuple[Request, s
 def _read_outputs(content: Any, contract: Contract) -> tuple[str, ...]:
     """Returns the names of the outputs that a request asks for."""
     if content is None or content == []:
-        return contract.outputs
+        return tuple(contract.outputs)
     if type(content) is not list or not all(type(entry) is dict for entry in content):
         raise Refusal(400, "json", "'outputs' must be a list of objects with a 'name'.")
     names = tuple(find_output(contract, entry.get("name")) for entry in content)

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from keras_mtl.serving._contract import Contract, Signature
+from keras_mtl.export._beside._interface import SignatureSpec
+from keras_mtl.serving._contract import Contract
 from keras_mtl.serving._requests._check_values import check_values, flatten
 from keras_mtl.serving._requests._refusal import Refusal, quote
 from keras_mtl.serving._settings import Limits
@@ -64,9 +65,8 @@ def make_request(
 
 def label_of(contract: Contract, outputs: tuple[str, ...]) -> str:
     """Returns the task of some outputs, or `"all"` if they are not those of one task alone."""
-    first = outputs[0]
-    alone = all(name == first or name == first + "_decision" for name in outputs)
-    return first if alone and first in contract.tasks else "all"
+    tasks = {contract.tasks[name] for name in outputs}
+    return tasks.pop() if len(tasks) == 1 else "all"
 
 
 def check_rows(rows: int, limits: Limits) -> None:
@@ -104,7 +104,7 @@ def check_names(
         )
 
 
-def find_signature(contract: Contract, name: Any) -> tuple[str, Signature]:
+def find_signature(contract: Contract, name: Any) -> tuple[str, SignatureSpec]:
     """Returns a signature by its name.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from keras_mtl.export._beside._refused import RefusedVersion
 from keras_mtl.serving._contract import Contract
 from keras_mtl.serving._runtimes._runtime import Array, filler
-from keras_mtl.serving._versions._manifest import VersionRefused
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 """ONNX's names of types that are not the name of the dtype in brackets."""
@@ -19,7 +19,7 @@ class OnnxRuntime:
         threads: Threads for one batch.
 
     Raises:
-        VersionRefused: If the file cannot be loaded, or does not fit the contract.
+        RefusedVersion: If the file cannot be loaded, or does not fit the contract.
     """
 
     def __init__(self, content: bytes, contract: Contract, threads: int = 1) -> None:
@@ -36,7 +36,7 @@ class OnnxRuntime:
             )
         except Exception as error:  # Its errors have no common base class.
             reason = str(error).splitlines()[0][:300]
-            raise VersionRefused(f"ONNX Runtime cannot load model.onnx: {reason}") from error
+            raise RefusedVersion(f"ONNX Runtime cannot load model.onnx: {reason}") from error
         self._columns = contract.columns
         self._check(contract)
         self._names = [node.name for node in self._session.get_inputs()]
@@ -59,14 +59,14 @@ class OnnxRuntime:
         for node in self._session.get_inputs():
             column = contract.columns.get(node.name)
             if column is None:
-                raise VersionRefused(
+                raise RefusedVersion(
                     f"model.onnx takes {node.name!r}, which outputs.json does not name."
                 )
             dtype = _DTYPES.get(node.type, node.type.removeprefix("tensor(").removesuffix(")"))
             if dtype != column.dtype:
-                raise VersionRefused(
+                raise RefusedVersion(
                     f"model.onnx takes {node.name!r} as {dtype}, outputs.json says {column.dtype}."
                 )
         missing = {*contract.outputs} - {node.name for node in self._session.get_outputs()}
         if missing:
-            raise VersionRefused(f"model.onnx has no output {min(missing)!r}.")
+            raise RefusedVersion(f"model.onnx has no output {min(missing)!r}.")

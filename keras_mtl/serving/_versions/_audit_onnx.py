@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from keras_mtl.serving._versions._manifest import VersionRefused
+from keras_mtl.export._beside._refused import RefusedVersion
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 """The operators of the ONNX standard. Others would need a library of their own."""
@@ -19,7 +19,7 @@ def audit_onnx(content: bytes) -> None:
         content: The bytes of the file.
 
     Raises:
-        VersionRefused: If it is no ONNX model, or contains more than that.
+        RefusedVersion: If it is no ONNX model, or contains more than that.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -27,23 +27,23 @@ def audit_onnx(content: bytes) -> None:
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise VersionRefused("model.onnx is no ONNX model.") from error
+        raise RefusedVersion("model.onnx is no ONNX model.") from error
     if not model.HasField("graph"):
-        raise VersionRefused("model.onnx is no ONNX model.")
+        raise RefusedVersion("model.onnx is no ONNX model.")
     domains = {entry.domain for entry in model.opset_import}
     local = {(function.domain, function.name) for function in model.functions}
     for message in _messages(model):
         name = message.DESCRIPTOR.name
         if name == "NodeProto":
             if message.domain not in _DOMAINS and (message.domain, message.op_type) not in local:
-                raise VersionRefused(
+                raise RefusedVersion(
                     f"model.onnx contains the operator {message.domain}.{message.op_type}, which "
                     "is not of the ONNX standard."
                 )
         elif name == "TensorProto" and (message.external_data or message.data_location):
-            raise VersionRefused("model.onnx stores a tensor in another file.")
+            raise RefusedVersion("model.onnx stores a tensor in another file.")
     if not domains & {"", "ai.onnx"}:
-        raise VersionRefused("model.onnx states no version of the ONNX operators.")
+        raise RefusedVersion("model.onnx states no version of the ONNX operators.")
 
 
 def _messages(message: Any) -> Iterator[Any]:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from keras_mtl.serving._versions._manifest import VersionRefused, list_files
+from keras_mtl.export._beside._manifest import FILE as MANIFEST
+from keras_mtl.export._beside._refused import RefusedVersion
 from keras_mtl.serving._versions._version import Version, load_version
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -79,25 +80,25 @@ class Keeper:
 
     def _serves(self, number: int, folder: pathlib.Path) -> bool:
         """Returns whether a version is served now, after an attempt to load it."""
-        try:
-            stamp = _stamp(folder)
-        except (VersionRefused, OSError) as error:
-            self._refuse(number, VersionRefused(str(error)))
-            return False
-        if self._has(number) and self._stamp == stamp:
-            return True
-        if self._refused_stamps.get(number) == stamp:
-            return False
         started = time.perf_counter()
         try:
+            stamp = _stamp(folder)
+            if self._has(number) and self._stamp == stamp:
+                return True
+            if self._refused_stamps.get(number) == stamp:
+                return False
+            if not (folder / MANIFEST).exists():
+                self._refuse(number, f"it has no {MANIFEST}: it is not written to its end.", True)
+                return False
             version = load_version(folder, self._threads)
-        except VersionRefused as refusal:
-            self._refuse(number, refusal)
+        except RefusedVersion as error:
+            # Clients can read the reason, and need not know where the folder lies.
+            self._refuse(number, str(error).replace(str(folder), f"version {number}"))
             self._refused_stamps[number] = stamp
             return False
         except OSError as error:
             # The file system may answer again at the next look.
-            self._refuse(number, VersionRefused(f"a file cannot be read ({error.strerror})."))
+            self._refuse(number, f"a file cannot be read ({error.strerror}).")
             return False
         self._stamp = stamp
         self.current = version
@@ -107,15 +108,15 @@ class Keeper:
         log.info("version %d is served (loaded by %s in %.2f s)", number, version.kind, seconds)
         return True
 
-    def _refuse(self, number: int, refusal: VersionRefused) -> None:
-        if self.refused.get(number) == refusal.reason:
+    def _refuse(self, number: int, reason: str, waits: bool = False) -> None:
+        if self.refused.get(number) == reason:
             return
-        self.refused[number] = refusal.reason
-        if refusal.waits:
-            log.info("version %d waits: %s", number, refusal.reason)
+        self.refused[number] = reason
+        if waits:
+            log.info("version %d waits: %s", number, reason)
         else:
             self._report("refused")
-            log.error("version %d is refused: %s", number, refusal.reason)
+            log.error("version %d is refused: %s", number, reason)
 
     def _forget(self, number: int) -> None:
         self.refused.pop(number, None)
@@ -143,7 +144,7 @@ class Keeper:
 
 def _stamp(folder: pathlib.Path) -> Stamp:
     facts = []
-    for name, path in list_files(folder).items():
-        status = path.stat()
-        facts.append((name, status.st_size, status.st_mtime_ns))
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        facts.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
     return tuple(sorted(facts))

@@ -1,17 +1,19 @@
 """One version of a model, loaded and tried."""
 
 import dataclasses
+import hashlib
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-
-from keras_mtl.serving._contract import Contract, read_contract
+from keras_mtl.export._beside._interface import read_interface
+from keras_mtl.export._beside._manifest import check_manifest
+from keras_mtl.export._beside._recorded import read_recorded
+from keras_mtl.export._beside._refused import RefusedVersion
+from keras_mtl.serving._contract import Contract, make_contract
 from keras_mtl.serving._runtimes._onnx import OnnxRuntime
-from keras_mtl.serving._runtimes._runtime import Runtime, numpy_dtype
+from keras_mtl.serving._runtimes._runtime import Runtime
 from keras_mtl.serving._versions._audit_onnx import audit_onnx
-from keras_mtl.serving._versions._manifest import VerifiedFolder, VersionRefused
+
+MODEL = "model.onnx"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,55 +41,38 @@ def load_version(folder: pathlib.Path, threads: int = 1) -> Version:
         threads: Threads of the runtime for one batch.
 
     Raises:
-        VersionRefused: If any step fails; the reason says which.
+        RefusedVersion: If any step fails; the reason says which.
     """
-    files = VerifiedFolder(folder)
-    try:
-        contract = read_contract(files.read_json("outputs.json"))
-    except ValueError as error:
-        raise VersionRefused(str(error)) from error
-    if "model.onnx" not in files:
-        raise VersionRefused("model.onnx is missing, the only file that this server loads.")
-    content = files.read("model.onnx")
+    manifest = check_manifest(folder)
+    contract = make_contract(read_interface(folder))
+    if MODEL not in manifest.files:
+        raise RefusedVersion(
+            f"{folder} has no {MODEL}, the only file that this server loads; "
+            "keras_mtl.export.onnx(folder) writes it."
+        )
+    content = (folder / MODEL).read_bytes()
+    # What is loaded is what was verified, even if the file changed in between.
+    if hashlib.sha256(content).hexdigest() != manifest.files[MODEL].sha256:
+        raise RefusedVersion(f"{folder / MODEL} changed while it was read.")
     audit_onnx(content)
     version = Version(int(folder.name), contract, OnnxRuntime(content, contract, threads), "onnx")
-    _try_recorded(version, files.read_json("recorded.json"))
+    _try_recorded(version, folder)
     return version
 
 
-def _try_recorded(version: Version, recorded: Mapping[str, Any]) -> None:
+def _try_recorded(version: Version, folder: pathlib.Path) -> None:
     """Checks that the version answers the recorded rows as it did when it was written.
 
-    This is the warm-up, too: every output is computed for all rows together and for one alone.
+    This is the warm-up, too: every output is computed for all rows together, and for one alone.
     """
-    contract = version.contract
+    recorded = read_recorded(folder)
     try:
-        columns = {
-            name: np.array(recorded["inputs"][name], numpy_dtype(column.dtype))
-            for name, column in contract.columns.items()
-        }
-        expected = {name: np.array(recorded["outputs"][name]) for name in contract.outputs}
-        tolerance = float(recorded["tolerance"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise VersionRefused(
-            f"recorded.json does not fit the model ({type(error).__name__})."
+        columns = recorded.arrays(read_interface(folder).inputs)
+        answers = version.runtime.run(columns, tuple(version.contract.outputs))
+        first = {name: values[:1] for name, values in columns.items()}
+        version.runtime.run(first, tuple(version.contract.outputs))
+    except Exception as error:  # Whatever fails here would fail for requests, too.
+        raise RefusedVersion(
+            f"the model fails on the rows of recorded.json ({type(error).__name__})."
         ) from error
-    for rows in (slice(None), slice(0, 1)):
-        part = {name: values[rows] for name, values in columns.items()}
-        try:
-            answers = version.runtime.run(part, contract.outputs)
-        except Exception as error:  # Whatever fails here would fail for requests, too.
-            raise VersionRefused(
-                f"the model fails on its recorded rows ({type(error).__name__})."
-            ) from error
-        for name, answer in answers.items():
-            if not _agrees(answer, expected[name][rows], tolerance):
-                raise VersionRefused(f"output {name!r} of recorded rows is not as recorded.")
-
-
-def _agrees(answer: Any, expected: Any, tolerance: float) -> bool:
-    if answer.shape != expected.shape:
-        return False
-    if answer.dtype == object:
-        return bool((answer == expected).all())
-    return bool(np.allclose(answer, expected, rtol=tolerance, atol=tolerance, equal_nan=True))
+    recorded.check(answers)
