@@ -7,12 +7,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_mtl.serving._client import Client, ServingError
     from keras_mtl.serving._http._app import Application
     from keras_mtl.serving._settings import Limits, Settings
+    from keras_mtl.serving._watching._calibration import Calibration, calibration_error
+    from keras_mtl.serving._watching._drift import Drift, population_stability
+    from keras_mtl.serving._watching._reference import write_reference
 
-__all__ = ["Application", "Limits", "Settings"]
+__all__ = [
+    "Application",
+    "Calibration",
+    "Client",
+    "Drift",
+    "Limits",
+    "ServingError",
+    "Settings",
+    "calibration_error",
+    "population_stability",
+    "write_reference",
+]
 
-_HOMES = {"Application": "_http._app", "Limits": "_settings", "Settings": "_settings"}
+_HOMES = {
+    "Application": "_http._app",
+    "Calibration": "_watching._calibration",
+    "Client": "_client",
+    "Drift": "_watching._drift",
+    "Limits": "_settings",
+    "ServingError": "_client",
+    "Settings": "_settings",
+    "calibration_error": "_watching._calibration",
+    "population_stability": "_watching._drift",
+    "write_reference": "_watching._reference",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -45,6 +45,7 @@ class Contract:
         signatures: The signatures by name; `serving_default` has all tasks.
         outputs: The outputs of `serving_default`, with their dtypes and shapes.
         tasks: By output, its task.
+        kinds: By task, what a label says: "yes or no", "class", "number" and so on.
         reads: By output, the columns from which it is computed.
     """
 
@@ -52,6 +53,7 @@ class Contract:
     signatures: Mapping[str, SignatureSpec]
     outputs: Mapping[str, Column]
     tasks: Mapping[str, str]
+    kinds: Mapping[str, str]
     reads: Mapping[str, tuple[str, ...]]
 
 
@@ -77,7 +79,8 @@ def make_contract(interface: Interface) -> Contract:
             tasks[task.decision] = name
     _check_signatures(columns, outputs, interface.signatures)
     served = {name: outputs[name] for name in interface.signatures[ALL_TASKS].outputs}
-    return Contract(columns, interface.signatures, served, tasks, _find_reads(interface))
+    kinds = {name: task.kind for name, task in interface.tasks.items()}
+    return Contract(columns, interface.signatures, served, tasks, kinds, _find_reads(interface))
 
 
 def _check_signatures(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import prometheus_client as prometheus
 
 from keras_mtl.serving._requests._request import Request
+from keras_mtl.serving._watching._watch import Watch
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -20,6 +21,7 @@ class Metrics:
     def __init__(self, model: str) -> None:
         self.model = model
         self.registry = prometheus.CollectorRegistry()
+        self.watch = Watch(model, self.registry)
         self._seconds = prometheus.Histogram(
             "mtl_request_seconds",
             "Seconds from the first byte of a request to its answer, by task; all is all tasks.",

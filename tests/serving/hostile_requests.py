@@ -18,7 +18,7 @@ DATATYPES = {"string": "BYTES", "float32": "FP32", "int64": "INT64"}
 
 
 WRONG: list[Any] = [None, [], [-1], [1, 1, 1], "FP16", {}, 1, [SECRET], [10**12, 1]]
-TASKS: list[Any] = ["nobody", "Income", "", "__init_op", "../income", 3, None, ["income"], {"a": 1}]
+TASKS: list[Any] = ["nobody", "Income", "", "__init_op", "../income", 3, None, [SECRET], {"a": 1}]
 
 
 class Hostile(NamedTuple):

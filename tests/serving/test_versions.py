@@ -12,7 +12,9 @@ from running_server import serve, wait_for
 from tiny_model import ONE_ROW, ROWS, graph, interface, reference, write_version
 
 from keras_mtl.export._beside._manifest import write_manifest
+from keras_mtl.serving._versions import _keeper
 from keras_mtl.serving._versions._keeper import Keeper
+from keras_mtl.serving._versions._version import load_version
 
 PREDICT = "/v1/models/tiny:predict"
 
@@ -182,7 +184,13 @@ def test_a_version_with_a_fault_is_refused_with_its_reason_and_the_old_one_goes_
 
 
 def test_a_refused_version_is_tried_again_only_when_its_files_change(folder, monkeypatch):
-    events = []
+    events, loaded = [], []
+
+    def load(path, threads):
+        loaded.append(path.name)
+        return load_version(path, threads)
+
+    monkeypatch.setattr(_keeper, "load_version", load)
     keeper = Keeper(folder, report=events.append)
     write_version(folder / "2", bias=0.2)
     whole = (folder / "2" / "model.onnx").read_bytes()
@@ -190,6 +198,7 @@ def test_a_refused_version_is_tried_again_only_when_its_files_change(folder, mon
     for _ in range(3):
         keeper.look()
     assert events == ["refused", "loaded"]
+    assert loaded == ["2", "1"]
     (folder / "2" / "model.onnx").write_bytes(whole)
     keeper.look()
     assert keeper.current.number == 2

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import pathlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from keras_mtl.serving._batches import Batches
@@ -12,8 +12,11 @@ from keras_mtl.serving._http._answers import to_json
 from keras_mtl.serving._http._routes import Reply, Routes
 from keras_mtl.serving._metrics import Metrics
 from keras_mtl.serving._requests._refusal import Refusal
+from keras_mtl.serving._requests._request import Request
+from keras_mtl.serving._runtimes._runtime import Array
 from keras_mtl.serving._settings import Limits, Settings
 from keras_mtl.serving._versions._keeper import Keeper
+from keras_mtl.serving._versions._version import Version
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -100,6 +103,8 @@ class Application:
                 Reply(to_json({"error": refusal.sentence}), status=refusal.status),
                 refusal.kind,
             )
+            if refusal.column:
+                self.metrics.watch.count_refused(refusal.column, refusal.kind)
             if refusal.status in (405, 503):
                 name, value = (b"allow", b"GET, POST"), (b"retry-after", b"1")
                 headers = (name if refusal.status == 405 else value,)
@@ -156,8 +161,12 @@ class Application:
                 1000 * seconds,
             )
 
-    def _watch(self, version: Any, requests: Any, outputs: Any) -> None:
+    def _watch(
+        self, version: Version, requests: Sequence[Request], outputs: Mapping[str, Array]
+    ) -> None:
+        """Observes a batch; called in the thread of the runtime."""
         self.metrics.observe_batch(requests)
+        self.metrics.watch.observe(version.number, version.reference, requests, outputs)
 
 
 async def _send(send: Send, reply: Reply, headers: tuple[tuple[bytes, bytes], ...]) -> None:

@@ -8,6 +8,7 @@ from keras_mtl._version import __version__
 from keras_mtl.serving._batches import Batches
 from keras_mtl.serving._http import _answers as answers
 from keras_mtl.serving._metrics import Metrics
+from keras_mtl.serving._requests._read_labels import read_labels
 from keras_mtl.serving._requests._read_v1 import read_v1
 from keras_mtl.serving._requests._read_v2 import read_v2
 from keras_mtl.serving._requests._refusal import Refusal, quote
@@ -67,6 +68,9 @@ class Routes:
                 return _only("GET", method, self._answer_ready)
             case ["v2", "models", name, *rest]:
                 return self._find_v2(method, name, rest)
+            case ["watch", "models", name, "labels"]:
+                self._check(name, None)
+                return _only("POST", method, self._add_labels)
         raise _no_address()
 
     def _find_v1(self, method: str, parts: list[str]) -> Route:
@@ -136,6 +140,14 @@ class Routes:
         outputs = await self._batches.ask(version, request)
         content = answers.answer_v2(self._model, version, outputs, label)
         return Reply(content, task=request.label, version=str(version.number), rows=request.rows)
+
+    async def _add_labels(self, body: bytes) -> Reply:
+        task, labels, predictions = read_labels(body, self._version().contract, self._limits)
+        try:
+            self._metrics.watch.add_labels(task, labels, predictions)
+        except ValueError as error:
+            raise Refusal(400, "labels", str(error)) from error
+        return Reply(answers.to_json({"labels": len(labels)}))
 
     async def _answer_status_v1(self, body: bytes) -> Reply:
         return Reply(answers.status_v1(self._keeper.current, dict(self._keeper.refused)))

@@ -103,11 +103,9 @@ def _check_string(column: Column, value: Any, row: int, limits: Limits) -> str:
     except UnicodeEncodeError:
         raise _refuse_encoding(column, row) from None
     if length > limits.string_bytes:
-        raise Refusal(
-            400,
-            "length",
-            f"column {column.name!r}, row {row}: the string has {length} bytes; at most "
-            f"{limits.string_bytes} are allowed.",
+        limit = limits.string_bytes
+        raise _refuse(
+            column, row, "length", f"the string has {length} bytes; at most {limit} are allowed."
         )
     if "\0" in value:
         raise _refuse_nul(column, row)
@@ -121,55 +119,42 @@ def _decode(column: Column, text: str, row: int) -> str:
         raise _refuse_encoding(column, row) from None
 
 
+def _refuse(column: Column, row: int, kind: str, reason: str) -> Refusal:
+    return Refusal(400, kind, f"column {column.name!r}, row {row}: {reason}", column.name)
+
+
 def _refuse_encoding(column: Column, row: int) -> Refusal:
-    return Refusal(
-        400, "encoding", f"column {column.name!r}, row {row}: the string is not text in UTF-8."
-    )
+    return _refuse(column, row, "encoding", "the string is not text in UTF-8.")
 
 
 def _refuse_nul(column: Column, row: int) -> Refusal:
-    return Refusal(
-        400,
-        "encoding",
-        f"column {column.name!r}, row {row}: the string contains a NUL character, at which a "
-        "runtime could end it.",
-    )
+    reason = "the string contains a NUL character, at which a runtime could end it."
+    return _refuse(column, row, "encoding", reason)
 
 
 def _refuse_type(column: Column, value: Any, row: int, expected: str) -> Refusal:
-    return Refusal(
-        400,
-        "type",
-        f"column {column.name!r}, row {row}: expected {expected}, received {name_type(value)}.",
-    )
+    return _refuse(column, row, "type", f"expected {expected}, received {name_type(value)}.")
 
 
 def _refuse_number(column: Column, value: Any, row: int, bound: float) -> Refusal:
     if type(value) not in (float, int):
         return _refuse_type(column, value, row, "a number")
-    if value != value or value in (float("inf"), float("-inf")):
+    if value != value or value in (math.inf, -math.inf):
         reason = "the number is not finite; NaN and infinity are not answered."
-    else:
-        reason = f"the number is beyond {bound:g}, the bound of this server."
-    return Refusal(400, "number", f"column {column.name!r}, row {row}: {reason}")
+        return _refuse(column, row, "nonfinite", reason)
+    reason = f"the number is beyond {bound:g}, the bound of this server."
+    return _refuse(column, row, "number", reason)
 
 
 def _refuse_integer(column: Column, value: Any, row: int) -> Refusal:
     if type(value) is not int:
         return _refuse_type(column, value, row, "an integer")
-    return Refusal(
-        400,
-        "number",
-        f"column {column.name!r}, row {row}: the integer is beyond the range of {column.dtype}.",
-    )
+    reason = f"the integer is beyond the range of {column.dtype}."
+    return _refuse(column, row, "number", reason)
 
 
 def _refuse_shape(column: Column, value: Any, row: int) -> Refusal:
     shape = ", ".join("any" if size is None else str(size) for size in column.shape)
     received = f"a list of length {len(value)}" if type(value) is list else name_type(value)
-    return Refusal(
-        400,
-        "shape",
-        f"column {column.name!r}, row {row}: expected lists of shape [{shape}], received "
-        f"{received} in its place.",
-    )
+    reason = f"expected lists of shape [{shape}], received {received} in its place."
+    return _refuse(column, row, "shape", reason)

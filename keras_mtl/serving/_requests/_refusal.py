@@ -10,13 +10,15 @@ class Refusal(Exception):
         status: The status of HTTP.
         kind: One word for logs and metrics, such as `"shape"`.
         sentence: What is wrong and how to correct it, without any value of a column.
+        column: The column of the model whose value is refused; empty if it is something else.
     """
 
-    def __init__(self, status: int, kind: str, sentence: str) -> None:
+    def __init__(self, status: int, kind: str, sentence: str, column: str = "") -> None:
         super().__init__(sentence)
         self.status = status
         self.kind = kind
         self.sentence = sentence
+        self.column = column
 
 
 def quote(name: Any) -> str:

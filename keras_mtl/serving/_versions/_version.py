@@ -12,6 +12,7 @@ from keras_mtl.serving._contract import Contract, make_contract
 from keras_mtl.serving._runtimes._onnx import OnnxRuntime
 from keras_mtl.serving._runtimes._runtime import Runtime
 from keras_mtl.serving._versions._audit_onnx import audit_onnx
+from keras_mtl.serving._watching._reference import Reference, read_reference
 
 MODEL = "model.onnx"
 
@@ -25,12 +26,14 @@ class Version:
         contract: What it takes and answers.
         runtime: What computes it.
         kind: The name of the runtime.
+        reference: What training rows looked like, if the version says so.
     """
 
     number: int
     contract: Contract
     runtime: Runtime
     kind: str
+    reference: Reference | None = None
 
 
 def load_version(folder: pathlib.Path, threads: int = 1) -> Version:
@@ -55,7 +58,8 @@ def load_version(folder: pathlib.Path, threads: int = 1) -> Version:
     if hashlib.sha256(content).hexdigest() != manifest.files[MODEL].sha256:
         raise RefusedVersion(f"{folder / MODEL} changed while it was read.")
     audit_onnx(content)
-    version = Version(int(folder.name), contract, OnnxRuntime(content, contract, threads), "onnx")
+    runtime = OnnxRuntime(content, contract, threads)
+    version = Version(int(folder.name), contract, runtime, "onnx", read_reference(folder))
     _try_recorded(version, folder)
     return version
 
