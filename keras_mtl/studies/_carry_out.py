@@ -18,6 +18,7 @@ from keras_mtl.studies._trainings._record import Training
 from keras_mtl.studies._trainings._run import Runner
 from keras_mtl.studies._trainings._train import Setup
 from keras_mtl.studies._verdicts._choose import choose_trial
+from keras_mtl.studies._verdicts._floors import score_constants
 from keras_mtl.studies._verdicts._judge import Bench, judge
 from keras_mtl.studies._verdicts._tables import write_tables
 
@@ -58,6 +59,7 @@ def carry_out(plan: Plan, folder: Path, settings: Mapping[str, Any]) -> Study:
         metrics=names,
         comparisons=judge(runs, bench),
         baselines=baselines,
+        floors=score_constants(plan.data, plan.tasks, rows),
         trainings=tuple(t for _, t in [*trials, *(done for of in runs.values() for done in of)]),
         settings=settings,
         folder=folder,

@@ -1,8 +1,9 @@
 """Whether multi-task learning helped, and which way of it, beside one network per task."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -11,12 +12,15 @@ from keras_mtl.callbacks._watching._watched_metrics import read_metrics
 from keras_mtl.data._elements._numbers import read_whole
 from keras_mtl.studies._budget import Budget
 from keras_mtl.studies._carry_out import carry_out
+from keras_mtl.studies._contenders._contender import BASELINE
+from keras_mtl.studies._contenders._network import Network
 from keras_mtl.studies._contenders._read import (
     read_contenders,
     read_networks,
     read_optimizer,
     read_rates,
 )
+from keras_mtl.studies._data._labeled_batches import count_labeled
 from keras_mtl.studies._data._parts import StudyData
 from keras_mtl.studies._describe import describe_study
 from keras_mtl.studies._plan import Plan
@@ -34,6 +38,7 @@ def compare(
     budget: Budget | None = None,
     directory: str | os.PathLike[str] | None = None,
     baseline: Callable[..., Any] | str | None = None,
+    baseline_rows: Literal["all", "labeled"] = "all",
     metrics: str | Mapping[str, Any] | None = None,
     margin: float | Mapping[str, float] = 0.0,
     optimizer: Any = keras.optimizers.Adam,
@@ -87,6 +92,14 @@ def compare(
         baseline: `build(tasks)` for the networks of the baseline, called with one task at a time;
             or the name of a contender, whose function is taken. Defaults to the first contender:
             single-task networks then have the same body, each as wide as the shared one.
+        baseline_rows: `"all"`: networks of the baseline get the batches that contenders get, of
+            which few rows may have a label of their task. `"labeled"`: each gets the rows with a
+            label of its task alone, in batches that are full of them. It then takes fewer steps per
+            epoch, and sees each label as often as contenders do: the budget is equal in epochs, not
+            in steps, which the report lists. (With `steps_per_epoch` it takes as many steps, and
+            sees its labels more often.) Choose it where labels are sparse, since a batch with two
+            labels makes noisy steps, for which sharing is no cure. The training data are read once
+            more per task. Defaults to `"all"`.
         metrics: The metric of each task by which epochs and settings are chosen and verdicts are
             made: a name for all tasks, or by task. Defaults to the first metric of a task whose
             direction is known, or else its loss.
@@ -153,6 +166,7 @@ def compare(
     data = StudyData(train, validation, test, steps_per_epoch)
     fingerprints = data.check(tasks)
     networks = read_networks(read, tasks, read_optimizer(optimizer), read_rates(learning_rate))
+    networks = _on_rows(networks, data, tasks, baseline_rows)
     plan = Plan(
         tasks,
         tuple(networks),
@@ -172,3 +186,24 @@ def compare(
     folder = open_folder(directory, settings, overwrite)
     with only_user(folder):
         return carry_out(plan, folder, settings)
+
+
+def _on_rows(
+    networks: Sequence[Network], data: StudyData, tasks: Sequence[Task], rows: str
+) -> list[Network]:
+    """Returns the networks, those of the baseline with the rows on which they are trained.
+
+    Raises:
+        ValueError: If `rows` is neither `"all"` nor `"labeled"`, or a task has no labeled row.
+    """
+    if rows not in ("all", "labeled"):
+        raise ValueError(f"baseline_rows is {rows!r}; expected 'all' or 'labeled'.")
+    if rows == "all":
+        return list(networks)
+    counted = count_labeled(data, tasks)
+    return [
+        dataclasses.replace(network, labeled=counted[network.names[0]])
+        if network.contender == BASELINE
+        else network
+        for network in networks
+    ]

@@ -15,7 +15,10 @@ def describe_study(plan: Plan, optimizer: Any, baseline: Any) -> dict[str, Any]:
     The content of functions is not part of it: a contender that is changed under the same name is
     not noticed.
     """
+    # Only where it is not the default, as in studies from before there was a choice.
+    labeled = any(network.labeled is not None for network in plan.networks)
     return {
+        **({"baseline_rows": "labeled"} if labeled else {}),
         "schema": 1,
         "trials": plan.budget.trials,
         "epochs": plan.budget.epochs,

@@ -31,6 +31,9 @@ class Study:
             whose trainings all failed has none.
         baselines: By task, the validation metric of the baseline, the mean over its seeds, as
             `tuning.search_task_weights` and `callbacks.KeepBest` take it.
+        floors: By task, or `"task[column]"`, what the best constant answer scores on the test rows:
+            the share of each class or of yes, the median or mean of numbers in the training data.
+            Tasks whose metric Keras alone computes have none.
         trainings: All trainings, those that failed too.
         settings: The budget, the tasks, versions, and fingerprints of the data.
         folder: The folder of the study.
@@ -60,6 +63,7 @@ class Study:
     metrics: Mapping[str, str]
     comparisons: Mapping[str, Comparison]
     baselines: Mapping[str, float]
+    floors: Mapping[str, float]
     trainings: tuple[Training, ...]
     settings: Mapping[str, Any]
     folder: Path

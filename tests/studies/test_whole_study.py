@@ -74,6 +74,17 @@ def test_scores_equal_scikit_learn(study):
     assert (row.contender, row.num_rows) == (pytest.approx(np.mean(errors)), known.sum())
 
 
+def test_the_score_of_a_constant_stands_beside_the_verdicts(study):
+    _, labels = make_arrays("test")
+    median = np.nanmedian(make_arrays("train")[1]["price"])
+    error = np.nanmean(np.abs(labels["price"] - median))
+    assert study.floors == {"click": 0.5, "price": pytest.approx(error, rel=1e-6)}
+    with (study.folder / "verdicts.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["constant"]) for row in rows] == [0.5, study.floors["price"]] * 2
+    assert f"{study.floors['price']:.4g}" in str(study)
+
+
 def test_p_values_are_corrected_for_all_contenders_together(study):
     rows = [row for comparison in study.comparisons.values() for row in comparison.rows]
     smallest = min(rows, key=lambda row: row.p)

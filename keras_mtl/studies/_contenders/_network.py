@@ -17,6 +17,7 @@ from keras_mtl.studies._contenders._settings import (
     rate_of_trial,
     weights_of_trial,
 )
+from keras_mtl.studies._data._labeled_batches import LabeledBatches
 from keras_mtl.training import BalancedModel
 from keras_mtl.tuning._space import reweighted
 from keras_mtl.tuning._weighted_tasks import takes_hyper_parameters
@@ -38,6 +39,8 @@ class Network:
         rates: The bounds of the learning rate; equal ones fix it.
         ratio: The largest ratio of two task weights, if they are searched.
         is_compiled: Whether the builder compiles the network, with an optimizer of its own.
+        labeled: How the rows with a label of its one task are batched, if it is trained on them
+            alone; `None` for all rows.
     """
 
     contender: str
@@ -48,6 +51,7 @@ class Network:
     rates: Rates
     ratio: float | None = None
     is_compiled: bool = False
+    labeled: LabeledBatches | None = None
 
     @property
     def key(self) -> str:

@@ -101,7 +101,7 @@ def read_test_rows(
         for task in readable:
             if task.name in reasons:
                 continue
-            rows = _read_batch(task, labels[task.name].numpy(), weights[task.name].numpy())
+            rows = read_batch(task, labels[task.name].numpy(), weights[task.name].numpy())
             if isinstance(rows, str):
                 reasons[task.name] = rows
             else:
@@ -114,7 +114,7 @@ def read_test_rows(
     )
 
 
-def _read_batch(task: Task, labels: Any, weights: Any) -> npt.NDArray[Any] | str:
+def read_batch(task: Task, labels: Any, weights: Any) -> npt.NDArray[Any] | str:
     """Returns the labels of a batch, NaN where one is missing, or why they cannot be used."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

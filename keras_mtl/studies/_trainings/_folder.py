@@ -70,12 +70,12 @@ _MAY_GROW = {"networks"}
 
 
 def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for key in now:
-        if key not in _MAY_GROW and before.get(key) != now[key]:
+    for key in {**now, **before}:
+        then, new = before.get(key), now.get(key)
+        if key not in _MAY_GROW and then != new:
             raise ValueError(
-                f"{str(folder)!r} holds another study, whose {key} was {_brief(before.get(key))} "
-                f"and now is {_brief(now[key])}. Choose another directory, or overwrite=True to "
-                "forget that study."
+                f"{str(folder)!r} holds another study, whose {key} was {_brief(then)} and now is "
+                f"{_brief(new)}. Choose another directory, or overwrite=True to forget that study."
             )
 
 

@@ -34,6 +34,7 @@ class Training:
         scores: By task, the metric on the test rows, for metrics that Keras alone computes.
         parameters: The number of trainable parameters of the network.
         steps: The number of training steps.
+        passes: The backward passes through the shared layers per step; `None` if not known.
         seconds: The time from building the network to the last prediction.
 
     Example:
@@ -59,6 +60,7 @@ class Training:
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     parameters: int = 0
     steps: int = 0
+    passes: float | None = None
     seconds: float = 0.0
 
     @property

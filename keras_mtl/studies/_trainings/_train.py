@@ -19,6 +19,7 @@ from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._data._fingerprint import Fingerprint, take_fingerprint
 from keras_mtl.studies._data._parts import StudyData
 from keras_mtl.studies._trainings._job import Job
+from keras_mtl.studies._trainings._passes import passes_per_step
 from keras_mtl.studies._trainings._record import Training, write_record
 from keras_mtl.training._quiet_tracing import quiet_tracing
 
@@ -145,8 +146,9 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
     )
     if job.stage == "seed":
         callbacks.append(keep)
+    rows = setup.data.open("train", tasks)
     history = model.fit(
-        setup.data.open("train", tasks),
+        rows if network.labeled is None else network.labeled.of(rows),
         validation_data=setup.data.open("validation", tasks),
         epochs=setup.epochs,
         steps_per_epoch=steps,
@@ -155,7 +157,7 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
         # A dataset keeps its own order, and Keras warns of its default.
         shuffle=False,
     ).history
-    _check_steps(model, setup)
+    _check_steps(model, job, setup)
     curves = _read_curves(history, network.names, setup.metrics)
     if not _any_finite(curves):
         raise Diverged(curves)
@@ -163,13 +165,14 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
         "curves": curves,
         "parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
         "steps": int(model.optimizer.iterations),
+        "passes": passes_per_step(model),
     }
     if job.stage == "trial":
         return fields
     return {**fields, **_finish(job, model, keep, files, setup)}
 
 
-def _check_steps(model: keras.Model, setup: Setup) -> None:
+def _check_steps(model: keras.Model, job: Job, setup: Setup) -> None:
     """Checks that no epoch was cut short, which Keras does not always tell.
 
     Raises:
@@ -177,14 +180,16 @@ def _check_steps(model: keras.Model, setup: Setup) -> None:
     """
     # Callbacks may stop a training, and scaling of losses leaves steps out.
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    if setup.callbacks or setup.batches < 0 or scaled:
+    labeled = job.network.labeled
+    batches = setup.batches if labeled is None or labeled.batches < 0 else labeled.batches
+    if setup.callbacks or batches < 0 or scaled:
         return
     together = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
-    expected = setup.epochs * setup.batches // together
+    expected = setup.epochs * batches // together
     if (steps := int(model.optimizer.iterations)) < expected:
         raise ValueError(
             f"the training made {steps} steps, and not the {expected} of {setup.epochs} epochs of "
-            f"{setup.batches} batches: the training data ended early."
+            f"{batches} batches: the training data ended early."
         )
 
 

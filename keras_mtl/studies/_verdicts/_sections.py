@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_mtl.analysis import Curves, label_relations, report
+from keras_mtl.analysis._verdicts._texts import name_of
 from keras_mtl.studies._contenders._contender import BASELINE
 from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._data._label_counts import count_labels, read_labels
 from keras_mtl.studies._verdicts._best import validation_scores
-from keras_mtl.studies._verdicts._tables import training_records
+from keras_mtl.studies._verdicts._tables import ON_LABELED, passes_of, training_records
 
 if TYPE_CHECKING:
     from keras_mtl.studies._study import Study
@@ -29,6 +30,7 @@ def write_report(study: "Study", path: str | os.PathLike[str], title: str) -> No
         compared={
             "Contenders": [_describe(study, name) for name in study.runs],
             "Budget per network": dataclasses.asdict(study.plan.budget),
+            **({"A constant answer": floors} if (floors := _floors(study)) else {}),
         },
         failures=training_records(study.failures) or None,
         curves=Curves(
@@ -56,8 +58,24 @@ def _describe(study: "Study", contender: str) -> dict[str, Any]:
         "validation gain %": 100.0 * float(np.mean(scores)) if scores else None,
         "trainings": len(trainings),
         "steps": sum(training.steps for training in trainings),
+        "backward passes": passes_of(trainings),
         "seconds": round(sum(training.seconds for training in trainings), 1),
     }
+
+
+def _floors(study: "Study") -> list[dict[str, Any]]:
+    """Returns what the best constant answer scores on the test rows, beside the baseline."""
+    rows = next((comparison.rows for comparison in study.comparisons.values()), ())
+    return [
+        {
+            "task": name_of(row),
+            "metric": row.metric,
+            "constant answer": study.floors[name_of(row)],
+            BASELINE: row.baseline,
+        }
+        for row in rows
+        if name_of(row) in study.floors
+    ]
 
 
 def _text(training: Any) -> str:
@@ -97,5 +115,8 @@ def _settings(study: "Study") -> dict[str, Mapping[str, Any]]:
         "Metrics": {task: f"{log} ({mode})" for task, (log, mode) in settings["metrics"].items()},
         "Data": data,
         "Versions": settings["versions"],
-        "Baseline": {"is": f"{BASELINE}, from the function of a contender or of `baseline`"},
+        "Baseline": {
+            "is": f"{BASELINE}, from the function of a contender or of `baseline`"
+            + (ON_LABELED if settings.get("baseline_rows") == "labeled" else "")
+        },
     }

@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 Runs = Mapping[str, Sequence[tuple[Job, Training]]]
 """By contender, the trainings of all seeds of all of its networks."""
 
+ON_LABELED = ", on the rows that have a label of it"
 _MOST_ROWS = 40
-_HEADER = ["task", "metric", "contender", "baseline", "score", "gain %", "interval %", "verdict"]
+_HEADER = [
+    "task",
+    "metric",
+    "constant",
+    "contender",
+    "baseline",
+    "score",
+    "gain %",
+    "interval %",
+    "verdict",
+]
 
 
 def table_of(study: "Study") -> str:
@@ -30,7 +41,7 @@ def table_of(study: "Study") -> str:
     lines = []
     if num_rows <= _MOST_ROWS:
         rows = [
-            (position, _cells(row, name))
+            (position, _cells(row, name, study.floors))
             for name, comparison in study.comparisons.items()
             for position, row in enumerate(comparison.rows)
         ]
@@ -47,20 +58,23 @@ def table_of(study: "Study") -> str:
         if name not in study.comparisons
     ]
     budget = study.plan.budget
+    on_labeled = any(network.labeled is not None for network in study.plan.networks)
     lines.append(
-        f"Baseline: {BASELINE}. Per network: {budget.trials} trials, {budget.epochs} epochs, "
-        f"{budget.seeds} seeds. Best by validation data: {study.best_name()}."
+        f"Baseline: {BASELINE}{ON_LABELED if on_labeled else ''}. Per network: {budget.trials} "
+        f"trials, {budget.epochs} epochs, {budget.seeds} seeds. Best by validation data: "
+        f"{study.best_name()}. Constant: what the best answer without looking at the inputs scores."
     )
     if study.failures:
         lines.append(f"{len(study.failures)} trainings failed: {study.failures[0].error}")
     return "\n".join(lines)
 
 
-def _cells(row: "TaskVerdict", contender: str) -> list[str]:
+def _cells(row: "TaskVerdict", contender: str, floors: Mapping[str, float]) -> list[str]:
     interval = f"[{percent(row.gain_lower)}, {percent(row.gain_upper)}]"
     return [
         name_of(row),
         row.metric,
+        format_number(floors.get(name_of(row), float("nan")), 4),
         contender,
         format_number(row.baseline, 4),
         format_number(row.contender, 4),
@@ -73,12 +87,24 @@ def _cells(row: "TaskVerdict", contender: str) -> list[str]:
 def write_tables(study: "Study") -> None:
     """Writes `verdicts.csv` and `trainings.csv` to the folder of a study."""
     verdicts = [
-        {"contender": name, "score": record.pop("contender"), **record}
+        {
+            "contender": name,
+            "score": record.pop("contender"),
+            **record,
+            "constant": study.floors.get(name_of(row)),
+        }
         for name, comparison in study.comparisons.items()
-        for record in comparison.to_records()
+        for row, record in zip(comparison.rows, comparison.to_records(), strict=True)
     ]
     _write_csv(study.folder / "verdicts.csv", verdicts)
     _write_csv(study.folder / "trainings.csv", training_records(study.trainings))
+
+
+def passes_of(trainings: Sequence[Training]) -> float | None:
+    """Returns the backward passes through the shared layers; `None` if some are not known."""
+    counted = [(training.steps, training.passes) for training in trainings if training.steps]
+    known = [steps * passes for steps, passes in counted if passes is not None]
+    return sum(known) if known and len(known) == len(counted) else None
 
 
 def training_records(trainings: Sequence[Training]) -> list[dict[str, Any]]:
@@ -97,6 +123,7 @@ def training_records(trainings: Sequence[Training]) -> list[dict[str, Any]]:
             "best_epoch": training.best_epoch,
             "epochs": training.epochs,
             "steps": training.steps,
+            "backward passes": passes_of([training]),
             "parameters": training.parameters,
             "seconds": round(training.seconds, 3),
             "error": training.error,
