@@ -1,4 +1,13 @@
-"""Keras layers that the architectures are made of, and that can be used on their own."""
+"""Keras layers that the architectures are made of, and that can be used on their own.
+
+`keras.Model.quantize` (int8, int4, float8) quantizes the `Dense`, `EinsumDense`, `Embedding` and
+`Conv` layers of a network. The layers of this package have no such mode: they stay in float, and
+Keras warns with their names. So a network whose variables are mostly in `Experts` or `Towers`
+hardly shrinks, and it runs slower, not faster. To make a network small and fast, quantize it after
+the conversion, where the kernels of all layers count: `export.litert(folder, quantize="int8")`. A
+`LowRankBody` refuses to run once Keras has quantized its body, since the updates would be lost:
+merge them first with `export.merge`.
+"""
 
 from keras_mtl.layers._adapter import Adapter
 from keras_mtl.layers._attentive_messages import AttentiveMessages

@@ -20,7 +20,7 @@ class Experts(keras.layers.Layer):
     joint width. Each expert starts as separate dense layers would: the initializer sees the
     kernel `(in, units)` of one expert, and an integer seed is spread over the experts, which
     would otherwise start, and stay, equal. Choose separate layers instead where experts differ
-    in shape or need more than dense layers.
+    in shape or need more than dense layers. `keras.Model.quantize` leaves the layer in float.
 
     Args:
         num_experts: The number of experts.

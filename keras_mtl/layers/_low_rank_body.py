@@ -38,7 +38,8 @@ class LowRankBody(keras.layers.Wrapper):
         The outputs of the body.
 
     Raises:
-        ValueError: If there is no kernel to update.
+        ValueError: If there is no kernel to update; when called, if `quantize` of Keras has
+            replaced a kernel in the meantime.
         TypeError: If `targets` is not a list of names.
 
     Example:
@@ -107,6 +108,7 @@ class LowRankBody(keras.layers.Wrapper):
         """Calls the body on `inputs` with `W + scale * a b` in place of its kernels `W`."""
         updated = self.updated(factors)
         variables = self.layer.variables
+        self._check_kernels(variables)
         # Inside the scope a variable has the value in this list, and assignments stay there.
         values = [(v, updated.get(id(v), v)) for v in variables]
         with keras.StatelessScope(values, collect_losses=True) as scope:
@@ -119,6 +121,22 @@ class LowRankBody(keras.layers.Wrapper):
         for loss in scope.losses:
             self.add_loss(loss)
         return outputs
+
+    def _check_kernels(self, variables: Sequence[keras.Variable]) -> None:
+        """Checks that the body still has the kernels that it was built with.
+
+        Raises:
+            ValueError: If Keras has quantized them.
+        """
+        held = {id(variable) for variable in variables}
+        lost = [name for name, kernel in self._kernels.items() if id(kernel.variable) not in held]
+        if lost:
+            raise ValueError(
+                f"{self.name}: the kernels of {lost} were replaced after the body was built, as "
+                "`quantize` of Keras replaces them, and their updates would be lost. Merge the "
+                "updates first, export.merge(network), and quantize the result; or leave the body "
+                'out: network.quantize("int8", filters=...).'
+            )
 
     def _run(self, inputs: Any, training: bool | None) -> Any:
         # A functional model carries masks from layer to layer, but warns that it does not

@@ -22,7 +22,8 @@ class ParallelDense(keras.layers.Layer):
 
     It continues where `Experts` ends: there all experts read the same features, here each
     branch reads its own features. One batched matrix product serves all branches, and each
-    kernel starts as the kernel of a separate dense layer would.
+    kernel starts as the kernel of a separate dense layer would. `keras.Model.quantize` leaves the
+    layer in float.
 
     Args:
         units: Size of each branch's output.

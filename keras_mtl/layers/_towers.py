@@ -23,6 +23,7 @@ class Towers(keras.layers.Layer):
     that each tower's part of a variable belongs to one task only. Choose separate dense layers
     where there are few tasks, or where their towers differ. A network that serves one output
     computes all towers; `export.single_task` cuts out those of the tasks that are served.
+    `keras.Model.quantize` leaves the layer in float.
 
     Args:
         units: Sizes of a tower's layers, at least one layer.
