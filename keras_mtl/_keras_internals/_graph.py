@@ -204,11 +204,6 @@ def copy_input(tensor: Tensor) -> Tensor:
     return type(layer).from_config(layer.get_config()).output
 
 
-def copy_inputs(network: keras.Model) -> Any:
-    """Returns new `keras.Input`s like those of a functional model, in its structure."""
-    return keras.tree.map_structure(copy_input, network.input)
-
-
 def copy_operation(operation: Any) -> Any:
     """Returns a copy of an operation that is no layer, without its calls.
 

@@ -1,11 +1,13 @@
 """Conversion of a network with learned branches to a plain network."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 
-from keras_mtl._keras_internals import copy_inputs, node_of, position_of
+from keras_mtl._keras_internals import operation_of
 from keras_mtl._types import Tensor
+from keras_mtl.export._cutting import WHOLE, Cut, Need, Step, remake_model
 from keras_mtl.layers import (
     Branching,
     Experts,
@@ -48,92 +50,100 @@ def harden(network: keras.Model) -> keras.Model:
             f"the network {network.name!r} has no learned branches (layers Branching or "
             "SelectOrSkip): it is a plain network already."
         )
-    inputs = copy_inputs(network)
-    copy = _Copy(network.input, inputs)
-    outputs = {name: copy.tensor(output) for name, output in network.output.items()}
-    return keras.Model(inputs, outputs, name=network.name)
+    return remake_model(network, _Hardened)
 
 
-class _Copy:
-    """Rebuilds the graph of a network from its outputs to its inputs, along the choices.
+class _Hardened(Cut):
+    """Makes those branches of stacked tensors that are picked, each as a tensor of its own.
 
-    It starts at the outputs, so that layers which no task uses are never visited. Every tensor,
-    branch and layer is copied once and looked up afterwards.
-
-    Args:
-        old: The inputs of the network.
-        new: The inputs of the copy, in the same structure.
+    Only branches on the way that was chosen are needed, so the others are never made. An operation
+    that mixes branches, or is not known here, is copied whole.
     """
 
-    def __init__(self, old: Any, new: Any) -> None:
-        pairs = zip(keras.tree.flatten(old), keras.tree.flatten(new), strict=True)
-        self.tensors = {id(tensor): copy for tensor, copy in pairs}
-        self.branches: dict[tuple[int, int], Tensor] = {}
-        self.layers: dict[int, keras.layers.Layer] = {}
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._branches: dict[tuple[int, int], Tensor] = {}
+        super().__init__(*args, **kwargs)
 
-    def tensor(self, tensor: Tensor) -> Tensor:
-        """Returns the copy of a tensor."""
-        # The recursion ends at the inputs, which `__init__` has entered.
-        if id(tensor) not in self.tensors:
-            node = node_of(tensor)
-            operation = node.operation
-            if isinstance(operation, PickBranch):
-                # From here to the next stack only one branch is copied.
-                self.tensors[id(tensor)] = self.branch(node.input_tensors[0], operation.index)
-            else:
-                args, kwargs = keras.tree.map_structure(
-                    lambda x: self.tensor(x) if isinstance(x, keras.KerasTensor) else x,
-                    (node.arguments.args, node.arguments.kwargs),
-                )
-                output = self.call(operation, *args, **kwargs)
-                # One call may make several tensors: take the one at the same position.
-                self.tensors[id(tensor)] = keras.tree.flatten(output)[position_of(tensor)]
-        return self.tensors[id(tensor)]
+    def step_of(self, node: Any) -> Step:
+        """Returns how a call is made: whole, or branch by branch."""
+        output = node.output_tensors[0]
+        if isinstance(node.operation, PickBranch):
+            # From here to the next stack only one branch is made.
+            (stack,), k = node.input_tensors, node.operation.index
+            return Step([(stack, _need([k]))], lambda: self.enter([output], self.branch(stack, k)))
+        need = self.needs.get(id(output), WHOLE)
+        branches = sorted(need.indices)
+        reads = _reads(node, branches) if branches else None
+        if reads is None:
+            return super().step_of(node)
+        if need.whole:  # another reader mixes the branches
+            reads = [*reads, *((tensor, WHOLE) for tensor in node.input_tensors)]
+
+        def make() -> None:
+            if need.whole:
+                self.call(node)
+            for k in branches:
+                self._branches[id(output), k] = self._make_branch(node, k)
+
+        return Step(reads, make)
 
     def branch(self, tensor: Tensor, k: int) -> Tensor:
-        """Copies branch `k` alone of a tensor `(batch, ..., num_branches, units)`."""
+        """Returns branch `k` alone of a tensor `(batch, ..., num_branches, units)`."""
         key = (id(tensor), k)
-        if key not in self.branches:
-            node = node_of(tensor)
-            self.branches[key] = self._branch(node.operation, node.input_tensors, tensor, k)
-        return self.branches[key]
+        if key not in self._branches:
+            name = f"{operation_of(tensor).name}_{k}"
+            self._branches[key] = PickBranch(k, name=name)(self.new_tensors[id(tensor)])
+        return self._branches[key]
 
-    def _branch(self, operation: Any, inputs: list[Tensor], tensor: Tensor, k: int) -> Tensor:
+    def _make_branch(self, node: Any, k: int) -> Tensor:
+        """Makes branch `k` of the output of a call."""
+        operation, inputs = node.operation, node.input_tensors
         match operation:
             case Branching():  # child k reads the parent that it has chosen
                 return self.branch(inputs[0], int(operation.choices[k]))
             case StackBranches():
-                return self.tensor(inputs[k])
+                return self.new_tensors[id(inputs[k])]
             case SelectOrSkip():
                 features = self.branch(inputs[0], k)
-                if not operation.selected[k]:  # a skipped block is not copied
+                if not operation.selected[k]:  # a skipped block is not made
                     return features
                 add = keras.layers.Add(name=f"{operation.name}_{k}")
                 return add([features, self.branch(inputs[1], k)])
             case Experts():
-                x = self.tensor(inputs[0])
+                x = self.new_tensors[id(inputs[0])]
                 for i in range(len(operation.units)):
                     x = _call_slice(operation, i, k, x)
                 return x
             case ParallelDense():
                 return _call_slice(operation, 0, k, self.branch(inputs[0], k))
-            case keras.layers.Dense():
-                # It acts on the last axis only, so it treats all branches equally.
-                return self.call(operation, self.branch(inputs[0], k))
-        # An operation that mixes branches, or is not known here, is copied whole.
-        return PickBranch(k, name=f"{operation.name}_{k}")(self.tensor(tensor))
+        # A Dense acts on the last axis only, so it treats all branches equally.
+        return self.copies.call(operation, (self.branch(inputs[0], k),), {})
 
-    def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        """Calls the copy of a layer, which the first call makes, or a weightless operation."""
-        if not isinstance(operation, keras.layers.Layer):
-            return operation(*args, **kwargs)
-        if id(operation) in self.layers:
-            return self.layers[id(operation)](*args, **kwargs)
-        copy = type(operation).from_config(operation.get_config())
-        self.layers[id(operation)] = copy
-        output = copy(*args, **kwargs)  # builds the copy, which has no variables before
-        copy.set_weights(operation.get_weights())
-        return output
+
+def _reads(node: Any, branches: list[int]) -> list[tuple[Tensor, Need]] | None:
+    """Returns what some branches of the output of a call need.
+
+    `None` if the operation mixes branches, or is not known.
+    """
+    operation, inputs = node.operation, node.input_tensors
+    match operation:
+        case Branching():
+            return [(inputs[0], _need(int(operation.choices[k]) for k in branches))]
+        case StackBranches():
+            return [(inputs[k], WHOLE) for k in branches]
+        case SelectOrSkip():
+            selected = [k for k in branches if operation.selected[k]]
+            block = [(inputs[1], _need(selected))] if selected else []
+            return [(inputs[0], _need(branches)), *block]
+        case Experts():
+            return [(inputs[0], WHOLE)]
+        case ParallelDense() | keras.layers.Dense():
+            return [(inputs[0], _need(branches))]
+    return None
+
+
+def _need(branches: Iterable[int]) -> Need:
+    return Need(False, -2, frozenset(branches))
 
 
 def _call_slice(layer: Any, i: int, k: int, features: Tensor) -> Tensor:

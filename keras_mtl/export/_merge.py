@@ -8,16 +8,17 @@ from typing import Any
 
 import keras
 
-from keras_mtl._keras_internals import copy_inputs, operation_of
+from keras_mtl._keras_internals import operation_of
 from keras_mtl.architectures._building import call_copy
-from keras_mtl.layers import LowRankBody, LowRankFactors
+from keras_mtl.export._cutting import WHOLE, Cut, Step, remake_model
+from keras_mtl.layers import LowRankBody
 
 
 def merge(network: keras.Model) -> keras.Model:
     """Merges the low-rank updates of a `lora` or `low_rank` network into plain layers.
 
     Each task gets a copy of the body, in which its updates are added to the kernels. A network of
-    one task, `keras.Model(network.input, {"task": network.output["task"]})`, thus becomes as
+    one task, `export.single_task(network, "task")`, thus becomes as
     small and as fast as the body alone: choose it to serve one task. With several tasks the
     result holds several copies of the body: keep the network as it is if memory is short.
 
@@ -35,7 +36,7 @@ def merge(network: keras.Model) -> keras.Model:
         >>> import keras_mtl as mtl
         >>> tasks = [mtl.Task.binary("income"), mtl.Task.binary("married")]
         >>> network = mtl.architectures.lora(keras.Input((8,)), tasks, body=(16,), rank=2)
-        >>> income = keras.Model(network.input, {"income": network.output["income"]})
+        >>> income = mtl.export.single_task(network, "income")
         >>> plain = merge(income)
         >>> income.count_params(), plain.count_params()
         (209, 161)
@@ -46,30 +47,31 @@ def merge(network: keras.Model) -> keras.Model:
             "is nothing to merge."
         )
 
-    def copy(operation: Any) -> Any:
-        # `call` copies the body once per task: here one copy would serve all of them.
-        if isinstance(operation, keras.layers.Layer) and not isinstance(operation, LowRankBody):
-            return type(operation).from_config(operation.get_config())
-        return operation
-
-    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(operation, LowRankBody):
-            return _call_merged(network, operation, *args, **kwargs)
-        return operation(*args, **kwargs)
-
-    plain = keras.models.clone_model(network, copy_inputs(network), copy, call)
-    # Factors are merged into kernels, and the copies of the body have their values already.
-    merged = {layer.name for layer in network.layers if isinstance(layer, LowRankFactors)}
-    for layer in plain.layers:
-        if layer.weights and layer.name not in merged:
-            layer.set_weights(network.get_layer(layer.name).get_weights())
-    return plain
+    return remake_model(network, _Merged)
 
 
-def _call_merged(network: keras.Model, shared: LowRankBody, inputs: Any, factors: Any) -> Any:
+class _Merged(Cut):
+    """Makes a copy of the body for each call, with the updates of the call in its kernels."""
+
+    def step_of(self, node: Any) -> Step:
+        """Returns how a call is made; the factors of a body are merged, and not needed."""
+        body = node.operation
+        if not isinstance(body, LowRankBody):
+            return super().step_of(node)
+        inputs, *rest = node.arguments.args
+        factors = rest[0] if rest else node.arguments.kwargs["factors"]
+        reads = [(tensor, WHOLE) for tensor in keras.tree.flatten(inputs)]
+        return Step(
+            reads,
+            lambda: self.enter(
+                node.output_tensors, _call_merged(body, self.renew(inputs), factors)
+            ),
+        )
+
+
+def _call_merged(shared: LowRankBody, inputs: Any, factors: Any) -> Any:
     """Calls a copy of the body with one task's updates in its kernels."""
-    # In the clone, the tensors of factors come from a copy of the layer of the same name.
-    task_factors = network.get_layer(operation_of(factors[0]).name)
+    task_factors = operation_of(factors[0])
     output = call_copy(shared.layer, inputs, task_factors.name)
     updated = shared.updated(task_factors.call(None))
     copy = operation_of(output)

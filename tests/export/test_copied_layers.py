@@ -170,3 +170,18 @@ def test_a_model_that_is_called_twice_is_copied_once():
     cut = export.single_task(network, "zeta")
     assert cut.count_params() == 4 * 3 + 3 + 3 + 1
     check_equal(network, cut, {"left": draw(5, 4), "right": draw(5, 4) + 1})
+
+
+@pytest.mark.parametrize(
+    ("convert", "builder"),
+    [(export.harden, architectures.ltb), (export.merge, architectures.lora)],
+)
+def test_tables_are_kept_where_branches_are_hardened_or_updates_merged(convert, builder):
+    city = keras.Input((1,), dtype="string", name="city")
+    lookup = keras.layers.StringLookup(output_mode="one_hot")
+    lookup.adapt(np.array(["Oslo", "Rome"]))
+    network = builder(lookup(city), TASKS, body=(4,), tower=(3,))
+    x = tf.constant([["Rome"], ["Bari"], ["Oslo"]])
+    before, after = network(x), convert(network)(x)
+    for name, output in before.items():
+        np.testing.assert_allclose(after[name], output, atol=1e-5)

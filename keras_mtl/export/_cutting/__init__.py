@@ -8,8 +8,8 @@ _branches      which layers treat the branches on an axis separately
 _cut_model     a functional model with some of its outputs
 """
 
-from keras_mtl.export._cutting._cut_model import cut_model
-from keras_mtl.export._cutting._layer_copies import LayerCopies
-from keras_mtl.export._cutting._remake import WHOLE, Need, Remake, Step
+from keras_mtl.export._cutting._cut import Cut
+from keras_mtl.export._cutting._cut_model import cut_model, remake_model
+from keras_mtl.export._cutting._remake import WHOLE, Need, Step
 
-__all__ = ["WHOLE", "LayerCopies", "Need", "Remake", "Step", "cut_model"]
+__all__ = ["WHOLE", "Cut", "Need", "Step", "cut_model", "remake_model"]

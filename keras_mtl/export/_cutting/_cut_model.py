@@ -24,8 +24,21 @@ def cut_model(network: keras.Model, outputs: Mapping[str, Tensor]) -> keras.Mode
         network: The model.
         outputs: Symbolic outputs of it, by name.
     """
-    copies = LayerCopies()
-    model = _ModelCut(network, outputs, copies, _count_calls(outputs.values())).make()
+    copies, calls = LayerCopies(), _count_calls(outputs.values())
+    model = _ModelCut(network, outputs, copies, calls).make()
+    copies.finish()
+    return model
+
+
+def remake_model(network: keras.Model, kind: type[Cut]) -> keras.Model:
+    """Returns a copy of a functional model, of whose calls some are made in another way.
+
+    Args:
+        network: The model.
+        kind: The class that says how each call is made.
+    """
+    copies, calls = LayerCopies(), _count_calls(keras.tree.flatten(network.output))
+    model = _WholeModel(network, network.output, copies, calls, kind).make()
     copies.finish()
     return model
 
@@ -38,14 +51,21 @@ class _ModelCut:
         outputs: A structure of some of its symbolic outputs.
         copies: Copies the layers.
         calls: How often each operation is called, by its identity.
+        kind: The class that says how each call is made. By default calls are cut to what is needed.
     """
 
     def __init__(
-        self, network: keras.Model, outputs: Any, copies: LayerCopies, calls: Mapping[int, int]
+        self,
+        network: keras.Model,
+        outputs: Any,
+        copies: LayerCopies,
+        calls: Mapping[int, int],
+        kind: type[Cut] | None = None,
     ) -> None:
         self._network, self._outputs = network, outputs
-        rules: tuple[Rule, ...] = (functools.partial(_cut_inner, calls), *RULES)
-        self._cut = Cut(keras.tree.flatten(outputs), copies, calls, rules)
+        inner: Rule = functools.partial(_cut_inner, calls)
+        rules = (inner, *RULES) if kind is None else (inner,)
+        self._cut = (kind or Cut)(keras.tree.flatten(outputs), copies, calls, rules)
 
     def needs(self, tensor: Tensor) -> bool:
         """Returns whether an input of the model is needed."""
