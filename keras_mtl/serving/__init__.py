@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_mtl.serving._client import Client, ServingError
+    from keras_mtl.serving._configure import Front, configure
     from keras_mtl.serving._http._app import Application
     from keras_mtl.serving._settings import Limits, Settings
     from keras_mtl.serving._watching._calibration import Calibration, calibration_error
@@ -19,10 +20,12 @@ __all__ = [
     "Calibration",
     "Client",
     "Drift",
+    "Front",
     "Limits",
     "ServingError",
     "Settings",
     "calibration_error",
+    "configure",
     "population_stability",
     "write_reference",
 ]
@@ -32,10 +35,12 @@ _HOMES = {
     "Calibration": "_watching._calibration",
     "Client": "_client",
     "Drift": "_watching._drift",
+    "Front": "_configure",
     "Limits": "_settings",
     "ServingError": "_client",
     "Settings": "_settings",
     "calibration_error": "_watching._calibration",
+    "configure": "_configure",
     "population_stability": "_watching._drift",
     "write_reference": "_watching._reference",
 }
