@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_mtl.export._audit._audit import audit
     from keras_mtl.export._beside._refused import RefusedVersion
     from keras_mtl.export._choose_thresholds import choose_thresholds
     from keras_mtl.export._compare import compare
@@ -28,6 +29,7 @@ __all__ = [
     "FormatComparison",
     "MovedPrediction",
     "RefusedVersion",
+    "audit",
     "choose_thresholds",
     "compare",
     "footprint",
@@ -47,6 +49,7 @@ _MODULES = {name: f"_{name}" for name in __all__} | {
     "Footprints": "_footprint",
     "FormatComparison": "_format_comparison",
     "MovedPrediction": "_format_comparison",
+    "audit": "_audit._audit",
     "RefusedVersion": "_beside._refused",
     "onnx_inputs": "_formats._run_onnx",
 }

@@ -9,18 +9,17 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_mtl._keras_internals import walk
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Tensor
 from keras_mtl.data._inputs._filled_rows import filled_columns
 from keras_mtl.export._beside._describe_interface import describe_interface
-from keras_mtl.export._beside._interface import ALL_TASKS
-from keras_mtl.export._beside._write_beside import record, write_beside
-from keras_mtl.export._decisions import add_decisions, thresholds_of
-from keras_mtl.export._graph_parts import GraphParts
-from keras_mtl.export._guarded import Columns, guard, take_columns
+from keras_mtl.export._beside._interface import ALL_TASKS, TF_EXAMPLE
+from keras_mtl.export._beside._write_beside import Beside
+from keras_mtl.export._decisions import thresholds_of
+from keras_mtl.export._guarded import Columns
+from keras_mtl.export._make_functions import make_functions
+from keras_mtl.export._tf_example import make_tf_example
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.export._write_signatures import write_signatures
 from keras_mtl.training import BalancedModel
@@ -37,6 +36,7 @@ def saved_model(
     *,
     check_inputs: bool = True,
     examples: Any = None,
+    tf_example: bool | Mapping[str, Any] = False,
 ) -> pathlib.Path:
     """Writes a network as a TensorFlow SavedModel that serves all tasks together or one alone.
 
@@ -60,10 +60,12 @@ def saved_model(
     Choose it to serve a network: loading it needs TensorFlow alone, not this package. Choose
     `network.save("x.keras")` instead to continue training.
 
-    Beside the model lie three files, which `keras_mtl.serving` and others read before they load it:
+    Beside the model lie files which `keras_mtl.serving` and others read before they load it:
     `outputs.json` (inputs, signatures and tasks, with their kinds, thresholds and scales),
     `recorded.json` (rows and answers, for a test after loading) and `manifest.json` (the SHA-256
-    of every other file, so that a changed or incomplete copy is noticed).
+    of every other file, so that a changed or incomplete copy is noticed). TensorFlow Serving runs
+    the requests of `assets.extra/tf_serving_warmup_requests` before a version answers, one row and
+    many for each signature, so that no first request is slow.
 
     The version is written to a folder beside its final one and moved by one rename at the end,
     so an export that is killed leaves nothing that a server could load.
@@ -79,6 +81,12 @@ def saved_model(
         examples: A few rows for `recorded.json`: values by name of the input, or of the only input.
             They lie there in clear text, so never pass rows of people. Defaults to `None`: rows are
             made up from the inputs, with words of the lookup layers behind them.
+        tf_example: Whether there is a signature `tf_example`, too: it takes one vector of strings
+            `examples`, serialized `tf.train.Example`s with a feature per input, and answers all
+            tasks. A dict of values by name of the input makes these features optional. Choose it
+            for clients that have examples already; other servers of the version do not need it.
+            An example holds int64, float32 and bytes, so float64 inputs lose digits. Defaults to
+            `False`.
 
     Returns:
         The folder.
@@ -110,13 +118,16 @@ def saved_model(
     outputs = _check_outputs(network, tasks)
     inputs = _name_inputs(network)
     folder = check_version_folder(path)
+    defaults = _read_defaults(tf_example, tasks)
     guarded = _guarded_columns(network, inputs) if check_inputs else None
-    functions = _make_functions(inputs, outputs, guarded or {}, thresholds_of(tasks))
-    interface = describe_interface(tasks, inputs, outputs, functions, guarded)
-    rows, answers = record(inputs, functions, examples)
+    functions = make_functions(inputs, outputs, guarded or {}, thresholds_of(tasks))
+    if defaults is not None:
+        functions[TF_EXAMPLE] = make_tf_example(functions[ALL_TASKS], defaults)
+    interface = describe_interface(tasks, inputs, outputs, functions, guarded, defaults)
+    beside = Beside(interface, inputs, functions[ALL_TASKS], examples)
     with new_version(folder) as unfinished:
         write_signatures(network, functions, unfinished)
-        write_beside(unfinished, interface, rows, answers)
+        beside.write(unfinished)
     return folder
 
 
@@ -137,6 +148,30 @@ def _check_outputs(network: Any, tasks: tuple[Task, ...]) -> dict[str, Tensor]:
             f"received {received}."
         )
     return {name: outputs[name] for name in names}
+
+
+def _read_defaults(
+    tf_example: bool | Mapping[str, Any], tasks: Sequence[Task]
+) -> Mapping[str, Any] | None:
+    """Returns the defaults of a signature that reads examples, or `None` without one.
+
+    Raises:
+        TypeError: If the argument is something else.
+        ValueError: If a task has the name of the signature.
+    """
+    if not isinstance(tf_example, bool | Mapping):
+        raise TypeError(
+            "tf_example must be True, False, or a dict of defaults by name of the input; received "
+            f"{tf_example!r}."
+        )
+    if tf_example is False:
+        return None
+    if TF_EXAMPLE in {task.name for task in tasks}:
+        raise ValueError(
+            f"task {TF_EXAMPLE!r} has the name of the signature that reads examples, and could not "
+            "be served alone. Rename the task, or export without tf_example."
+        )
+    return {} if tf_example is True else tf_example
 
 
 def _is_functional(network: Any) -> bool:
@@ -172,65 +207,6 @@ def _name_inputs(network: keras.Model) -> dict[str, Tensor]:
     return named
 
 
-def _make_functions(
-    inputs: Mapping[str, Tensor],
-    outputs: Mapping[str, Tensor],
-    guarded: Mapping[str, Columns],
-    thresholds: Mapping[str, Sequence[float]],
-) -> dict[str, Any]:
-    """Returns a concrete function for all tasks, and one for each of them, by signature.
-
-    Args:
-        inputs: The inputs by name.
-        outputs: The outputs by task.
-        guarded: By name of an input, the columns in which a row that is not finite is answered
-            with NaN.
-        thresholds: By task, the predictions above which the decision is yes.
-    """
-    parts = GraphParts(inputs, outputs)
-    # A request for one task need not send the inputs that only other tasks read.
-    needed = {task: _inputs_of(output) for task, output in outputs.items()}
-    names = {
-        task: [name for name, x in inputs.items() if id(x) in needed[task]] for task in outputs
-    }
-    reads = {
-        task: {name: guarded[name] for name in names[task] if name in guarded} for task in outputs
-    }
-    return {
-        ALL_TASKS: _trace(parts, list(inputs), list(outputs), reads, thresholds),
-        **{task: _trace(parts, names[task], [task], reads, thresholds) for task in outputs},
-    }
-
-
-def _trace(
-    parts: GraphParts,
-    names: Sequence[str],
-    tasks: Sequence[str],
-    reads: Mapping[str, Mapping[str, Columns]],
-    thresholds: Mapping[str, Sequence[float]],
-) -> Any:
-    """Returns a concrete function from named inputs to named predictions and decisions.
-
-    Args:
-        parts: Computes the outputs.
-        names: The inputs of the signature.
-        tasks: The tasks that it answers.
-        reads: By task, the inputs that are guarded, with their columns.
-        thresholds: By task, the predictions above which the decision is yes.
-    """
-    columns = {name: places for task in tasks for name, places in reads[task].items()}
-
-    def predict(values: dict[str, Tensor]) -> dict[str, Tensor]:
-        predictions = parts.run(values, tasks)
-        # A head in float16 would export float16 (docs/keras_notes.md, pain 33; keras#18666).
-        floats = {name: keras.ops.cast(value, "float32") for name, value in predictions.items()}
-        guarded = {task: list(reads[task]) for task in tasks}
-        return add_decisions(guard(floats, take_columns(values, columns), guarded), thresholds)
-
-    specs = {name: parts.specs[name] for name in names}
-    return tf.function(predict, autograph=False).get_concrete_function(specs)
-
-
 def _guarded_columns(network: keras.Model, inputs: Mapping[str, Tensor]) -> dict[str, Columns]:
     """Returns by name of an input the columns that the network does not fill."""
     filled = dict(zip(map(id, network.inputs), filled_columns(network), strict=True))
@@ -239,8 +215,3 @@ def _guarded_columns(network: keras.Model, inputs: Mapping[str, Tensor]) -> dict
         for name, x in inputs.items()
         if not filled[id(x)].all()
     }
-
-
-def _inputs_of(output: Tensor) -> set[int]:
-    """Returns the ids of the `keras.Input`s from which the graph computes `output`."""
-    return {id(tensor) for tensor, node in walk([output]) if node.is_input}

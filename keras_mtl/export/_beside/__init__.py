@@ -11,5 +11,6 @@ nor TensorFlow.
 
     _describe_interface   makes outputs.json from a network, its tasks and its signatures
     _example_rows         rows that a network takes, made from its inputs
+    _warm_up              requests that TensorFlow Serving runs before a version answers
     _write_beside         writes the files into the folder of a version
 """

@@ -8,9 +8,17 @@ import numpy as np
 
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
-from keras_mtl.export._beside._interface import InputSpec, Interface, SignatureSpec, TaskSpec
+from keras_mtl.export._beside._interface import (
+    TF_EXAMPLE,
+    InputSpec,
+    Interface,
+    SignatureSpec,
+    TaskSpec,
+    TfExampleSpec,
+)
 from keras_mtl.export._decisions import SUFFIX
 from keras_mtl.export._guarded import Columns
+from keras_mtl.export._tf_example import ARGUMENT
 
 
 def describe_interface(
@@ -19,6 +27,7 @@ def describe_interface(
     outputs: Mapping[str, Tensor],
     functions: Mapping[str, Any],
     guarded: Mapping[str, Columns] | None,
+    defaults: Mapping[str, Any] | None,
 ) -> Interface:
     """Returns what a version takes and answers.
 
@@ -29,7 +38,9 @@ def describe_interface(
         functions: The concrete functions by signature.
         guarded: By name of an input, the columns in which a row that is not finite is answered
             with NaN, `None` for all of them; `None` if inputs are not checked.
+        defaults: The defaults of the signature that reads examples; `None` without one.
     """
+    of_examples = TfExampleSpec(TF_EXAMPLE, ARGUMENT, tuple(defaults or ()))
     return Interface(
         {
             name: InputSpec(
@@ -45,8 +56,10 @@ def describe_interface(
                 tuple(function.structured_outputs),
             )
             for name, function in functions.items()
+            if defaults is None or name != TF_EXAMPLE
         },
         {task.name: _describe_task(task, outputs[task.name]) for task in tasks},
+        None if defaults is None else of_examples,
     )
 
 

@@ -11,6 +11,7 @@ from keras_mtl.export._beside._refused import RefusedVersion
 
 FILE = "outputs.json"
 ALL_TASKS = "serving_default"
+TF_EXAMPLE = "tf_example"
 
 Shape = tuple[int | None, ...]
 
@@ -79,6 +80,21 @@ class TaskSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class TfExampleSpec:
+    """Describes the signature that reads serialized `tf.train.Example`s, and answers all tasks.
+
+    Args:
+        signature: Its name.
+        input: The name of its only input, a vector of strings.
+        optional: The inputs of the network that an example may lack.
+    """
+
+    signature: str
+    input: str
+    optional: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Interface:
     """Describes what a version takes and answers.
 
@@ -86,18 +102,24 @@ class Interface:
         inputs: By name.
         signatures: By name; `serving_default` answers all tasks.
         tasks: By name, in the order of the list of tasks.
+        tf_example: The signature of serialized examples, if there is one. It is not among
+            `signatures`, because it does not take the inputs. Defaults to `None`.
     """
 
     inputs: Mapping[str, InputSpec]
     signatures: Mapping[str, SignatureSpec]
     tasks: Mapping[str, TaskSpec]
+    tf_example: TfExampleSpec | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of outputs.json."""
-        return {
+        content: dict[str, Any] = {
             part: {name: dataclasses.asdict(spec) for name, spec in getattr(self, part).items()}
             for part in ("inputs", "signatures", "tasks")
         }
+        if self.tf_example is not None:
+            content["tf_example"] = dataclasses.asdict(self.tf_example)
+        return content
 
 
 def read_interface(folder: str | os.PathLike[str]) -> Interface:
@@ -118,6 +140,7 @@ def read_interface(folder: str | os.PathLike[str]) -> Interface:
             {name: _read(InputSpec, spec) for name, spec in content["inputs"].items()},
             {name: _read(SignatureSpec, spec) for name, spec in content["signatures"].items()},
             {name: _read(TaskSpec, spec) for name, spec in content["tasks"].items()},
+            _read(TfExampleSpec, content["tf_example"]) if "tf_example" in content else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise RefusedVersion(f"{path} is not complete: {type(error).__name__} {error}.") from error

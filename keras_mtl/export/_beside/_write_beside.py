@@ -9,48 +9,52 @@ import tensorflow as tf
 
 from keras_mtl._types import Tensor
 from keras_mtl.export._beside._example_rows import find_example_rows, read_examples
-from keras_mtl.export._beside._interface import ALL_TASKS, FILE, Interface
+from keras_mtl.export._beside._interface import FILE, Interface
 from keras_mtl.export._beside._json_files import write_json
 from keras_mtl.export._beside._manifest import write_manifest
 from keras_mtl.export._beside._recorded import Rows, write_recorded
+from keras_mtl.export._beside._warm_up import write_warm_up
 
 
-def record(
-    inputs: Mapping[str, Tensor], functions: Mapping[str, Any], examples: Any
-) -> tuple[Rows, Rows]:
-    """Returns rows, and what the function that is exported answers to them.
+class Beside:
+    """Holds what stands beside a SavedModel, so that nothing is written before all is known.
 
     Args:
+        interface: What the version takes and answers.
         inputs: The symbolic inputs by name.
-        functions: The concrete functions by signature.
+        function: The concrete function of all tasks, as it is exported.
         examples: Rows of a user, or `None` for made-up ones.
 
     Raises:
         ValueError: If rows of the user do not fit, or the network takes no made-up rows.
     """
 
-    def run(rows: Rows) -> dict[str, npt.NDArray[Any]]:
-        tensors = {
-            name: tf.constant(rows[name], tf.dtypes.as_dtype(x.dtype)) for name, x in inputs.items()
-        }
-        answers = functions[ALL_TASKS](tensors)
-        return {name: answer.numpy() for name, answer in answers.items()}
+    def __init__(
+        self, interface: Interface, inputs: Mapping[str, Tensor], function: Any, examples: Any
+    ) -> None:
+        self._interface = interface
+        self._has_fixed_batch = any(x.shape[0] is not None for x in inputs.values())
 
-    if examples is None:
-        return find_example_rows(inputs, run)
-    rows = read_examples(inputs, examples)
-    return rows, run(rows)
+        def run(rows: Rows) -> dict[str, npt.NDArray[Any]]:
+            tensors = {
+                name: tf.constant(rows[name], tf.as_dtype(x.dtype)) for name, x in inputs.items()
+            }
+            answers = function(tensors)
+            return {name: answer.numpy() for name, answer in answers.items()}
 
+        if examples is None:
+            self._rows, self._answers = find_example_rows(inputs, run)
+        else:
+            self._rows = read_examples(inputs, examples)
+            self._answers = run(self._rows)
 
-def write_beside(folder: pathlib.Path, interface: Interface, rows: Rows, answers: Rows) -> None:
-    """Writes outputs.json, recorded.json and, last, manifest.json.
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes the files; manifest.json, which is over all others, comes last.
 
-    Args:
-        folder: The folder of the version, in which all other files are written already.
-        interface: What the version takes and answers.
-        rows: Rows by input.
-        answers: Answers by output.
-    """
-    write_json(folder / FILE, interface.to_json())
-    write_recorded(folder, rows, answers)
-    write_manifest(folder)
+        Args:
+            folder: The folder of the version, in which all other files are written already.
+        """
+        write_json(folder / FILE, self._interface.to_json())
+        write_recorded(folder, self._rows, self._answers)
+        write_warm_up(folder, self._rows, self._interface, self._has_fixed_batch)
+        write_manifest(folder)

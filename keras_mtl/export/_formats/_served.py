@@ -101,7 +101,12 @@ def load_served(folder: str | os.PathLike[str]) -> Served:
         # The manifest is written anew with the new file: it must not bless what was changed.
         check_manifest(path)
     loaded = tf.saved_model.load(path)
-    signatures = dict(loaded.signatures)
+    signatures = {
+        name: function
+        for name, function in loaded.signatures.items()
+        # One that reads serialized examples is for TensorFlow alone.
+        if name == ALL or name in function.structured_outputs
+    }
     if ALL not in signatures:
         raise ValueError(
             f"The SavedModel in {str(path)!r} has the signatures {sorted(signatures)}, and no "
