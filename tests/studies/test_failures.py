@@ -91,6 +91,15 @@ def test_a_training_whose_epochs_are_cut_short_is_no_training():
     assert "2 steps, and not the 6 of 2 epochs of 3 batches" in study.failures[0].error
 
 
+def test_steps_after_the_best_epoch_count(tmp_path):
+    # Weights of the best epoch come back with the optimizer of that epoch.
+    budget = studies.Budget(trials=1, epochs=2, seeds=2)
+    study = run({"shared": shared}, budget=budget, learning_rate=1e-30, directory=tmp_path)
+    assert not study.failures
+    assert {training.best_epoch for training in study.trainings} == {0}
+    assert {training.steps for training in study.trainings} == {6}
+
+
 def test_predictions_of_other_test_rows_are_never_compared():
     test = Changing(parts()[2], 4, lambda data: data.unbatch().shuffle(120, seed=0).batch(32))
     with pytest.raises(RuntimeError, match="test yields other batches than it did"):

@@ -18,6 +18,7 @@ from keras_mtl.callbacks._watching._watched_metrics import WatchedMetric
 from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._data._fingerprint import Fingerprint, take_fingerprint
 from keras_mtl.studies._data._parts import StudyData
+from keras_mtl.studies._trainings._count_steps import CountSteps
 from keras_mtl.studies._trainings._job import Job
 from keras_mtl.studies._trainings._passes import passes_per_step
 from keras_mtl.studies._trainings._record import Training, write_record
@@ -137,7 +138,8 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
     tasks, steps = network.tasks, setup.data.steps
     files = setup.folder / job.path
     files.parent.mkdir(parents=True, exist_ok=True)
-    callbacks = [copy.deepcopy(callback) for callback in setup.callbacks]
+    counted = CountSteps()
+    callbacks = [counted, *(copy.deepcopy(callback) for callback in setup.callbacks)]
     keep = KeepBest(
         tasks,
         files.with_name(f"{files.name}.part.weights.h5"),
@@ -157,40 +159,22 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
         # A dataset keeps its own order, and Keras warns of its default.
         shuffle=False,
     ).history
-    _check_steps(model, job, setup)
+    if not setup.callbacks:  # those of the user may stop a training
+        labeled = network.labeled
+        batches = setup.batches if labeled is None or labeled.batches < 0 else labeled.batches
+        counted.check(setup.epochs, batches)
     curves = _read_curves(history, network.names, setup.metrics)
     if not _any_finite(curves):
         raise Diverged(curves)
     fields = {
         "curves": curves,
         "parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
-        "steps": int(model.optimizer.iterations),
+        "steps": counted.steps,
         "passes": passes_per_step(model),
     }
     if job.stage == "trial":
         return fields
     return {**fields, **_finish(job, model, keep, files, setup)}
-
-
-def _check_steps(model: keras.Model, job: Job, setup: Setup) -> None:
-    """Checks that no epoch was cut short, which Keras does not always tell.
-
-    Raises:
-        ValueError: If the optimizer made fewer steps than the epochs have batches.
-    """
-    # Callbacks may stop a training, and scaling of losses leaves steps out.
-    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    labeled = job.network.labeled
-    batches = setup.batches if labeled is None or labeled.batches < 0 else labeled.batches
-    if setup.callbacks or batches < 0 or scaled:
-        return
-    together = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
-    expected = setup.epochs * batches // together
-    if (steps := int(model.optimizer.iterations)) < expected:
-        raise ValueError(
-            f"the training made {steps} steps, and not the {expected} of {setup.epochs} epochs of "
-            f"{batches} batches: the training data ended early."
-        )
 
 
 def _finish(
