@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_mtl.serving._requests._refusal import Refusal
 from keras_mtl.serving._requests._request import Request
-from keras_mtl.serving._runtimes._runtime import Array, numpy_dtype
+from keras_mtl.serving._runtimes._runtime import Array, BadRows, numpy_dtype
 from keras_mtl.serving._settings import Limits, Settings
 from keras_mtl.serving._versions._version import Version
 
@@ -118,15 +118,19 @@ class Batches:
         version, requests = batch[0].version, [waiting.request for waiting in batch]
         try:
             outputs = run_together(version, requests)
+            answers = split(requests, outputs)
             self._watch(version, requests, outputs)
-            return split(requests, outputs)
+            return answers
         except Exception as error:
             if len(requests) > 1:
                 return [self._compute([waiting])[0] for waiting in batch]
-            # Its text may quote a value of a column.
-            log.error("the model failed on a request (%s)", type(error).__name__)
             if isinstance(error, Refusal):
                 return [error]
+            if isinstance(error, BadRows):
+                sentence = "the model cannot read a value of this request."
+                return [Refusal(400, "value", sentence)]
+            # Its text may quote a value of a column.
+            log.error("the model failed on a request (%s)", type(error).__name__)
             return [Refusal(500, "model", "the model failed on this request.")]
 
 

@@ -14,6 +14,7 @@ _HELP = {
     "batch_rows": "largest number of rows that are computed together",
     "batch_seconds": "how long the first waiting request waits for further ones",
     "threads": "threads of the runtime for one batch",
+    "tensorflow": "load versions without a model.onnx by TensorFlow",
     "log_requests": "log each answered request, without values of columns",
     "rows": "largest number of rows in a request",
     "body_bytes": "largest body of a request",

@@ -28,12 +28,14 @@ class Column:
             request chooses.
         filled: Where the network fills missing numbers: everywhere, nowhere, or in these places of
             the last axis. There a request may hold `null`.
+        holds_bytes: Whether a string may be bytes that are no text, such as those of an image.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
     filled: bool | tuple[int, ...] = False
+    holds_bytes: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +59,18 @@ class Contract:
     reads: Mapping[str, tuple[str, ...]]
 
 
-def make_contract(interface: Interface) -> Contract:
+def make_contract(interface: Interface, holds_bytes: bool = False) -> Contract:
     """Returns the contract of a version from its outputs.json.
+
+    Args:
+        interface: The content of outputs.json.
+        holds_bytes: Whether the runtime takes strings that are no text.
 
     Raises:
         RefusedVersion: If a dtype is unknown, or the file contradicts itself.
     """
     columns = {
-        name: Column(name, spec.dtype, tuple(spec.shape[1:]), spec.filled or False)
+        name: Column(name, spec.dtype, tuple(spec.shape[1:]), spec.filled or False, holds_bytes)
         for name, spec in interface.inputs.items()
     }
     for column in columns.values():

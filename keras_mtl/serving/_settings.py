@@ -50,6 +50,8 @@ class Settings:
         batch_seconds: How long the first waiting request waits for further ones. 0 computes
             whatever is waiting as soon as the model is free, which is best for small models.
         threads: Threads of the runtime for one batch.
+        tensorflow: Whether a version without a model.onnx is loaded by TensorFlow; it is refused
+            otherwise.
         log_requests: Whether each answered request is logged, without any value of a column.
 
     Example:
@@ -62,6 +64,7 @@ class Settings:
     batch_rows: int = 256
     batch_seconds: float = 0.0
     threads: int = 1
+    tensorflow: bool = False
     log_requests: bool = False
 
     def __post_init__(self) -> None:

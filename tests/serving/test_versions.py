@@ -12,7 +12,6 @@ from running_server import serve, wait_for
 from tiny_model import ONE_ROW, ROWS, graph, interface, reference, write_version
 
 from keras_mtl.export._beside._manifest import write_manifest
-from keras_mtl.serving._versions import _keeper
 from keras_mtl.serving._versions._keeper import Keeper
 from keras_mtl.serving._versions._version import load_version
 
@@ -183,15 +182,14 @@ def test_a_version_with_a_fault_is_refused_with_its_reason_and_the_old_one_goes_
     assert reason in keeper.refused[2]
 
 
-def test_a_refused_version_is_tried_again_only_when_its_files_change(folder, monkeypatch):
+def test_a_refused_version_is_tried_again_only_when_its_files_change(folder):
     events, loaded = [], []
 
-    def load(path, threads):
+    def load(path):
         loaded.append(path.name)
-        return load_version(path, threads)
+        return load_version(path)
 
-    monkeypatch.setattr(_keeper, "load_version", load)
-    keeper = Keeper(folder, report=events.append)
+    keeper = Keeper(folder, load=load, report=events.append)
     write_version(folder / "2", bias=0.2)
     whole = (folder / "2" / "model.onnx").read_bytes()
     flip_a_byte(folder / "2")

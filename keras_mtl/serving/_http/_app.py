@@ -1,6 +1,7 @@
 """The application: from a request of HTTP to its answer."""
 
 import asyncio
+import functools
 import logging
 import pathlib
 import time
@@ -16,7 +17,7 @@ from keras_mtl.serving._requests._request import Request
 from keras_mtl.serving._runtimes._runtime import Array
 from keras_mtl.serving._settings import Limits, Settings
 from keras_mtl.serving._versions._keeper import Keeper
-from keras_mtl.serving._versions._version import Version
+from keras_mtl.serving._versions._version import Version, load_version
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,9 +61,10 @@ class Application:
         self._settings = settings
         self._limits = limits
         self.metrics = Metrics(settings.name or folder.name)
-        self.keeper = Keeper(
-            folder, settings.poll_seconds, settings.threads, self.metrics.count_version
+        load = functools.partial(
+            load_version, threads=settings.threads, tensorflow=settings.tensorflow
         )
+        self.keeper = Keeper(folder, settings.poll_seconds, load, self.metrics.count_version)
         self._batches = Batches(settings, limits, self._watch)
         self._routes = Routes(self.metrics, self.keeper, self._batches, limits)
         self.metrics.follow(

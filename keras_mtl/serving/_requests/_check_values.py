@@ -92,14 +92,16 @@ def _row(place: int, entries: int) -> int:
     return place // max(entries, 1)
 
 
-def _check_string(column: Column, value: Any, row: int, limits: Limits) -> str:
+def _check_string(column: Column, value: Any, row: int, limits: Limits) -> str | bytes:
     """Returns a string that is not short ASCII text, or that is written in base64."""
     if type(value) is dict and value.keys() == {"b64"} and type(value["b64"]) is str:
         value = _decode(column, value["b64"], row)
-    if type(value) is not str:
+    if type(value) is bytes and not column.holds_bytes:
+        raise _refuse_encoding(column, row)
+    if not isinstance(value, str | bytes):
         raise _refuse_type(column, value, row, "a string")
     try:
-        length = len(value.encode())
+        length = len(value.encode() if isinstance(value, str) else value)
     except UnicodeEncodeError:
         raise _refuse_encoding(column, row) from None
     if length > limits.string_bytes:
@@ -107,16 +109,21 @@ def _check_string(column: Column, value: Any, row: int, limits: Limits) -> str:
         raise _refuse(
             column, row, "length", f"the string has {length} bytes; at most {limit} are allowed."
         )
-    if "\0" in value:
+    if isinstance(value, str) and "\0" in value:
         raise _refuse_nul(column, row)
     return value
 
 
-def _decode(column: Column, text: str, row: int) -> str:
+def _decode(column: Column, text: str, row: int) -> str | bytes:
+    """Returns what base64 says: text if it is text in UTF-8, and otherwise the bytes."""
     try:
-        return base64.b64decode(text, validate=True).decode()
+        content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise _refuse_encoding(column, row) from None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
 
 
 def _refuse(column: Column, row: int, kind: str, reason: str) -> Refusal:

@@ -9,6 +9,10 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 
 
+class BadRows(Exception):
+    """Says that a value of a request cannot be read, such as an image that is none."""
+
+
 class Runtime(Protocol):
     """Computes outputs of whole batches."""
 
@@ -19,6 +23,9 @@ class Runtime(Protocol):
             columns: By name, `(rows, ...)`; strings as objects of type `str`. Columns which the
                 outputs do not depend on may be missing.
             outputs: The names of the outputs.
+
+        Raises:
+            BadRows: If a value cannot be read.
         """
         ...
 

@@ -32,7 +32,7 @@ class Keeper:
     Args:
         folder: The folder of the model, whose sub-folders are versions.
         poll_seconds: How often the folder is looked at.
-        threads: Threads of the runtime for one batch.
+        load: Loads the version of a folder.
         report: Called with `"loaded"` or `"refused"` when a version was.
     """
 
@@ -40,14 +40,14 @@ class Keeper:
         self,
         folder: pathlib.Path,
         poll_seconds: float = 1.0,
-        threads: int = 1,
+        load: Callable[[pathlib.Path], Version] = load_version,
         report: Callable[[str], None] = lambda event: None,
     ) -> None:
         self.current: Version | None = None
         self.refused: dict[int, str] = {}
         self._folder = folder
         self._poll_seconds = poll_seconds
-        self._threads = threads
+        self._load = load
         self._report = report
         self._readable = True
         self._stamp: Stamp | None = None
@@ -90,7 +90,7 @@ class Keeper:
             if not (folder / MANIFEST).exists():
                 self._refuse(number, f"it has no {MANIFEST}: it is not written to its end.", True)
                 return False
-            version = load_version(folder, self._threads)
+            version = self._load(folder)
         except RefusedVersion as error:
             # Clients can read the reason, and need not know where the folder lies.
             self._refuse(number, str(error).replace(str(folder), f"version {number}"))

@@ -5,12 +5,13 @@ import hashlib
 import pathlib
 
 from keras_mtl.export._beside._interface import read_interface
-from keras_mtl.export._beside._manifest import check_manifest
+from keras_mtl.export._beside._manifest import Manifest, check_manifest
 from keras_mtl.export._beside._recorded import read_recorded
 from keras_mtl.export._beside._refused import RefusedVersion
 from keras_mtl.serving._contract import Contract, make_contract
 from keras_mtl.serving._runtimes._onnx import OnnxRuntime
 from keras_mtl.serving._runtimes._runtime import Runtime
+from keras_mtl.serving._runtimes._tensorflow import TensorFlowRuntime
 from keras_mtl.serving._versions._audit_onnx import audit_onnx
 from keras_mtl.serving._watching._reference import Reference, read_reference
 
@@ -36,32 +37,45 @@ class Version:
     reference: Reference | None = None
 
 
-def load_version(folder: pathlib.Path, threads: int = 1) -> Version:
+def load_version(folder: pathlib.Path, threads: int = 1, tensorflow: bool = False) -> Version:
     """Loads a version: verifies its manifest, then audits, loads and tries its model.
 
     Args:
         folder: The folder of the version, whose name is its number.
         threads: Threads of the runtime for one batch.
+        tensorflow: Whether a version without a model.onnx is loaded by TensorFlow.
 
     Raises:
         RefusedVersion: If any step fails; the reason says which.
     """
     manifest = check_manifest(folder)
-    contract = make_contract(read_interface(folder))
-    if MODEL not in manifest.files:
+    interface = read_interface(folder)
+    if MODEL in manifest.files:
+        contract = make_contract(interface)
+        runtime: Runtime = _load_onnx(folder, manifest, contract, threads)
+    elif tensorflow:
+        contract = make_contract(interface, holds_bytes=True)
+        runtime = TensorFlowRuntime(folder, contract)
+    else:
         raise RefusedVersion(
-            f"{folder} has no {MODEL}, the only file that this server loads; "
-            "keras_mtl.export.onnx(folder) writes it."
+            f"{folder} has no {MODEL}: write it by keras_mtl.export.onnx(folder), or start the "
+            "server with --tensorflow."
         )
+    kind = "onnx" if MODEL in manifest.files else "tensorflow"
+    version = Version(int(folder.name), contract, runtime, kind, read_reference(folder))
+    _try_recorded(version, folder)
+    return version
+
+
+def _load_onnx(
+    folder: pathlib.Path, manifest: Manifest, contract: Contract, threads: int
+) -> OnnxRuntime:
     content = (folder / MODEL).read_bytes()
     # What is loaded is what was verified, even if the file changed in between.
     if hashlib.sha256(content).hexdigest() != manifest.files[MODEL].sha256:
         raise RefusedVersion(f"{folder / MODEL} changed while it was read.")
     audit_onnx(content)
-    runtime = OnnxRuntime(content, contract, threads)
-    version = Version(int(folder.name), contract, runtime, "onnx", read_reference(folder))
-    _try_recorded(version, folder)
-    return version
+    return OnnxRuntime(content, contract, threads)
 
 
 def _try_recorded(version: Version, folder: pathlib.Path) -> None:
