@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_mtl.export._audit._audit import audit
+    from keras_mtl.export._beside._manifest import check_manifest
+    from keras_mtl.export._beside._model_card import model_card
     from keras_mtl.export._beside._refused import RefusedVersion
+    from keras_mtl.export._beside._signature import sign, verify_signature
     from keras_mtl.export._choose_thresholds import choose_thresholds
     from keras_mtl.export._compare import compare
     from keras_mtl.export._footprint import Footprint, Footprints, footprint
@@ -30,16 +33,20 @@ __all__ = [
     "MovedPrediction",
     "RefusedVersion",
     "audit",
+    "check_manifest",
     "choose_thresholds",
     "compare",
     "footprint",
     "harden",
     "litert",
     "merge",
+    "model_card",
     "onnx",
     "onnx_inputs",
     "saved_model",
+    "sign",
     "single_task",
+    "verify_signature",
 ]
 
 # Names load at first use: a server that reads the files beside a model needs no TensorFlow.
@@ -51,6 +58,10 @@ _MODULES = {name: f"_{name}" for name in __all__} | {
     "MovedPrediction": "_format_comparison",
     "audit": "_audit._audit",
     "RefusedVersion": "_beside._refused",
+    "check_manifest": "_beside._manifest",
+    "model_card": "_beside._model_card",
+    "sign": "_beside._signature",
+    "verify_signature": "_beside._signature",
     "onnx_inputs": "_formats._run_onnx",
 }
 

@@ -8,6 +8,8 @@ nor TensorFlow.
     _interface      outputs.json: inputs, signatures and tasks
     _recorded       recorded.json: rows and answers for a smoke test after loading
     _manifest       manifest.json: the SHA-256 of every other file
+    _signature      manifest.sig: the signature of the manifest by an Ed25519 key
+    _model_card     model_card.md, for people
 
     _describe_interface   makes outputs.json from a network, its tasks and its signatures
     _example_rows         rows that a network takes, made from its inputs

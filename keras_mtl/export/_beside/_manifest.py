@@ -85,6 +85,16 @@ def check_manifest(folder: str | os.PathLike[str]) -> Manifest:
     Raises:
         RefusedVersion: If there is no manifest, a file is missing, has changed, is not named in
             it, or is a symbolic link, or the manifest names a path outside of the folder.
+
+    Example:
+        >>> import tempfile
+        >>> import keras
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("click")]
+        >>> network = mtl.architectures.hard_sharing(keras.Input((4,), name="user"), tasks)
+        >>> folder = mtl.export.saved_model(network, tasks, tempfile.mkdtemp() + "/shop/1")
+        >>> "saved_model.pb" in check_manifest(folder).files
+        True
     """
     folder = pathlib.Path(folder)
     manifest = _read_manifest(folder / FILE)

@@ -12,6 +12,7 @@ from keras_mtl.export._beside._example_rows import find_example_rows, read_examp
 from keras_mtl.export._beside._interface import FILE, Interface
 from keras_mtl.export._beside._json_files import write_json
 from keras_mtl.export._beside._manifest import write_manifest
+from keras_mtl.export._beside._model_card import write_card
 from keras_mtl.export._beside._recorded import Rows, write_recorded
 from keras_mtl.export._beside._warm_up import write_warm_up
 
@@ -57,4 +58,5 @@ class Beside:
         write_json(folder / FILE, self._interface.to_json())
         write_recorded(folder, self._rows, self._answers)
         write_warm_up(folder, self._rows, self._interface, self._has_fixed_batch)
+        write_card(folder, self._interface)
         write_manifest(folder)
