@@ -26,7 +26,7 @@ for version in itertools.count(int(sys.argv[2])):
 @pytest.mark.slow
 def test_no_kill_leaves_half_a_version(tmp_path):
     moments = random.Random(0)
-    for turn in range(8):
+    for turn in range(5):
         command = [sys.executable, "-c", EXPORT, str(tmp_path), str(100 * turn)]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -38,7 +38,7 @@ def test_no_kill_leaves_half_a_version(tmp_path):
                 process.send_signal(signal.SIGKILL)
     versions = sorted(path for path in tmp_path.iterdir() if path.name.isdecimal())
     left = [path.name for path in tmp_path.iterdir() if not path.name.isdecimal()]
-    assert len(versions) >= 8
+    assert len(versions) >= 5
     assert left and all(name.startswith(".") for name in left)  # some kill met an export
     for version in versions:
         check_manifest(version)
