@@ -67,33 +67,49 @@ def open_folder(
             those of this one, or trials of another program.
     """
     if directory is None:
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="task_weights_"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return folder
+        return temporary_folder("task_weights_")
     folder = pathlib.Path(directory)
     record = folder / "search.json"
     settings = json.loads(json.dumps(settings))  # Tuples become lists, as in the file.
     if overwrite:
         shutil.rmtree(folder / "trials", ignore_errors=True)
     elif record.exists():
-        _check_same(folder, _read_record(record), settings)
+        _check_same(folder, read_settings(record, "search"), settings)
     elif (folder / "trials").exists():
         raise ValueError(
             f"{str(folder)!r} holds trials of another program, without the search.json of a "
             "search for task weights. Choose another directory, or overwrite=True to remove them."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(settings, indent=1))
+    new = record.with_name(f"{record.name}.{os.getpid()}.new")
+    new.write_text(json.dumps(settings, indent=1))
+    os.replace(new, record)  # in one move: a process that is killed leaves a whole record
     return folder
 
 
-def _read_record(record: pathlib.Path) -> dict[str, Any]:
+def temporary_folder(prefix: str) -> pathlib.Path:
+    """Makes a folder that is removed when the process ends."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def read_settings(record: pathlib.Path, noun: str) -> dict[str, Any]:
+    """Reads the settings of an earlier search or study from its folder.
+
+    Args:
+        record: The file.
+        noun: `"search"` or `"study"`, for the message.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
     try:
         settings = json.loads(record.read_text())
     except ValueError as error:
         raise ValueError(
             f"{str(record)!r} cannot be read ({error}). Choose another directory, or "
-            "overwrite=True to forget the search in it."
+            f"overwrite=True to forget the {noun} in it."
         ) from error
     return settings if isinstance(settings, dict) else {}
 

@@ -1,17 +1,16 @@
 """The folder of a study: what it belongs to, and who uses it."""
 
-import atexit
 import contextlib
 import importlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_mtl.studies._trainings._record import write_json
+from keras_mtl.tuning._folder import read_settings, temporary_folder
 
 fcntl: Any
 try:
@@ -33,17 +32,13 @@ def open_folder(
     Raises:
         ValueError: If the folder holds another study, or files of another program.
     """
-    if directory is None:
-        folder = Path(tempfile.mkdtemp(prefix="study_"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    else:
-        folder = Path(directory)
+    folder = temporary_folder("study_") if directory is None else Path(directory)
     record = folder / "study.json"
     content = json.loads(json.dumps(settings))  # tuples become lists, as in the file
     if overwrite:
         shutil.rmtree(folder / "trainings", ignore_errors=True)
     elif record.exists():
-        _check_same(folder, _read(record), content)
+        _check_same(folder, read_settings(record, "study"), content)
     elif folder.exists() and any(folder.iterdir()) and directory is not None:
         names = sorted(path.name for path in folder.iterdir())[:5]
         raise ValueError(
@@ -52,17 +47,6 @@ def open_folder(
         )
     write_json(record, content)
     return folder
-
-
-def _read(record: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(record.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{str(record)!r} cannot be read ({error}). Choose another directory, or "
-            "overwrite=True to forget the study in it."
-        ) from error
-    return content if isinstance(content, dict) else {}
 
 
 _MAY_GROW = {"networks"}
