@@ -34,8 +34,9 @@ class RefitHeads:
 
     There heads were linear, and refitted by ridge regression with a penalty chosen by validation;
     the mixture was worse than `"aggregate"` in 2 of 6 runs. Here heads are refitted by Adam from
-    where they are, whatever their layers are, which gains less where heads are far from their
-    optimum after `epochs` epochs.
+    where they are, whatever their layers are, which gains less: .904 and .955 with `"aggregate"`
+    became .899 and .954, where `"each"` has .900 and .938 (`datasets.synthetic_groups`, 600 rows,
+    8 tasks with correlated and with independent heads, linear heads on 64 shared units, 3 seeds).
 
     Args:
         train: Training data as for `fit`: a `tf.data.Dataset` or another stream of batches, or a
