@@ -13,6 +13,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl.analysis._gate_use import GateUse, make_reader, measure_gates
 from keras_mtl.analysis._inside._core import read_core
 from keras_mtl.analysis._inside._rows import Rows, read_rows
+from keras_mtl.callbacks._monitoring._fixed_rows import read_fixed
 from keras_mtl.callbacks._monitoring._json_lines import (
     Record,
     append_record,
@@ -110,7 +111,7 @@ class GateMonitor(keras.callbacks.Callback):
         if self._measured is not self.model:
             self._core = read_core(self.model, self._tasks)
             self._reader = make_reader(self._core, ablation=self.ablation)
-            self._rows = self._rows or _read_fixed(self._dataset, self._tasks)
+            self._rows = self._rows or read_fixed(lambda: read_rows(self._dataset, self._tasks))
             # The names of experts come from shapes that the first batch shows.
             first = measure_gates(self._core, self._reader, self._rows[:1])
             self._names = list(_scalars(first))
@@ -181,28 +182,3 @@ def _scalars(use: GateUse) -> dict[str, float]:
     scalars["gates/effective/min"] = min(known, default=np.nan)
     scalars["gates/collapsed"] = float(sum(gate.collapsed for gate in use.gates.values()))
     return scalars
-
-
-def _read_fixed(dataset: Any, tasks: Sequence[Task]) -> list[Rows]:
-    """Returns the rows, after a look whether they stay the same.
-
-    Raises:
-        ValueError: If they change from one reading to the next.
-    """
-    rows, again = (list(read_rows(dataset, tasks)) for _ in range(2))
-    flat, flat_again = (
-        [np.asarray(leaf) for leaf in keras.tree.flatten([tuple(batch) for batch in read])]
-        for read in (rows, again)
-    )
-    same = len(flat) == len(flat_again) and all(map(_equal, flat, flat_again))
-    if not same:
-        raise ValueError(
-            "the rows are others when they are read again: they seem to be shuffled. A monitor "
-            "compares epochs on the same rows, and to read a shuffled dataset would change the "
-            "order in which training sees it. Pass rows before you shuffle."
-        )
-    return rows
-
-
-def _equal(one: Any, two: Any) -> bool:
-    return one.shape == two.shape and bool(np.all((one == two) | ((one != one) & (two != two))))

@@ -1,4 +1,4 @@
-"""Trains with both monitors; with `--kill-at`, kills itself in that epoch."""
+"""Trains with monitors and TensorBoard; with `--kill-at`, kills itself in that epoch."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ import monitored_problem as problem
 from killed_run import Killer
 
 import keras_mtl as mtl
-from keras_mtl.callbacks import AffinityMonitor, ConflictMonitor
+from keras_mtl.callbacks import AffinityMonitor, ConflictMonitor, TensorBoardTasks
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
     callbacks = [
         AffinityMonitor(problem.TASKS, problem.rows(), file=folder / "a.jsonl", **options),
         ConflictMonitor(problem.TASKS, problem.rows(), file=folder / "c.jsonl", **options),
+        TensorBoardTasks(problem.TASKS, folder / "board", hparams={"rate": 0.001}),
         keras.callbacks.BackupAndRestore(str(folder / "backup"), save_freq="epoch"),
         Killer(arguments.kill_at),
     ]

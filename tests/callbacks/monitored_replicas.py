@@ -1,4 +1,4 @@
-"""Trains with both monitors on some number of replicas, and writes all that they logged."""
+"""Trains with all monitors on some number of replicas, and writes all that they logged."""
 
 import argparse
 import json
@@ -35,6 +35,19 @@ def main() -> None:
     # The batch of the strategy is dealt out to the replicas.
     fit = model.fit(problem.rows(24), epochs=2, callbacks=monitors, verbose=0)
     results = {name: values for name, values in fit.history.items() if "/" in name}
+    with strategy.scope():
+        keras.utils.set_random_seed(1)
+        network = mtl.architectures.mmoe(
+            keras.Input((6,)), problem.TASKS, num_experts=3, expert=(4,), tower=()
+        )
+        gated = mtl.BalancedModel(network, problem.TASKS, mtl.balancers.MGDA())
+        gated.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    gates = mtl.callbacks.GateMonitor(problem.TASKS, problem.rows(24), ablation=True)
+    fit = gated.fit(problem.rows(24), epochs=2, callbacks=[gates], verbose=0)
+    results |= {name: values for name, values in fit.history.items() if "/" in name}
+    for name, gate in gates.records[-1]["gates"].items():
+        results |= {f"{field}/{name}": gate[field] for field in ("load", "use")}
+        results |= {f"rise/{name}/{task}": rise for task, rise in gate["rise"].items()}
     with open(arguments.out, "w") as file:
         json.dump(results, file)
         file.flush()

@@ -193,7 +193,8 @@ def test_two_replicas_measure_what_one_device_does(tmp_path):
         assert done.returncode == 0, done.stderr[-3000:]
         results.append(json.loads(out.read_text()))
     one, two = results
-    assert set(one) == set(two) and len(one) > 30
+    assert set(one) == set(two) and len(one) > 50
+    assert np.shape(one["rise/click_gate/click"]) == (3,)
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
 

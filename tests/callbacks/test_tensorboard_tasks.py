@@ -1,6 +1,9 @@
 """What TensorBoard reads back is what was logged, for any number of tasks."""
 
+import pathlib
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -86,6 +89,29 @@ def test_a_run_that_goes_on_shows_each_epoch_once(tmp_path):
     expected = [*histories[0][:2], *histories[1]]
     assert_curve(curves(tmp_path / "tasks" / "train")["loss/price"], expected)
     assert layout(tmp_path / "tasks")["loss"].keys() == {"click", "price"}
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_goes_on_and_shows_each_epoch_once(tmp_path):
+    script = pathlib.Path(__file__).with_name("killed_monitors.py")
+    shown = []
+    for name, kills in (("whole", [-1]), ("killed", [2, 3, -1])):
+        (tmp_path / name).mkdir()
+        for kill in kills:
+            command = [sys.executable, str(script), "--folder", str(tmp_path / name)]
+            done = subprocess.run(
+                [*command, "--kill-at", str(kill)], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == (0 if kill < 0 else -9), done.stderr[-2000:]
+        board = tmp_path / name / "board" / "tasks"
+        shown.append({**curves(board), **curves(board / "train")})
+    whole, killed = shown
+    assert "weight/price" in whole and "cosine/price/click" in whole
+    assert list(whole) == list(killed)
+    for tag, curve in whole.items():
+        assert [step for step, _ in curve] == [0, 1, 2, 3], tag
+        assert [step for step, _ in killed[tag]] == [0, 1, 2, 3], tag
+        np.testing.assert_allclose(killed[tag], curve, rtol=1e-6, err_msg=tag)
 
 
 def test_hyperparameters_are_in_the_table_or_text(tmp_path):

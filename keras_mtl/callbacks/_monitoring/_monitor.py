@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
 
 from keras_mtl._tasks import Task
 from keras_mtl.analysis._probing._probe import Probe
@@ -17,6 +16,7 @@ from keras_mtl.analysis._probing._read_batches import (
     network_of,
     read_pairs,
 )
+from keras_mtl.callbacks._monitoring._fixed_rows import read_fixed
 from keras_mtl.callbacks._monitoring._json_lines import (
     Record,
     append_record,
@@ -96,7 +96,8 @@ class Monitor(keras.callbacks.Callback):
         self.records = []
         self._steps = self._measurements = self._in_epoch = 0
         if not self._pairs:
-            self._pairs = _read_fixed(self._rows, self._tasks, network_of(self.model, self._tasks))
+            network = network_of(self.model, self._tasks)
+            self._pairs = read_fixed(lambda: read_pairs(self._rows, self._tasks, network, None))
         # The identities of what is trained: layers may have been frozen since.
         variables = (id(self.model), *map(id, self.model.trainable_variables))
         if self._probe is None or variables != self._probed:
@@ -163,33 +164,6 @@ class Monitor(keras.callbacks.Callback):
             append_record(self._file, record)
         if logs is not None:  # always the same names, since CSVLogger reads those of one epoch
             logs.update(self.scalars(summary))
-
-
-def _read_fixed(
-    rows: Any, tasks: Sequence[Task], network: keras.Model
-) -> list[tuple[Element, Element]]:
-    """Returns the rows in pairs of batches, after a look whether they stay the same.
-
-    Raises:
-        ValueError: If they change from one reading to the next.
-    """
-    pairs, again = (list(read_pairs(rows, tasks, network, None)) for _ in range(2))
-    flat, flat_again = (
-        [np.asarray(leaf) for leaf in keras.tree.flatten(read)] for read in (pairs, again)
-    )
-    same = len(flat) == len(flat_again) and all(map(_equal, flat, flat_again))
-    if not same:
-        raise ValueError(
-            "rows are others when they are read again: they seem to be shuffled. Monitors compare "
-            "epochs on the same rows, and to read a shuffled dataset would change the order in "
-            "which training sees it. Take rows before you shuffle: dataset.take(n).batch(m), then "
-            "dataset.shuffle(...)."
-        )
-    return pairs
-
-
-def _equal(one: Any, two: Any) -> bool:
-    return one.shape == two.shape and bool(np.all((one == two) | ((one != one) & (two != two))))
 
 
 def _check_record(record: Record, names: Sequence[str], path: Path) -> None:
