@@ -1,4 +1,10 @@
-"""Callbacks that know tasks: when to stop, which weights to keep, how tasks get on, and charts."""
+"""Callbacks that know tasks: when to stop, which weights to keep, how tasks get on, and charts.
+
+What they know of an epoch is in the logs, as Python's floats under names that are the same in all
+epochs (NaN where nothing was measured). So trackers need nothing of this package: put
+`mlflow.tensorflow.MlflowCallback(run)`, `wandb.integration.keras.WandbMetricsLogger()` or
+`keras.callbacks.CSVLogger(file)` behind these callbacks in `fit(callbacks=[...])`.
+"""
 
 from keras_mtl.callbacks._affinity_monitor import AffinityMonitor
 from keras_mtl.callbacks._conflict_monitor import ConflictMonitor
