@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from keras_mtl.export._litert import litert
     from keras_mtl.export._merge import merge
     from keras_mtl.export._onnx import onnx
+    from keras_mtl.export._openvino import openvino
     from keras_mtl.export._saved_model import saved_model
     from keras_mtl.export._single_task import single_task
 
@@ -43,6 +44,7 @@ __all__ = [
     "model_card",
     "onnx",
     "onnx_inputs",
+    "openvino",
     "saved_model",
     "sign",
     "single_task",

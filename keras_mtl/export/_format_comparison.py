@@ -152,7 +152,7 @@ def _cells(row: MovedPrediction, is_reference: bool) -> tuple[str, ...]:
 
 
 def _text(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}g}"
+    return "-" if math.isnan(value) else f"{value + 0.0:.{digits}g}"  # -0.0 becomes 0
 
 
 def _lines(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:

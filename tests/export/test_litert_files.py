@@ -132,3 +132,16 @@ def test_a_network_that_keras_has_quantized_is_refused_before_conversion(
     monkeypatch.setattr(module, "convert", None)
     with pytest.raises(ValueError, match="Quantize after the conversion, from float32"):
         mtl.export.litert(folder)
+
+
+@pytest.mark.slow
+def test_a_column_that_needs_float64_is_refused_before_conversion(tmp_path):
+    stamps = 2.0**40 + np.arange(8.0)
+    encoder = mtl.data.tabular_encoder({"stamp": stamps})
+    network = mtl.architectures.hard_sharing(
+        keras.Input((1,)), [mtl.Task.regression("z")], shared=(4,), tower=()
+    )
+    network = mtl.data.with_preprocessing(encoder, network)
+    folder = mtl.export.saved_model(network, [mtl.Task.regression("z")], tmp_path / "1")
+    with pytest.raises(ValueError, match=r"\['stamp'\] need it: .*or use export.onnx\(folder\)"):
+        mtl.export.litert(folder)

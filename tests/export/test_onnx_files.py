@@ -137,6 +137,7 @@ def test_an_input_and_a_task_of_one_name_are_refused(tmp_path):
         mtl.export.onnx(folder)
 
 
+@pytest.mark.slow
 def test_a_network_that_keras_has_quantized_is_refused(tmp_path):
     features, dense = keras.Input((4,), name="x"), keras.layers.Dense(8)
     task = mtl.Task.regression("z")
@@ -166,3 +167,18 @@ def test_the_manifest_is_written_anew_and_a_changed_version_is_refused(shop, tmp
     (changed / "outputs.json").write_text((changed / "outputs.json").read_text() + " ")
     with pytest.raises(mtl.export.RefusedVersion, match="is not the file that was exported"):
         mtl.export.onnx(changed)
+
+
+def test_small_numbers_keep_their_digits_in_logarithms_and_exponentials(tmp_path):
+    # log(1 + x) and exp(x) - 1, as they are written, leave two digits of 1e-6.
+    x = keras.Input((3,), name="x")
+    outputs = {
+        "log": keras.layers.Identity(name="log")(keras.ops.log1p(x)),
+        "exp": keras.layers.Identity(name="exp")(keras.ops.expm1(x)),
+    }
+    tasks = [mtl.Task.regression("log"), mtl.Task.regression("exp")]
+    folder = mtl.export.saved_model(keras.Model(x, outputs), tasks, tmp_path / "1")
+    small = np.float32([[1e-6, -3e-7, 2e-3], [0.0, 0.5, -0.75], [3.0, 8.0, 1e-12]])
+    answers = OnnxRunner(mtl.export.onnx(folder, rows={"x": small})).answer({"x": small})
+    np.testing.assert_allclose(answers["log"], np.log1p(small.astype("float64")), rtol=1e-6)
+    np.testing.assert_allclose(answers["exp"], np.expm1(small.astype("float64")), rtol=1e-6)

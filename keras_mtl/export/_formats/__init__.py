@@ -11,7 +11,8 @@
 - `_lookup_tables`: the keys of lookup tables
 - `_to_onnx`, `_onnx_operations`, `_onnx_check`: conversion to ONNX, operations that tf2onnx lacks,
   what is left of TensorFlow
-- `_to_litert`, `_run_litert`: conversion to LiteRT, answers of its signatures
+- `_to_litert`, `_single_precision`, `_run_litert`: conversion to LiteRT, without float64; answers
+  of its signatures
 - `_artifacts`, `_task_scores`, `_calibration`, `_turns`: networks and files, compared on data
 - `_onnx_weights`, `_run_onnx`: 8-bit weights of an ONNX model, answers of ONNX Runtime
 """

@@ -24,20 +24,26 @@ def make_operations(
         tables: Keys and values of the lookup tables, by their names in the frozen graph.
     """
 
-    def look_up(context: Any, node: Any, name: str, args: Any) -> None:
+    def look_up(context: Any, node: Any) -> None:
         _look_up(context, node, tables)
 
-    def bucketize(context: Any, node: Any, name: str, args: Any) -> None:
-        _bucketize(context, node)
-
-    def one_hot(context: Any, node: Any, name: str, args: Any) -> None:
-        _one_hot(context, node)
-
-    return {
-        "LookupTableFindV2": (look_up, []),
-        "Bucketize": (bucketize, []),
-        "OneHot": (one_hot, []),
+    converters = {
+        "Bucketize": _bucketize,
+        "Expm1": _expm1,
+        "Log1p": _log1p,
+        "LookupTableFindV2": look_up,
+        "OneHot": _one_hot,
     }
+    return {name: (_as_handler(convert), []) for name, convert in converters.items()}
+
+
+def _as_handler(convert: Callable[[Any, Any], None]) -> Callable[..., Any]:
+    """Returns a conversion with the arguments that tf2onnx passes."""
+
+    def handle(context: Any, node: Any, name: str, args: Any) -> None:
+        convert(context, node)
+
+    return handle
 
 
 def _look_up(context: Any, node: Any, tables: Mapping[bytes, Table]) -> None:
@@ -105,6 +111,40 @@ def _one_hot(context: Any, node: Any) -> None:
     numbers = context.make_const(f"{name}_entries", entries)
     is_entry = context.make_node("Equal", [column.output[0], numbers.output[0]])
     _replace(context, node, "Where", [is_entry.output[0], node.input[2], node.input[3]], {})
+
+
+def _expm1(context: Any, node: Any) -> None:
+    """Replaces exp(x) - 1, in which small x cancel, by tanh(x / 2) (exp(x) + 1)."""
+    utils = import_extra("tf2onnx.utils", "onnx")
+    x, name = node.input[0], utils.make_name(node.name)
+    dtype = utils.map_onnx_to_numpy_type(context.get_dtype(x))
+    half = context.make_const(f"{name}_half", np.array(0.5, dtype)).output[0]
+    one = context.make_const(f"{name}_one", np.array(1.0, dtype)).output[0]
+    halved = context.make_node("Mul", [x, half]).output[0]
+    tanh = context.make_node("Tanh", [halved]).output[0]
+    exponential = context.make_node("Exp", [x]).output[0]
+    rest = context.make_node("Add", [exponential, one]).output[0]
+    _replace(context, node, "Mul", [tanh, rest], {})
+
+
+def _log1p(context: Any, node: Any) -> None:
+    """Replaces log(1 + x), in which small x are lost, by x log(u) / (u - 1) for u = 1 + x.
+
+    The rounding of u is in both factors and cancels (Kahan); where u is 1, the result is x.
+    Of infinity, it is NaN.
+    """
+    utils = import_extra("tf2onnx.utils", "onnx")
+    x, name = node.input[0], utils.make_name(node.name)
+    dtype = utils.map_onnx_to_numpy_type(context.get_dtype(x))
+    one = context.make_const(f"{name}_one", np.array(1.0, dtype)).output[0]
+    u = context.make_node("Add", [x, one]).output[0]
+    rounded = context.make_node("Sub", [u, one]).output[0]
+    is_lost = context.make_node("Equal", [u, one]).output[0]
+    divisor = context.make_node("Where", [is_lost, one, rounded]).output[0]
+    logarithm = context.make_node("Log", [u]).output[0]
+    ratio = context.make_node("Div", [x, divisor]).output[0]
+    product = context.make_node("Mul", [logarithm, ratio]).output[0]
+    _replace(context, node, "Where", [is_lost, x, product], {})
 
 
 def _onnx_dtype(name: str) -> Any:

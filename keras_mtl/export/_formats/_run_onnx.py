@@ -67,6 +67,9 @@ class OnnxRunner:
         runtime = import_extra("onnxruntime", "onnx")
         options = runtime.SessionOptions()
         options.log_severity_level = 4  # what fails is raised
+        options.intra_op_num_threads = 1
+        # 8-bit weights become float32 once, when the session starts, and not in every request.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._session = runtime.InferenceSession(
             model if isinstance(model, bytes) else os.fspath(model),
             options,

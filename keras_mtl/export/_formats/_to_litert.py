@@ -1,11 +1,17 @@
 """Conversion of a SavedModel to LiteRT, in memory."""
 
+import pathlib
 import re
+import tempfile
 from typing import Any
 
 import tensorflow as tf
 
 from keras_mtl.export._formats._served import Served, has_operation, operations
+from keras_mtl.export._formats._single_precision import (
+    computes_in_double,
+    write_single_precision,
+)
 
 _LACKING = re.compile(r"'?tf\.(\w+)'? op")
 
@@ -21,10 +27,10 @@ def refuse_unknown(served: Served) -> None:
     # (docs/keras_notes.md, pain 130).
     if has_operation(served, "TensorListReserve"):
         raise ValueError(
-            "A recurrent layer (LSTM, GRU, SimpleRNN) runs in a loop, which LiteRT has without the "
-            "whole of TensorFlow for no such layer. Nothing was written. Build the network with "
-            "unroll=True in that layer and a fixed length of time, load the weights, and export "
-            "it; or use export.onnx(folder)."
+            "A recurrent layer (LSTM, GRU, SimpleRNN) runs in a loop, and LiteRT cannot run it "
+            "without the operations of TensorFlow itself. Nothing was written. Build the network "
+            "with unroll=True in that layer and a fixed length of time, load the weights, and "
+            "export it; or use export.onnx(folder)."
         )
     codes = {tf.int64.as_datatype_enum}
     for node in operations(served):
@@ -49,8 +55,16 @@ def convert(served: Served, quantize: str | None) -> bytes:
     Raises:
         ValueError: If an operation cannot be converted; the message names it.
     """
+    if not computes_in_double(served):
+        return _convert(served, served.folder, quantize)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = write_single_precision(served, pathlib.Path(folder))
+        return _convert(served, copy, quantize)
+
+
+def _convert(served: Served, folder: pathlib.Path, quantize: str | None) -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(served.folder), signature_keys=sorted(served.signatures)
+        str(folder), signature_keys=sorted(served.signatures)
     )
     if quantize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
