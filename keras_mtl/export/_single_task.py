@@ -33,9 +33,11 @@ def single_task(network: keras.Model, tasks: str | Task | Sequence[str | Task]) 
 
     Args:
         network: A functional network whose outputs are a dict by task, or the `BalancedModel` that
-            trains one. Its layers may be your own: one that computes several tasks at once is
-            narrowed if it has a method `narrow`, as `layers.ParallelDense` and `layers.Towers`
-            have it, and is kept whole otherwise.
+            trains one. Its layers may be your own. One with an axis of branches, the second to last
+            of its output, is narrowed if it has an attribute `branched_inputs`, the positions of
+            those inputs that have the same branches there (`()` if none has), and a method
+            `narrow(indices)` that returns a built layer with these branches, as
+            `layers.ParallelDense` has. Otherwise it is kept whole.
         tasks: The names of the tasks to keep, or the tasks; one alone need not be in a list.
 
     Returns:

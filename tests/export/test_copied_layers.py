@@ -99,6 +99,8 @@ def test_layers_and_functions_of_a_user_need_not_be_registered():
 
     x = keras.Input((4,))
     hidden = keras.Sequential([Shift(2.0), keras.layers.Dense(3, activation=cube)])(x)
+    hidden = keras.layers.Lambda(lambda values: 2 * values)(hidden)
+    hidden = keras.layers.Dense(4, activation=lambda values: values / 3)(hidden)
     network = keras.Model(x, outputs_of(hidden))
     check_equal(network, export.single_task(network, "alpha"), draw(6, 4))
     network = keras.Model(x, outputs_of(Odd(1.0, name="odd")(x)))

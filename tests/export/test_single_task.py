@@ -175,6 +175,66 @@ def test_branches_that_are_joined_stacked_and_picked_by_hand():
         check_equal(network, cut, rows)
 
 
+class Scales(keras.layers.Layer):
+    """Multiplies each branch by numbers of its own."""
+
+    branched_inputs = (0,)
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(shape=tuple(input_shape[-2:]), initializer="ones")
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+    def narrow(self, indices):
+        layer = Scales(name=self.name)
+        layer.build((None, len(indices), self.scale.shape[-1]))
+        layer.set_weights([np.asarray(self.scale)[indices]])
+        return layer
+
+
+def test_a_layer_of_a_user_says_how_it_is_narrowed(tmp_path):
+    x = keras.Input((4,))
+    scaled = Scales(name="scales")(layers.Experts(3, (5,), name="experts")(x))
+    outputs = {task.name: task.output(layers.PickBranch(i)(scaled)) for i, task in enumerate(TWO)}
+    network = keras.Model(x, outputs)
+    randomize(network)
+    cut = export.single_task(network, "alpha")
+    assert cut.get_layer("scales").scale.shape == (1, 5)
+    assert cut.get_layer("experts").num_experts == 1
+    check_equal(network, cut, draw(9, 4))
+
+
+class Centered(layers.Experts):
+    """Subtracts the mean of all experts, of which its `narrow` knows nothing."""
+
+    def call(self, features):
+        experts = super().call(features)
+        return experts - keras.ops.mean(experts, axis=-2, keepdims=True)
+
+
+def test_a_class_that_derives_from_a_batched_layer_is_not_trusted():
+    x = keras.Input((4,))
+    experts = Centered(3, (5,), name="experts")(x)
+    outputs = {task.name: task.output(layers.PickBranch(i)(experts)) for i, task in enumerate(TWO)}
+    network = keras.Model(x, outputs)
+    cut = export.single_task(network, "alpha")
+    assert cut.get_layer("experts").num_experts == 3
+    check_equal(network, cut, draw(9, 4))
+
+
+def test_a_loaded_network_is_cut(tmp_path):
+    network = architectures.snr(
+        keras.Input((4,)), EIGHT, num_levels=1, num_subnetworks=2, subnetwork=(3,), tower=(3,)
+    )
+    network.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    cut = export.single_task(loaded, "assay_6")
+    assert cut.get_layer("shared_routing_1").num_outputs == 1
+    assert cut.get_layer("towers_0").kernels[0].shape == (1, 3, 3)
+    check_equal(network, cut, draw(9, 4))
+
+
 def test_parts_along_two_axes_are_the_whole():
     x = keras.Input((4,))
     experts = layers.Experts(3, (5,), name="experts")(x)

@@ -46,6 +46,19 @@ _ACTIVATIONS = {
 _ALONG_THE_LAST_AXIS = {"log_softmax", "softmax", "sparsemax"}
 
 
+def can_narrow(layer: Any) -> bool:
+    """Returns whether a layer's `narrow` speaks of its own `call`.
+
+    A class that derives from such a layer and computes something else may mix the branches.
+    """
+    classes = type(layer).__mro__
+    of_narrow, of_call = (
+        next((i for i, kind in enumerate(classes) if name in vars(kind)), len(classes))
+        for name in ("narrow", "call")
+    )
+    return of_narrow <= of_call < len(classes)
+
+
 def keeps_branches(layer: Any, node: Any) -> bool:
     """Returns whether entry i of the output's second to last axis depends on entry i of the inputs.
 
@@ -58,7 +71,7 @@ def keeps_branches(layer: Any, node: Any) -> bool:
     shapes = {tuple(tensor.shape) for tensor in node.input_tensors}
     if len(shapes) != 1 or len(next(iter(shapes))) < 3:
         return False
-    if isinstance(layer, keras.layers.Dense | keras.layers.Activation):
+    if type(layer) in (keras.layers.Dense, keras.layers.Activation):
         return _name_of(layer.activation) in _ACTIVATIONS | _ALONG_THE_LAST_AXIS
     if type(layer) is keras.layers.LayerNormalization:
         return layer.axis in (-1, [-1], (-1,), len(next(iter(shapes))) - 1)

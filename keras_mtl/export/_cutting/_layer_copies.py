@@ -2,6 +2,7 @@
 
 import inspect
 import tempfile
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,13 +75,32 @@ def _from_config(layer: keras.layers.Layer) -> Any:
             elif isinstance(value, _SERIALIZED):
                 names[type(value).__name__] = type(value)
     try:
+        config = _config_of(layer)
+        if type(layer) is keras.layers.Lambda:
+            return keras.layers.Lambda(**config)
         with keras.saving.custom_object_scope(names):
-            return type(layer).from_config(layer.get_config())
+            return type(layer).from_config(config)
     except Exception as error:
         raise ValueError(
             f"the layer {layer.name!r} ({type(layer).__name__}) cannot be copied: {error} A layer "
             "of your own needs a get_config() that returns the arguments of its constructor."
         ) from error
+
+
+def _config_of(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Returns the configuration of a layer, with lambdas as they are.
+
+    Keras writes lambdas, but makes none of what it wrote, for fear of files; these are at hand.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The object being serialized includes a `lambda`")
+        config: dict[str, Any] = layer.get_config()
+    if type(layer) is keras.layers.Lambda:
+        return {**config, "function": layer.function, "mask": layer.mask}
+    activation = getattr(layer, "activation", None)
+    if "activation" in config and getattr(activation, "__name__", None) == "<lambda>":
+        return {**config, "activation": activation}
+    return config
 
 
 _SERIALIZED = (

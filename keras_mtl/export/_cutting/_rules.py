@@ -9,6 +9,7 @@ import numpy as np
 from keras_mtl._keras_internals import concatenates_along, node_of
 from keras_mtl._types import Tensor
 from keras_mtl.export._cutting._branches import (
+    can_narrow,
     has_separate_columns,
     is_elementwise,
     keeps_branches,
@@ -21,7 +22,7 @@ from keras_mtl.layers import ChannelSlice, MaskedGate, Mixture, PickBranch, Stac
 def cut_towers(cut: Cut, node: Any) -> Step | None:
     """Cuts a layer of which output i depends on input i alone (`Towers`)."""
     layer, inputs = node.operation, _inputs_of(node)
-    is_branchwise = getattr(layer, "branchwise", False) and hasattr(layer, "narrow")
+    is_branchwise = getattr(layer, "branchwise", False) and can_narrow(layer)
     places = [i for i, output in enumerate(node.output_tensors) if id(output) in cut.needs]
     if not is_branchwise or not _is_called_once(cut, node) or len(places) == len(inputs):
         return None
@@ -37,7 +38,7 @@ def cut_branches(cut: Cut, node: Any) -> Step | None:
     """Cuts a layer that says by `narrow` and `branched_inputs` that it has branches."""
     layer, need = node.operation, cut.part(node, axis=-2)
     branched = getattr(layer, "branched_inputs", None)
-    if need is None or branched is None or not _is_called_once(cut, node):
+    if need is None or branched is None or not can_narrow(layer) or not _is_called_once(cut, node):
         return None
     inputs = _inputs_of(node)
     tied = [inputs[i] for i in branched]
@@ -90,13 +91,12 @@ def pick(cut: Cut, node: Any) -> Step | None:
     layer = node.operation
     if not _is_called_once(cut, node):
         return None
-    match layer:
-        case PickBranch():
-            need = Need(False, -2, frozenset([layer.index]))
-        case ChannelSlice():
-            need = Need(False, -1, frozenset(range(layer.start, layer.stop)))
-        case _:
-            return None
+    if type(layer) is PickBranch:
+        need = Need(False, -2, frozenset([layer.index]))
+    elif type(layer) is ChannelSlice:
+        need = Need(False, -1, frozenset(range(layer.start, layer.stop)))
+    else:
+        return None
     (tensor,) = _inputs_of(node)
 
     def make() -> None:
@@ -113,7 +113,7 @@ def pick(cut: Cut, node: Any) -> Step | None:
 def stack(cut: Cut, node: Any) -> Step | None:
     """Stacks those branches that are needed."""
     need = cut.part(node, axis=-2)
-    if need is None or not isinstance(node.operation, StackBranches):
+    if need is None or type(node.operation) is not StackBranches:
         return None
     inputs = _inputs_of(node)
     (output,) = node.output_tensors
@@ -160,7 +160,7 @@ def join(cut: Cut, node: Any) -> Step | None:
 
 def mix(cut: Cut, node: Any) -> Step | None:
     """Mixes those experts that the gate can reach, or makes those mixtures that are needed."""
-    if not isinstance(node.operation, Mixture):
+    if type(node.operation) is not Mixture:
         return None
     gate, experts = _inputs_of(node)
     if len(gate.shape) == len(experts.shape):  # (batch, ..., num_mixtures, num_experts)
@@ -168,7 +168,7 @@ def mix(cut: Cut, node: Any) -> Step | None:
         reads = [] if need is None else cut.tie([gate, *node.output_tensors], need)
         return Step([*reads, (experts, WHOLE)], lambda: cut.call(node)) if reads else None
     layer = node_of(gate).operation
-    if not isinstance(layer, MaskedGate) or cut.calls[id(layer)] > 1:
+    if type(layer) is not MaskedGate or cut.calls[id(layer)] > 1:
         return None
     # The gate weighs all experts that are made, those that other gates reach among them.
     reached = {i for i, is_allowed in enumerate(layer.allowed) if is_allowed}
@@ -184,7 +184,7 @@ def mix(cut: Cut, node: Any) -> Step | None:
 def cut_gate(cut: Cut, node: Any) -> Step | None:
     """Cuts a gate that may choose some of the experts only."""
     layer, need = node.operation, cut.part(node, axis=-1)
-    if need is None or not isinstance(layer, MaskedGate) or not _is_called_once(cut, node):
+    if need is None or type(layer) is not MaskedGate or not _is_called_once(cut, node):
         return None
     if not {i for i, is_allowed in enumerate(layer.allowed) if is_allowed} <= need.indices:
         return None
