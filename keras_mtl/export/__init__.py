@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from keras_mtl.export._beside._signature import sign, verify_signature
     from keras_mtl.export._choose_thresholds import choose_thresholds
     from keras_mtl.export._compare import compare
+    from keras_mtl.export._distill import distill
     from keras_mtl.export._footprint import Footprint, Footprints, footprint
     from keras_mtl.export._format_comparison import (
         ArtifactSize,
@@ -37,6 +38,7 @@ __all__ = [
     "check_manifest",
     "choose_thresholds",
     "compare",
+    "distill",
     "footprint",
     "harden",
     "litert",
