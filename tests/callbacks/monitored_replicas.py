@@ -1,10 +1,42 @@
-"""Trains with all monitors on some number of replicas, and writes all that they logged."""
+"""Trains with callbacks on some number of replicas, and writes all that they logged and left."""
 
 import argparse
 import json
 import os
+import tempfile
+from typing import Any
 
 import tensorflow as tf
+
+
+def pause_and_refit(strategy: Any) -> dict[str, Any]:
+    """Pauses a task, refits heads, and returns the weights in the end."""
+    import keras
+    import numpy as np
+    import watched_problem as problem
+
+    import keras_mtl as mtl
+
+    rows = tf.data.Dataset.from_tensor_slices((problem.FIT["x"], problem.FIT["y"])).batch(16)
+    held = tf.data.Dataset.from_tensor_slices(problem.FIT["validation_data"]).batch(16)
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        tasks = [
+            mtl.Task.binary("click"),
+            mtl.Task.regression("price", metrics=["mae"], weight=keras.Variable(0.5)),
+        ]
+        network = mtl.architectures.hard_sharing(keras.Input((5,)), tasks, shared=(16,))
+        model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal())
+        model.compile(keras.optimizers.SGD(0.3, momentum=0.9))
+    folder = tempfile.mkdtemp()
+    refit = mtl.callbacks.RefitHeads(rows, held, epochs=4)
+    pause = mtl.callbacks.PauseTasks(tasks, patience={"price": 1}, min_delta=9.0)
+    keep = mtl.callbacks.KeepBest(tasks, f"{folder}/best.weights.h5", keep=refit, metrics="loss")
+    watched = {"epochs": 4, "callbacks": [pause, keep], "verbose": 0}
+    fit = model.fit(rows, validation_data=held, **watched)
+    results = {f"final/{i}": np.array(v).tolist() for i, v in enumerate(network.get_weights())}
+    results |= {f"refitted/{name}": list(pair) for name, pair in keep.refitted.items()}
+    return {**results, "paused": fit.history["price_paused"]}
 
 
 def main() -> None:
@@ -48,6 +80,7 @@ def main() -> None:
     for name, gate in gates.records[-1]["gates"].items():
         results |= {f"{field}/{name}": gate[field] for field in ("load", "use")}
         results |= {f"rise/{name}/{task}": rise for task, rise in gate["rise"].items()}
+    results |= pause_and_refit(strategy)
     with open(arguments.out, "w") as file:
         json.dump(results, file)
         file.flush()

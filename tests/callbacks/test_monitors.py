@@ -183,7 +183,7 @@ def test_a_killed_run_goes_on(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_replicas_measure_what_one_device_does(tmp_path):
+def test_callbacks_on_two_replicas_do_what_they_do_on_one_device(tmp_path):
     script = pathlib.Path(__file__).with_name("monitored_replicas.py")
     results = []
     for replicas in (1, 2):
@@ -195,6 +195,9 @@ def test_two_replicas_measure_what_one_device_does(tmp_path):
     one, two = results
     assert set(one) == set(two) and len(one) > 50
     assert np.shape(one["rise/click_gate/click"]) == (3,)
+    assert one["paused"] == [0, 1, 1, 1]
+    before, after = np.transpose([one["refitted/click"], one["refitted/price"]])
+    assert (after <= before).all() and (after < before).any()
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
 
