@@ -32,7 +32,7 @@ def pause_and_refit(strategy: Any) -> dict[str, Any]:
     refit = mtl.callbacks.RefitHeads(rows, held, epochs=4)
     pause = mtl.callbacks.PauseTasks(tasks, patience={"price": 1}, min_delta=9.0)
     keep = mtl.callbacks.KeepBest(tasks, f"{folder}/best.weights.h5", keep=refit, metrics="loss")
-    watched = {"epochs": 4, "callbacks": [pause, keep], "verbose": 0}
+    watched: dict[str, Any] = {"epochs": 4, "callbacks": [pause, keep], "verbose": 0}
     fit = model.fit(rows, validation_data=held, **watched)
     results = {f"final/{i}": np.array(v).tolist() for i, v in enumerate(network.get_weights())}
     results |= {f"refitted/{name}": list(pair) for name, pair in keep.refitted.items()}
