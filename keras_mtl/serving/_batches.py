@@ -78,7 +78,11 @@ class Batches:
             if self._settings.batch_seconds:
                 await asyncio.sleep(self._settings.batch_seconds)
             batch = self._take()
-            answers = await loop.run_in_executor(self._thread, self._compute, batch)
+            try:
+                answers = await loop.run_in_executor(self._thread, self._compute, batch)
+            except Exception as error:  # If this loop ended, all clients would wait for ever.
+                log.error("a batch failed (%s)", type(error).__name__)
+                answers = [Refusal(500, "server", "the server failed.")] * len(batch)
             for waiting, answer in zip(batch, answers, strict=True):
                 self.waiting_rows -= waiting.request.rows
                 if waiting.answer.done():  # its client has left

@@ -67,7 +67,7 @@ def answer_all(pairs, settings=None, limits=None):
         assert batches.waiting_rows == 0
         return answers
 
-    return asyncio.run(run())
+    return asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def test_what_waits_is_computed_together_and_split_by_rows():
@@ -99,6 +99,22 @@ def test_a_request_that_fails_spoils_no_other(hours, status, sentence, caplog):
     assert sentence in failed.sentence
     assert [answer["left"].tolist() for answer in answers] == [[2.0 * k] for k in range(6)]
     assert "Secret" not in caplog.text
+
+
+def test_a_fault_of_the_server_itself_leaves_nobody_waiting(monkeypatch):
+    compute = Batches._compute
+
+    def fail(batches, batch):
+        if len(batch) == 2:
+            raise MemoryError
+        return compute(batches, batch)
+
+    monkeypatch.setattr(Batches, "_compute", fail)
+    served = version()
+    pairs = [(served, request(1.0)), (served, request(2.0)), (version(2), request(3.0))]
+    answers = answer_all(pairs)
+    assert [answer.status for answer in answers[:2]] == [500, 500]
+    assert answers[2]["left"].tolist() == [6.0]
 
 
 def test_versions_and_shapes_are_computed_apart_and_outputs_once():
