@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from keras_mtl.serving._watching._calibration import Calibration, calibration_error
     from keras_mtl.serving._watching._drift import Drift, population_stability
     from keras_mtl.serving._watching._reference import write_reference
+    from keras_mtl.serving._write_triton import write_triton
 
 __all__ = [
     "Application",
@@ -28,6 +29,7 @@ __all__ = [
     "configure",
     "population_stability",
     "write_reference",
+    "write_triton",
 ]
 
 _HOMES = {
@@ -43,6 +45,7 @@ _HOMES = {
     "configure": "_configure",
     "population_stability": "_watching._drift",
     "write_reference": "_watching._reference",
+    "write_triton": "_write_triton",
 }
 
 

@@ -80,7 +80,7 @@ class Client:
         place += "" if version is None else f"/versions/{version}"
         self._base = parts.path.rstrip("/") + "/" + protocol + place
         self._local = threading.local()
-        self._datatypes: dict[str, str] | None = None
+        self._columns: dict[str, dict[str, Any]] | None = None
 
     def predict(self, columns: Mapping[str, Any], task: str | None = None) -> dict[str, Array]:
         """Returns predictions for some rows, by output.
@@ -137,17 +137,11 @@ class Client:
         return str(name)
 
     def _predict_v2(self, arrays: Mapping[str, Array], task: str | None) -> dict[str, Array]:
-        if self._datatypes is None:
+        if self._columns is None:
             columns = self._ask("GET", self._base).get("inputs", [])
-            self._datatypes = {column["name"]: column["datatype"] for column in columns}
+            self._columns = {column["name"]: column for column in columns}
         inputs = [
-            {
-                "name": name,
-                "shape": list(array.shape),
-                "datatype": self._datatypes.get(name) or _datatype(array),
-                "data": _lists(array, "v2"),
-            }
-            for name, array in arrays.items()
+            _tensor(name, array, self._columns.get(name, {})) for name, array in arrays.items()
         ]
         body: dict[str, Any] = {"inputs": inputs}
         if task is not None:
@@ -155,7 +149,7 @@ class Client:
         try:
             content = self._ask("POST", self._base + "/infer", body)
         except ServingError:
-            self._datatypes = None  # a new version may have other ones
+            self._columns = None  # a new version may have other ones
             raise
         return {
             output["name"]: np.array(output["data"]).reshape(output["shape"])
@@ -203,6 +197,8 @@ class Client:
 
 
 def _read_reply(status: int, raw: bytes) -> dict[str, Any]:
+    if status == 200 and not raw:
+        return {}  # Triton says "ready" in this way.
     try:
         content = json.loads(raw)
     except ValueError:
@@ -250,6 +246,20 @@ def _entry(value: Any, protocol: Sequence[str] | str) -> Any:
         if protocol == "v2":
             raise ValueError("bytes that are no text need the protocol 'v1'.") from None
         return {"b64": base64.b64encode(value).decode()}
+
+
+def _tensor(name: str, array: Array, column: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a column in the form of the Open Inference Protocol, as the server describes it."""
+    sizes = column.get("shape", [])
+    # Triton has no columns of shape (rows,), and adds an axis.
+    if len(sizes) == array.ndim + 1 and sizes[-1] == 1:
+        array = array[..., np.newaxis]
+    return {
+        "name": name,
+        "shape": list(array.shape),
+        "datatype": column.get("datatype") or _datatype(array),
+        "data": _lists(array, "v2"),
+    }
 
 
 def _datatype(array: Array) -> str:
