@@ -208,7 +208,7 @@ def copy_operation(operation: Any) -> Any:
     """Returns a copy of an operation that is no layer, without its calls.
 
     Such an operation has no state. Called again itself, it would tie the graph of a copied network
-    to that of the original: both would be found after it.
+    to that of the original: both would be found after it (docs/keras_notes.md, pain 134).
     """
     duplicate = copy.copy(operation)
     duplicate._inbound_nodes, duplicate._outbound_nodes = [], []

@@ -11,7 +11,7 @@ def float_operations(graph: Any) -> int | None:
     """Counts the floating-point operations that the outputs of a function's graph need.
 
     TensorFlow's profiler counts what stands in a graph, also what no output needs, which the
-    runtime never computes.
+    runtime never computes (docs/keras_notes.md, pain 135).
 
     Args:
         graph: The graph of a concrete function, whose shapes are known.

@@ -235,17 +235,20 @@ def test_a_loaded_network_is_cut(tmp_path):
     check_equal(network, cut, draw(9, 4))
 
 
-def test_parts_along_two_axes_are_the_whole():
+@pytest.mark.parametrize("order", [1, -1])
+def test_parts_along_two_axes_are_the_whole(order):
     x = keras.Input((4,))
     experts = layers.Experts(3, (5,), name="experts")(x)
     branch = layers.PickBranch(2)(experts)
     columns = keras.layers.Flatten()(layers.ChannelSlice(1, 3)(experts))
-    outputs = {"zeta": keras.layers.Concatenate()([branch, columns]), "alpha": branch}
-    network = keras.Model(x, outputs)
+    joined = keras.layers.Concatenate()([branch, columns][::order])
+    network = keras.Model(x, {"zeta": joined, "alpha": branch})
+    randomize(network)
     assert export.single_task(network, "alpha").get_layer("experts").num_experts == 1
-    cut = export.single_task(network, ["zeta", "alpha"])
-    assert cut.get_layer("experts").num_experts == 3
-    check_equal(network, cut, draw(5, 4))
+    for names in ("zeta", ["zeta", "alpha"], ["alpha", "zeta"]):
+        cut = export.single_task(network, names)
+        assert cut.get_layer("experts").num_experts == 3
+        check_equal(network, cut, draw(5, 4))
 
 
 def test_a_layer_that_is_called_twice_stays_shared_and_whole():

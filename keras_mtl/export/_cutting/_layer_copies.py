@@ -90,7 +90,8 @@ def _from_config(layer: keras.layers.Layer) -> Any:
 def _config_of(layer: keras.layers.Layer) -> dict[str, Any]:
     """Returns the configuration of a layer, with lambdas as they are.
 
-    Keras writes lambdas, but makes none of what it wrote, for fear of files; these are at hand.
+    Keras writes lambdas, but makes none of what it wrote, for fear of files; these are at hand
+    (docs/keras_notes.md, pain 134).
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The object being serialized includes a `lambda`")
@@ -142,7 +143,7 @@ def _copy_table(lookup: Any, copy: Any) -> None:
     if lookup.input_vocabulary is not None:
         return  # the configuration has it
     if lookup.output_mode != "tf_idf":
-        # Its files would end a word at each character that ends a line.
+        # Its file would end a word at each character that ends a line.
         copy.set_vocabulary(lookup.get_vocabulary(include_special_tokens=False))
         return
     words, idf = lookup.get_vocabulary(), keras.ops.convert_to_numpy(lookup.idf_weights_const)
