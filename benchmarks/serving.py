@@ -2,10 +2,13 @@
 
     python benchmarks/serving.py                   # about four minutes, with the export
     python benchmarks/serving.py --seconds 20      # steadier numbers
+    python benchmarks/serving.py --triton folder   # Triton, too, from the environment that
+                                                   # tests/serving/test_triton.py describes
 
 One network of Census-Income with 38 raw columns (7 numbers, 31 strings) and three tasks is exported
-once. Both servers answer the same rows, one per request, over TensorFlow Serving's REST. All
-answers of the load are looked at: their status, and every probability against Keras's.
+once. All servers answer the same rows, one per request: over TensorFlow Serving's REST, Triton over
+the Open Inference Protocol. All answers of the load are looked at: their status, and every
+probability against Keras's.
 """
 
 import argparse
@@ -23,6 +26,8 @@ import time
 import urllib.request
 
 import numpy as np
+
+from keras_mtl import serving
 
 EXPORT = """
 import json, pathlib, sys
@@ -81,13 +86,14 @@ uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
 
 
 @contextlib.contextmanager
-def running(command):
+def running(command, environment=None):
     """Yields a server's port, the seconds until it was ready, and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     started = time.perf_counter()
-    process = subprocess.Popen([*command, str(port)], stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, str(port)], env=environment, **quiet)
     try:
         while True:
             with contextlib.suppress(OSError):
@@ -171,34 +177,81 @@ def make_requests(rows):
     return requests
 
 
+def make_tensors(rows, port):
+    """Returns the bytes of a request of the Open Inference Protocol for each row."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/models/census") as reply:
+        columns = json.loads(reply.read())["inputs"]
+    requests = []
+    for row in rows:
+        inputs = [
+            {
+                "name": column["name"],
+                "shape": [1] * len(column["shape"]),
+                "datatype": column["datatype"],
+                "data": np.ravel(row[column["name"]]).tolist(),
+            }
+            for column in columns
+        ]
+        body = json.dumps({"inputs": inputs}).encode()
+        head = "POST /v2/models/census/infer HTTP/1.1\r\nHost: x\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        requests.append(head.encode() + body)
+    return requests
+
+
+def read_row(content):
+    """Returns the predictions of an answer to one row, by task."""
+    if "predictions" in content:
+        return content["predictions"][0]
+    return {output["name"]: output["data"] for output in content["outputs"]}
+
+
 def check(logs, answers):
     """Returns the largest difference of the answers to Keras's; raises if one failed."""
     worst = 0.0
     for place, _, status, body in logs:
         if status != 200:
             raise RuntimeError(f"status {status}: {body[:200]}")
-        (row,) = json.loads(body)["predictions"]
+        row = read_row(json.loads(body))
         for name, values in answers.items():
             worst = max(worst, abs(np.ravel(row[name])[0] - values[place]))
     return worst
 
 
+def family(process):
+    """Returns the ids of a process and of those that it started."""
+    parents = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(fields[1])
+    members = {process.pid}
+    while more := {child for child, parent in parents.items() if parent in members} - members:
+        members |= more
+    return members
+
+
 def memory(process):
-    """Returns the resident memory of a process in MB."""
-    text = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-    return int(text.split("VmRSS:")[1].split()[0]) / 1024
+    """Returns the resident memory of a process and of those that it started, in MB."""
+    texts = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in family(process)]
+    return sum(int(text.split("VmRSS:")[1].split()[0]) for text in texts) / 1024
 
 
 def processor_seconds(process):
-    """Returns the seconds of processors that a process has used."""
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Returns the seconds that a process and those that it started have computed."""
+    ticks = 0
+    for pid in family(process):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure(name, command, content, options):
-    """Prints the row of one server."""
-    requests = make_requests(content["rows"])
-    with running(command) as (port, ready, process):
+def measure(name, command, content, options, environment=None):
+    """Prints the row of one server; returns its requests per second at 8 clients."""
+    with running(command, environment) as (port, ready, process):
+        is_triton = environment is not None
+        rows = content["rows"]
+        requests = make_tensors(rows, port) if is_triton else make_requests(rows)
         asyncio.run(load(port, requests, 8, 2))
         one = asyncio.run(load(port, requests, 1, options.seconds))
         before = processor_seconds(process)
@@ -215,6 +268,31 @@ def measure(name, command, content, options):
         flush=True,
     )
     return len(eight) / options.seconds
+
+
+def triton(place, folder, scratch):
+    """Returns the command of a Triton that serves a version, and its environment."""
+    serving.write_triton(folder / "1", scratch / "repository", "census")
+    place = place.resolve()
+    (site,) = (place / "lib").glob("python3*/site-packages")
+    home = site / "pytriton" / "tritonserver"
+    backend = scratch / "backends" / "python"
+    shutil.copytree(home / "backends" / "python", backend)
+    shutil.copy(home / "python_backend_stubs/3.11/triton_python_backend_stub", backend)
+    show = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
+    python = place / "bin" / "python"
+    library = subprocess.run([python, "-c", show], capture_output=True, text=True, check=True)
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": f"{library.stdout.strip()}:{site / 'nvidia_pytriton.libs'}",
+        "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(site),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    options = ["--allow-grpc=false", "--allow-metrics=false", "--http-address=127.0.0.1"]
+    options += [f"--model-repository={scratch / 'repository'}"]
+    options += [f"--backend-directory={scratch / 'backends'}", "--http-port"]
+    return [home / "bin" / "tritonserver", *options], environment
 
 
 def change_versions(folder, content, options):
@@ -267,6 +345,9 @@ def main(options):
         ours = measure("keras_mtl.serve", [*command, "--port"], content, options)
         command = [sys.executable, "-c", FASTAPI, str(folder / "1")]
         theirs = measure("FastAPI + TensorFlow", command, content, options)
+        if options.triton:
+            command, environment = triton(options.triton, folder, pathlib.Path(scratch))
+            measure("Triton 2.51 + ONNX Runtime", command, content, options, environment)
         print(f"\n{ours / theirs:.1f} times the requests of FastAPI + TensorFlow at 8 clients.")
         with tempfile.TemporaryDirectory() as changing:
             shutil.copytree(folder / "1", pathlib.Path(changing) / "1")
@@ -278,4 +359,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--change-seconds", type=float, default=0.7)
     parser.add_argument("--folder", type=pathlib.Path, help="keeps the export")
+    parser.add_argument("--triton", type=pathlib.Path, help="an environment with Triton")
     main(parser.parse_args())
