@@ -19,6 +19,7 @@ from keras_mtl.export._beside._write_beside import Beside
 from keras_mtl.export._decisions import thresholds_of
 from keras_mtl.export._guarded import Columns
 from keras_mtl.export._make_functions import make_functions
+from keras_mtl.export._read_formats import read_formats
 from keras_mtl.export._tf_example import make_tf_example
 from keras_mtl.export._version_folder import check_version_folder, new_version
 from keras_mtl.export._write_signatures import write_signatures
@@ -37,6 +38,7 @@ def saved_model(
     check_inputs: bool = True,
     examples: Any = None,
     tf_example: bool | Mapping[str, Any] = False,
+    formats: Sequence[str] = (),
 ) -> pathlib.Path:
     """Writes a network as a TensorFlow SavedModel that serves all tasks together or one alone.
 
@@ -87,6 +89,9 @@ def saved_model(
             for clients that have examples already; other servers of the version do not need it.
             An example holds int64, float32 and bytes, so float64 inputs lose digits. Defaults to
             `False`.
+        formats: Other formats of the model in the same version: `"onnx"` and `"litert"`, as
+            `export.onnx` and `export.litert` write them. They are written before the version is
+            visible, and if one cannot be exact, there is no version. Defaults to none.
 
     Returns:
         The folder.
@@ -94,8 +99,8 @@ def saved_model(
     Raises:
         TypeError: If `network` is not a functional Keras model.
         ValueError: If the outputs are not exactly the tasks, a name cannot be served, the last
-            part of `path` is not a version number, or no rows were made up that the network
-            takes; pass `examples` then.
+            part of `path` is not a version number, no rows were made up that the network takes
+            (pass `examples` then), or a format is unknown or cannot express the network.
         FileExistsError: If the version exists; the message names the next free one.
 
     Example:
@@ -119,6 +124,7 @@ def saved_model(
     inputs = _name_inputs(network)
     folder = check_version_folder(path)
     defaults = _read_defaults(tf_example, tasks)
+    add_formats = read_formats(formats)
     guarded = _guarded_columns(network, inputs) if check_inputs else None
     functions = make_functions(inputs, outputs, guarded or {}, thresholds_of(tasks))
     if defaults is not None:
@@ -128,6 +134,8 @@ def saved_model(
     with new_version(folder) as unfinished:
         write_signatures(network, functions, unfinished)
         beside.write(unfinished)
+        for add in add_formats:
+            add(unfinished)
     return folder
 
 

@@ -131,6 +131,8 @@ def test_rows_of_a_user_are_recorded(tmp_path):
         saved_model(network, tasks, tmp_path / "2", examples={"y": rows})
     with pytest.raises(ValueError, match=r"as many rows of each input; received \{'x': 0\}"):
         saved_model(network, tasks, tmp_path / "2", examples={"x": rows[:0]})
+    with pytest.raises(ValueError, match=r"'x' must have the shape \(None, 2\); received \(3, 3\)"):
+        saved_model(network, tasks, tmp_path / "2", examples={"x": np.ones((3, 3))})
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
@@ -159,3 +161,28 @@ def test_a_network_that_takes_no_row_made_up_needs_rows_of_a_user(tmp_path):
         saved_model(network, tasks, tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
     saved_model(network, tasks, tmp_path / "1", examples=np.array([[8], [9]]))
+
+
+def test_other_formats_are_in_a_version_when_it_appears(tmp_path):
+    x = keras.Input((2,), name="x")
+    network, tasks = network_on(x, x)
+    folder = saved_model(network, tasks, tmp_path / "1", formats=["onnx"])
+    assert {"model.onnx", "saved_model.pb"} < check_manifest(folder).files.keys()
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    for wrong in ("onnx", ["onnx", "onnx"], ["pmml"]):
+        with pytest.raises(ValueError, match=r"a list of \['onnx', 'litert'\], each at most once"):
+            saved_model(network, tasks, tmp_path / "2", formats=wrong)
+
+
+def test_a_format_that_fails_leaves_no_version(tmp_path, monkeypatch):
+    from keras_mtl.export import _onnx
+
+    def fail(folder):
+        assert (folder / "manifest.json").exists() and folder.name != "1"
+        raise ValueError("cannot be expressed")
+
+    monkeypatch.setattr(_onnx, "onnx", fail)
+    x = keras.Input((2,), name="x")
+    with pytest.raises(ValueError, match="cannot be expressed"):
+        saved_model(*network_on(x, x), tmp_path / "1", formats=["onnx"])
+    assert list(tmp_path.iterdir()) == []

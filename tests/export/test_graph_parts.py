@@ -85,7 +85,9 @@ def test_each_layer_is_traced_once(tmp_path):
     check(network, tasks, {"x": np.ones((4, 3), "float32")}, tmp_path / "again")
 
 
-@pytest.mark.parametrize("shape", ["columns of each task", "chain", "towers"])
+@pytest.mark.parametrize(
+    "shape", ["columns of each task", pytest.param("chain", marks=pytest.mark.slow), "towers"]
+)
 def test_each_layer_is_written_once_however_many_tasks_need_it(tmp_path, shape):
     tasks = [mtl.Task.regression(name) for name in ("z", "b", "y", "a", "x")]
     names = ("p", *(f"of_{task.name}" for task in tasks))

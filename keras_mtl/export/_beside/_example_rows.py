@@ -75,7 +75,8 @@ def read_examples(inputs: Mapping[str, Tensor], examples: Any) -> Rows:
         examples: Values by input, or the values of the only input.
 
     Raises:
-        ValueError: If an input has no values, values have no input, or numbers of rows differ.
+        ValueError: If an input has no values, values have no input, shapes do not fit, or numbers
+            of rows differ.
     """
     if not isinstance(examples, Mapping):
         examples = dict.fromkeys(inputs, examples) if len(inputs) == 1 else {}
@@ -88,6 +89,14 @@ def read_examples(inputs: Mapping[str, Tensor], examples: Any) -> Rows:
     for name, x in inputs.items():
         dtype = keras.backend.standardize_dtype(x.dtype)
         values = keras.ops.convert_to_numpy(examples[name])
+        fits = all(
+            n in (None, size) for n, size in zip(x.shape[1:], values.shape[1:], strict=False)
+        )
+        if not fits or len(values.shape) != len(x.shape):
+            raise ValueError(
+                f"examples of input {name!r} must have the shape {tuple(x.shape)}; received "
+                f"{values.shape}."
+            )
         rows[name] = values.astype(object) if dtype == "string" else values.astype(dtype)
     counts = {name: len(values) for name, values in rows.items()}
     if len(set(counts.values())) != 1 or not min(counts.values()):
