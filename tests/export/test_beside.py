@@ -163,6 +163,16 @@ def test_a_network_that_takes_no_row_made_up_needs_rows_of_a_user(tmp_path):
     saved_model(network, tasks, tmp_path / "1", examples=np.array([[8], [9]]))
 
 
+def test_columns_that_the_network_fills_are_named(tmp_path):
+    x = keras.Input((3,), name="x")
+    filled = keras.ops.concatenate([x[:, :1], keras.ops.nan_to_num(x[:, 1:])], -1)
+    network, tasks = network_on(x, filled)
+    folder = saved_model(network, tasks, tmp_path / "1")
+    assert read_interface(folder).inputs["x"].filled == (1, 2)
+    folder = saved_model(network, tasks, tmp_path / "2", check_inputs=False)
+    assert read_interface(folder).inputs["x"].filled is None
+
+
 def test_other_formats_are_in_a_version_when_it_appears(tmp_path):
     x = keras.Input((2,), name="x")
     network, tasks = network_on(x, x)

@@ -10,7 +10,7 @@ import keras_mtl as mtl
 from keras_mtl import Task
 from keras_mtl.export import RefusedVersion, check_manifest, model_card, saved_model
 
-EVIL = "<script>x</script> | ![a](http://b) `c` \n# big"
+EVIL = "<script>x</script> | ![a](http://b) `c` ~~d~~ \n# big"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_comparison_with_single_task_networks_gives_the_intervals(exported):
 def test_no_text_of_a_user_is_markdown_or_html(exported):
     text = model_card(exported, data=EVIL, limits=[EVIL], license=EVIL).read_text()
     assert "<script" not in text and "![" not in text and "](" not in text
-    assert not re.search(r"(?<!\\)`", text) and "\n# big" not in text
+    assert not re.search(r"(?<!\\)[`~]", text) and "\n# big" not in text
     (many,) = [row for row in rows_of(text, "Tasks") if row[0] == "many"]
     assert len(many) == 5 and "&lt;script&gt;" in many[2]
 
