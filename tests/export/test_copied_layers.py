@@ -187,3 +187,21 @@ def test_tables_are_kept_where_branches_are_hardened_or_updates_merged(convert, 
     before, after = network(x), convert(network)(x)
     for name, output in before.items():
         np.testing.assert_allclose(after[name], output, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_raw_columns_with_gaps_are_served_by_one_task(tmp_path):
+    rng = np.random.default_rng(0)
+    ages = np.where(rng.random(50) < 0.2, np.nan, rng.normal(size=50))
+    columns = {"age": ages, "city": rng.choice(["Rome", "Oslo", "Nuuk"], 50)}
+    encoder = mtl.data.tabular_encoder(columns, missing="median")
+    tasks = [Task.binary(f"assay_{i}") for i in range(8)]
+    network = architectures.hard_sharing(mtl.data.embed_columns(encoder, units=4), tasks)
+    served = mtl.data.with_preprocessing(encoder, network)
+    cut = export.single_task(served, "assay_5")
+    assert cut.count_params() < served.count_params() / 2
+    rows = {"age": tf.constant([np.nan, 2.0, 0.5]), "city": tf.constant(["Oslo", "Bari", "Nuuk"])}
+    check_equal(served, cut, rows)
+    folder = export.saved_model(cut, [tasks[5]], tmp_path / "1")
+    answers = tf.saved_model.load(folder).signatures["assay_5"](**rows)["assay_5"]
+    np.testing.assert_allclose(answers, served(rows)["assay_5"], atol=1e-6)
