@@ -39,7 +39,8 @@ def make_network(tasks: list[mtl.Task], has_codes: bool = True) -> keras.Model:
     else:
         del inputs["ward"]
     shared = keras.layers.Concatenate()(parts)
-    shared = keras.layers.Dense(32, "relu")(keras.layers.Dense(32, "tanh")(shared))
+    shared = keras.layers.Dense(32, "tanh", name="hidden_0")(shared)
+    shared = keras.layers.Dense(32, "relu", name="hidden_1")(shared)
     hour = keras.layers.CategoryEncoding(24, output_mode="one_hot")(inputs["hour"])
     late = keras.layers.Concatenate()([shared, hour])
     return keras.Model(

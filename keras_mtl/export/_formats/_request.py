@@ -15,6 +15,7 @@ from keras_mtl.export._formats._served import Served, operations
 
 _UNKNOWN = "a word of no vocabulary"
 _LENGTH = 8  # of axes of unknown length, such as time
+_MOST_ENTRIES = 2_000_000  # of all rows together
 
 
 def read_rows(served: Served, rows: Mapping[str, Any]) -> dict[str, Array]:
@@ -48,8 +49,9 @@ def answered_rows(served: Served) -> dict[str, Array]:
     """Returns drawn rows that the SavedModel answers.
 
     Text and codes are drawn from all lookup tables together, and from what is in none; numbers
-    from a normal distribution, and in half of the rows from the boundaries of bins, too. Where
-    the SavedModel does not answer such codes (an embedding has fewer rows), codes are 0 and 1.
+    from a normal distribution, and in half of the rows from the boundaries of bins, too; bytes of
+    images from 0 to 255. Where the SavedModel does not answer such codes (an embedding has fewer
+    rows), all whole numbers are 0 and 1.
 
     Raises:
         ValueError: If the SavedModel answers none of them.
@@ -57,7 +59,8 @@ def answered_rows(served: Served) -> dict[str, Array]:
     words, all_codes = table_keys(served)
     boundaries = _boundaries(served)
     errors = []
-    for codes in (all_codes, []):
+    bytes_too = [*all_codes, *range(256)] if _has_bytes(served) else all_codes
+    for codes in (bytes_too, all_codes, []):
         rows = _draw(served, words, codes, boundaries)
         try:
             served.answer(rows)
@@ -68,6 +71,10 @@ def answered_rows(served: Served) -> dict[str, Array]:
         f"the SavedModel in {str(served.folder)!r} answers no rows that are drawn at random "
         f"({errors[-1]}); pass some real ones as rows={{name: array}}."
     )
+
+
+def _has_bytes(served: Served) -> bool:
+    return any(spec.dtype == tf.uint8 for spec in served.specs.values())
 
 
 def with_gaps(rows: Mapping[str, Array]) -> dict[str, Array]:
@@ -106,11 +113,17 @@ def _draw(
 ) -> dict[str, Array]:
     """Draws rows of all inputs; always the same."""
     random = np.random.default_rng(0)
-    # Each word of 40 vocabularies is to stand in its own column in some row.
-    count = 256 if words or codes or boundaries else 16
+    shapes = {
+        name: tuple(length or _LENGTH for length in spec.shape[1:])
+        for name, spec in served.specs.items()
+    }
+    # Each word of 40 vocabularies is to stand in its own column in some row, but 256 large images
+    # are too many.
+    entries = sum(int(np.prod(shape)) for shape in shapes.values())
+    count = min(256, max(16, _MOST_ENTRIES // entries)) if words or boundaries or codes else 16
     rows: dict[str, Array] = {}
     for name, spec in sorted(served.specs.items()):
-        shape = (count, *(length or _LENGTH for length in spec.shape[1:]))
+        shape = (count, *shapes[name])
         dtype = spec.dtype
         if dtype == tf.string:
             rows[name] = random.choice(np.array([*words, "", _UNKNOWN], object), shape)

@@ -100,7 +100,7 @@ def convert(frozen: Frozen) -> Any:
             custom_op_handlers=make_operations(frozen.tables),
             shape_override=_shapes_of_lookups(imported),
         )
-        model = optimizer.optimize_graph(converted, False).make_model("keras_mtl")
+        model = optimizer.optimize_graph(converted, True).make_model("keras_mtl")
     _name_axes(model)
     return model
 
