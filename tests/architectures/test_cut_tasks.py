@@ -14,7 +14,7 @@ DRAWN = {"adashare", "ltb", "snr"}
 MOVED = {"mtan"}
 EVERYDAY = {
     *("aitm", "cgc", "cross_stitch", "escm2", "joint_network"),
-    *("lora", "ltb", "mmoeex", "ple", "snr"),
+    *("lora", "ltb", "mmoeex", "snr"),
 }
 NAMES = [
     pytest.param(name, marks=() if name in EVERYDAY else pytest.mark.slow)

@@ -52,7 +52,7 @@ def test_dense_layers_are_quantized_and_experts_stay_in_float(mode, bound):
 
 
 def test_a_quantized_body_with_updates_is_refused():
-    network, *_ = quantized("int8", architectures.lora, body=(8, 6), rank=2)
+    network, *_ = quantized("int8", architectures.lora, body=(4,), rank=2)
     with pytest.raises(ValueError, match=r"their updates would be lost.* export\.merge"):
         network(X)
 
