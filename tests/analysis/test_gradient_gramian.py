@@ -89,8 +89,10 @@ def test_columns_that_pass_a_deep_trunk_at_once_are_those_that_pass_it_one_by_on
     )
     one_by_one = gradient_gramian(network, data, tasks)
     assert at_once.num_variables == 27 + 30 + 80
-    np.testing.assert_allclose(at_once.gramians, one_by_one.gramians, rtol=1e-5, atol=1e-9)
-    np.testing.assert_allclose(at_once.noise, one_by_one.noise, rtol=1e-5, atol=1e-9)
+    for name in ("gramians", "noise"):
+        expected = getattr(one_by_one, name)
+        rounding = 1e-6 * np.abs(expected).max()  # of float32, where terms cancel
+        np.testing.assert_allclose(getattr(at_once, name), expected, rtol=1e-5, atol=rounding)
 
 
 def test_noise_scales_of_equal_halves_are_those_of_the_paper():
