@@ -120,10 +120,12 @@ def test_a_fault_of_the_server_itself_leaves_nobody_waiting(monkeypatch):
 def test_versions_and_shapes_are_computed_apart_and_outputs_once():
     old, new = version(1), version(2)
     pairs = [(old, request(1.0)), (new, request(2.0)), (old, request(3.0, outputs=("income",)))]
+    pairs += [(new, request(4.0)), (new, request(5.0))]
     answers = answer_all(pairs)
     assert [*old.runtime.calls[1:]] == [([1.0, 3.0], ("left", "income"))]
-    assert new.runtime.calls == [([2.0], ("left",))]
-    assert [set(answer) for answer in answers] == [{"left"}, {"left"}, {"income"}]
+    assert new.runtime.calls == [([2.0, 4.0, 5.0], ("left",))]  # in the order of their arrival
+    assert [set(answer) for answer in answers[:3]] == [{"left"}, {"left"}, {"income"}]
+    assert [answer["left"].item() for answer in answers[3:]] == [8.0, 10.0]
     served = version()
     answer_all([(served, request(1.0)), (served, request(2.0, shape=(1,)))])
     assert len(served.runtime.calls) == 3
