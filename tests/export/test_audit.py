@@ -125,9 +125,19 @@ def test_a_signature_that_remembers_something_is_refused(tmp_path):
         last.assign(x)
         return {"z": before}
 
-    refused = audit(save(remember, tmp_path / "1", last=last)).refused
+    folder = save(remember, tmp_path / "1", last=last)
+    refused = audit(folder).refused
     assert set(refused) == {"AssignVariableOp"}
     assert refused["AssignVariableOp"].startswith("changes the model on a request")
+
+    def disguise(meta):
+        name = "__saved_model_init_op"
+        meta.signature_def[name].CopyFrom(meta.signature_def.pop("serving_default"))
+        for node in meta.object_graph_def.nodes:  # only the main graph knows the signature
+            if node.user_object.identifier == "signature_map":
+                node.user_object.identifier = "another"
+
+    assert set(change(folder, disguise).refused) == {"AssignVariableOp"}
 
 
 def test_code_that_runs_while_the_model_is_loaded_is_read(tmp_path):

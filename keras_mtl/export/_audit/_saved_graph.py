@@ -93,7 +93,8 @@ def _asked_by_requests(meta: Any) -> set[str]:
         tensor.name
         for name, signature in meta.signature_def.items()
         for tensor in signature.outputs.values()
-        if name != _INITIALIZATION
+        # An initialization takes nothing, so that no request can leave something in it.
+        if name != _INITIALIZATION or signature.inputs
     }
 
 
