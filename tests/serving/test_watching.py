@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import prometheus_client
 import pytest
 from running_server import serve, wait_for
 from tiny_model import COLUMNS, ROWS, reference, write_version
@@ -13,9 +14,10 @@ from keras_mtl.serving import (
     population_stability,
     write_reference,
 )
+from keras_mtl.serving._requests._request import Request
 from keras_mtl.serving._watching._bins import make_bins
-from keras_mtl.serving._watching._reference import read_reference
-from keras_mtl.serving._watching._watch import Window
+from keras_mtl.serving._watching._reference import Reference, read_reference
+from keras_mtl.serving._watching._watch import Watch, Window
 
 PREDICT = "/v1/models/tiny:predict"
 
@@ -195,6 +197,26 @@ def test_one_task_alone_counts_for_itself_only(folder):
         text = server.ask("/metrics")[1]
         assert metric(text, "mtl_prediction_rows", task="left") == 3
         assert np.isnan(metric(text, "mtl_prediction_rows", task="income"))
+
+
+def test_rows_of_a_batch_that_did_not_ask_for_a_task_do_not_count_for_it():
+    # The outputs of a batch are computed for all of its rows, whoever asked for them.
+    registry = prometheus_client.CollectorRegistry()
+    watch = Watch("tiny", registry)
+    bins = make_bins(np.arange(100.0), is_class=False)
+    expected = Reference({"left": bins, "income": bins}, {}, {})
+    requests = [
+        Request({}, {}, 2, ("left",), "left"),
+        Request({}, {}, 3, ("income",), "income"),
+        Request({}, {}, 1, ("left", "income"), "all"),
+    ]
+    predictions = np.array([1.0, 2.0, 91.0, 92.0, 93.0, 3.0])
+    watch.observe(1, expected, requests, {"left": predictions, "income": predictions})
+    text = prometheus_client.generate_latest(registry).decode()
+    assert metric(text, "mtl_prediction_bin_total", task="left", bin=0) == 3
+    assert metric(text, "mtl_prediction_bin_total", task="left", bin=9) is None
+    assert metric(text, "mtl_prediction_bin_total", task="income", bin=0) == 1
+    assert metric(text, "mtl_prediction_bin_total", task="income", bin=9) == 3
 
 
 def test_refused_values_are_counted_by_column(folder):
