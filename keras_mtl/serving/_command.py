@@ -14,6 +14,7 @@ _HELP = {
     "batch_rows": "largest number of rows that are computed together",
     "batch_seconds": "how long the first waiting request waits for further ones",
     "threads": "threads of the runtime for one batch",
+    "public_keys": "PEM files with the keys that may sign versions; with none, any is taken",
     "tensorflow": "load versions without a model.onnx by TensorFlow",
     "log_requests": "log each answered request, without values of columns",
     "rows": "largest number of rows in a request",
@@ -41,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             'pip install "keras_mtl[serve]".'
         ) from error
     try:
+        values["public_keys"] = tuple(values["public_keys"])
         settings = Settings(**{name: values[name] for name in _names(Settings)})
         limits = Limits(**{name: values[name] for name in _names(Limits)})
         application = Application(options.folder, settings, limits)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, ImportError, FileNotFoundError) as error:
         parser.error(str(error))
     uvicorn.run(
         application,
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         option = "--" + field.name.replace("_", "-")
         if field.type is bool:
             parser.add_argument(option, action="store_true", help=_HELP[field.name])
+        elif isinstance(field.default, tuple):
+            parser.add_argument(option, nargs="+", default=field.default, help=_HELP[field.name])
         else:
             parser.add_argument(
                 option, type=type(field.default), default=field.default, help=_HELP[field.name]

@@ -52,6 +52,9 @@ class Settings:
         threads: Threads of the runtime for one batch.
         tensorflow: Whether a version without a model.onnx is loaded by TensorFlow; it is refused
             otherwise.
+        public_keys: PEM files with Ed25519 keys. A version is refused unless `export.sign` signed
+            it with one of their private keys; two keys while one is replaced by the other. Needs
+            the extra `sign`. Defaults to none: signatures are not looked at.
         log_requests: Whether each answered request is logged, without any value of a column.
 
     Example:
@@ -65,6 +68,7 @@ class Settings:
     batch_seconds: float = 0.0
     threads: int = 1
     tensorflow: bool = False
+    public_keys: tuple[str, ...] = ()
     log_requests: bool = False
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Versions: the newest whole one is served, and whatever is wrong with one is a reason."""
 
+import functools
 import json
 import shutil
 import threading
@@ -7,11 +8,20 @@ import threading
 import numpy as np
 import onnx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from onnx import TensorProto, helper
 from running_server import serve, wait_for
 from tiny_model import ONE_ROW, ROWS, graph, interface, reference, write_version
 
 from keras_mtl.export._beside._manifest import write_manifest
+from keras_mtl.export._beside._signature import sign
+from keras_mtl.serving import Application, Settings
 from keras_mtl.serving._versions._keeper import Keeper
 from keras_mtl.serving._versions._version import load_version
 
@@ -314,3 +324,41 @@ def test_versions_change_under_load_without_an_error_and_each_answer_is_of_one_v
 def test_the_contract_of_the_helper_is_that_of_its_graph():
     names = {value.name for value in graph().graph.output}
     assert names == {*interface().signatures["serving_default"].outputs}
+
+
+def new_key(place):
+    """Writes a key pair; returns the files of the private and of the public key."""
+    key = Ed25519PrivateKey.generate()
+    files = place / "private.pem", place / "public.pem"
+    place.mkdir()
+    files[0].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files[1].write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    return files
+
+
+def test_with_public_keys_versions_must_be_signed_by_one_of_them(folder, tmp_path):
+    (private, public), (foreign, _) = (new_key(tmp_path / name) for name in ("one", "two"))
+    _, other = new_key(tmp_path / "other")
+    keys = [str(other), str(public)]
+    keeper = Keeper(folder, load=functools.partial(load_version, public_keys=keys))
+    keeper.look()
+    assert keeper.current is None and "is not signed" in keeper.refused[1]
+    sign(folder / "1", private)  # a signature is a change of the version
+    keeper.look()
+    assert keeper.current.number == 1
+    for number, key in ((2, foreign), (3, private)):
+        write_version(folder / f".{number}")
+        sign(folder / f".{number}", key)
+    put_model(lambda: graph(0.4))(folder / ".3")  # with a new manifest, after it was signed
+    for number in (2, 3):
+        (folder / f".{number}").rename(folder / str(number))
+    keeper.look()
+    assert keeper.current.number == 1 and set(keeper.refused) == {2, 3}
+
+
+def test_a_server_does_not_start_with_a_key_that_is_none(folder, tmp_path):
+    (tmp_path / "key.pem").write_text("no key")
+    with pytest.raises(ValueError, match=r"key\.pem"):
+        Application(folder, Settings(public_keys=(str(tmp_path / "key.pem"),)))

@@ -107,10 +107,7 @@ def verify_signature(folder: Path, public_key: Path | Sequence[Path]) -> Manifes
         ValueError: public_key names no key; expected at least one PEM file.
     """
     folder = pathlib.Path(folder)
-    paths = [public_key] if isinstance(public_key, str | os.PathLike) else list(public_key)
-    if not paths:
-        raise ValueError("public_key names no key; expected at least one PEM file.")
-    keys = [_load("load_pem_public_key", path) for path in paths]
+    keys = read_public_keys(public_key)
     try:
         signature = (folder / SIGNATURE_FILE).read_bytes()
         content = (folder / FILE).read_bytes()
@@ -124,6 +121,19 @@ def verify_signature(folder: Path, public_key: Path | Sequence[Path]) -> Manifes
             f"{len(keys)} trusted keys."
         )
     return check_manifest(folder)
+
+
+def read_public_keys(public_key: Path | Sequence[Path]) -> list[Any]:
+    """Returns the Ed25519 keys of one PEM file or several.
+
+    Raises:
+        ValueError: If a key is of another kind, or there is none.
+        ImportError: If `cryptography` is not installed.
+    """
+    paths = [public_key] if isinstance(public_key, str | os.PathLike) else list(public_key)
+    if not paths:
+        raise ValueError("public_key names no key; expected at least one PEM file.")
+    return [_load("load_pem_public_key", path) for path in paths]
 
 
 def _verifies(key: Any, signature: bytes, content: bytes) -> bool:

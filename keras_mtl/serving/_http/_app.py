@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
+from keras_mtl.export._beside._signature import read_public_keys
 from keras_mtl.serving._batches import Batches
 from keras_mtl.serving._http._answers import to_json
 from keras_mtl.serving._http._routes import Reply, Routes
@@ -58,11 +59,16 @@ class Application:
         folder = pathlib.Path(folder).resolve()
         if not folder.is_dir():
             raise FileNotFoundError(f"{str(folder)!r} is no folder.")
+        if settings.public_keys:
+            read_public_keys(settings.public_keys)  # rather now than at the first version
         self._settings = settings
         self._limits = limits
         self.metrics = Metrics(settings.name or folder.name)
         load = functools.partial(
-            load_version, threads=settings.threads, tensorflow=settings.tensorflow
+            load_version,
+            threads=settings.threads,
+            tensorflow=settings.tensorflow,
+            public_keys=settings.public_keys,
         )
         self.keeper = Keeper(folder, settings.poll_seconds, load, self.metrics.count_version)
         self._batches = Batches(settings, limits, self._watch)

@@ -3,11 +3,13 @@
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Sequence
 
 from keras_mtl.export._beside._interface import read_interface
 from keras_mtl.export._beside._manifest import Manifest, check_manifest
 from keras_mtl.export._beside._recorded import read_recorded
 from keras_mtl.export._beside._refused import RefusedVersion
+from keras_mtl.export._beside._signature import verify_signature
 from keras_mtl.serving._contract import Contract, make_contract
 from keras_mtl.serving._runtimes._onnx import OnnxRuntime
 from keras_mtl.serving._runtimes._runtime import Runtime
@@ -37,18 +39,24 @@ class Version:
     reference: Reference | None = None
 
 
-def load_version(folder: pathlib.Path, threads: int = 1, tensorflow: bool = False) -> Version:
-    """Loads a version: verifies its manifest, then audits, loads and tries its model.
+def load_version(
+    folder: pathlib.Path,
+    threads: int = 1,
+    tensorflow: bool = False,
+    public_keys: Sequence[str] = (),
+) -> Version:
+    """Loads a version: verifies its signature and manifest, then audits, loads and tries its model.
 
     Args:
         folder: The folder of the version, whose name is its number.
         threads: Threads of the runtime for one batch.
         tensorflow: Whether a version without a model.onnx is loaded by TensorFlow.
+        public_keys: PEM files with keys, of which one must have signed the manifest.
 
     Raises:
         RefusedVersion: If any step fails; the reason says which.
     """
-    manifest = check_manifest(folder)
+    manifest = verify_signature(folder, public_keys) if public_keys else check_manifest(folder)
     interface = read_interface(folder)
     if MODEL in manifest.files:
         contract = make_contract(interface)
