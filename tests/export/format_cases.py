@@ -20,8 +20,6 @@ Rows = dict[str, NDArray[Any]]
 Case = tuple[keras.Model, list[mtl.Task], Rows]
 """A network, its tasks, and rows by input."""
 
-_RANDOM = np.random.default_rng(0)
-
 
 def architecture(name: str) -> Case:
     """Builds the network of a builder as its contracts do, with random weights throughout."""
@@ -36,7 +34,7 @@ def architecture(name: str) -> Case:
 def _on_numbers(tasks: list[mtl.Task]) -> Case:
     inputs = keras.Input((6,), name="x")
     network = mtl.architectures.hard_sharing(inputs, tasks, shared=(16,), tower=(8,))
-    return network, tasks, {"x": _RANDOM.normal(size=(12, 6)).astype("float32")}
+    return network, tasks, {"x": np.random.default_rng(0).normal(size=(12, 6)).astype("float32")}
 
 
 def _heads() -> dict[str, Callable[[], Case]]:
@@ -61,7 +59,7 @@ def _tagging() -> Case:
     embedded = keras.layers.Embedding(9, 4, mask_zero=True)(words)
     pooled = keras.layers.GlobalAveragePooling1D()(embedded)
     outputs = {"z": tasks[0].output(embedded), "a": tasks[1].output(pooled)}
-    rows = {"words": _RANDOM.integers(0, 9, (12, 5)).astype("int32")}
+    rows = {"words": np.random.default_rng(0).integers(0, 9, (12, 5)).astype("int32")}
     return keras.Model(words, outputs), tasks, rows
 
 
@@ -72,30 +70,30 @@ def _segmentation() -> Case:
     maps = keras.layers.BatchNormalization()(maps)
     pooled = keras.layers.GlobalAveragePooling2D()(maps)
     outputs = {"z": tasks[0].output(maps), "a": tasks[1].output(pooled)}
-    rows = {"images": _RANDOM.normal(size=(6, 8, 8, 3)).astype("float32")}
+    rows = {"images": np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("float32")}
     return keras.Model(images, outputs), tasks, rows
 
 
 def _series(make_layer: Callable[[], keras.layers.Layer], is_masked: bool = False) -> Case:
     tasks = [mtl.Task.binary("z"), mtl.Task.regression("a")]
-    inputs = keras.Input((5, 2), name="series")
+    inputs = keras.Input((5, 6), name="series")
     features = make_layer()(keras.layers.Masking()(inputs) if is_masked else inputs)
-    rows = {"series": _RANDOM.normal(size=(12, 5, 2)).astype("float32")}
+    rows = {"series": np.random.default_rng(0).normal(size=(12, 5, 6)).astype("float32")}
     rows["series"][:4, 3:] = 0.0
     return keras.Model(inputs, {task.name: task.output(features) for task in tasks}), tasks, rows
 
 
 def _attention() -> keras.layers.Layer:
-    inputs = keras.Input((5, 2))
+    inputs = keras.Input((5, 6))
     attended = keras.layers.MultiHeadAttention(2, 4)(inputs, inputs)
     return keras.Model(inputs, keras.layers.Flatten()(keras.layers.LayerNormalization()(attended)))
 
 
 def _table(column: str, **options: Any) -> Case:
     columns = {
-        "age": _RANDOM.integers(18, 90, 200).astype("float32"),
-        "city": _RANDOM.choice(["Rome", "Oslo", "Zürich"], 200),
-        "ward": _RANDOM.integers(0, 9, 200),
+        "age": np.random.default_rng(0).integers(18, 90, 200).astype("float32"),
+        "city": np.random.default_rng(0).choice(["Rome", "Oslo", "Zürich"], 200),
+        "ward": np.random.default_rng(0).integers(0, 9, 200),
     }
     table = {name: columns[name] for name in ("age", column)}
     encoder = mtl.data.tabular_encoder(table, **options)
@@ -126,7 +124,7 @@ INPUTS: Mapping[str, Callable[[], Case]] = {
 
 
 def _pooled_convolution() -> keras.layers.Layer:
-    inputs = keras.Input((5, 2))
+    inputs = keras.Input((5, 6))
     maps = keras.layers.Conv1D(4, 3, padding="causal")(inputs)
     return keras.Model(inputs, keras.layers.GlobalMaxPooling1D()(maps))
 
