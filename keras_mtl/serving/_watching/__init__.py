@@ -1,6 +1,5 @@
 """Watching of what a model predicts and is asked, per task and per column.
 
-_normal_tail    quantiles without SciPy, which a server need not import
 _drift          how far predictions are from those on training rows
 _calibration    how far probabilities are from labels that came back
 _bins           how predictions of a task are counted

@@ -80,16 +80,39 @@ class CalibrationCounts:
         Raises:
             ValueError: If there are none.
         """
-        labels, yes, predicted, variance = self._sums
+        labels, yes, predicted, _ = self._sums
         rows = int(labels.sum())
         if rows < 1:
             raise ValueError("there are no labels.")
-        # Each bin's |yes - predicted| / n is half normal if the probabilities are right.
-        spread = np.sqrt(variance) / rows
-        null = float(spread.sum() * np.sqrt(2 / np.pi))
-        deviation = float(np.sqrt((spread**2).sum() * (1 - 2 / np.pi)))
+        null, deviation, _ = self._null()
         error = float(np.abs(yes - predicted).sum() / rows)
         return Calibration(error, null, null + _Z99 * deviation, rows)
+
+    def quantile(self, normal_quantile: float) -> float:
+        """Returns a quantile of the error if every probability is right.
+
+        Far in the tail the sum of half normal variables is longer than a normal one: the quantile
+        is corrected for its skewness (Cornish and Fisher 1938).
+
+        Args:
+            normal_quantile: The quantile of the normal distribution for the same probability.
+        """
+        null, deviation, skewness = self._null()
+        z = normal_quantile
+        return null + deviation * (z + (z * z - 1) / 6 * skewness)
+
+    def bins(self) -> npt.NDArray[np.float64]:
+        """Returns labels, labels that are yes, sum of probabilities, its variance, `(4, bins)`."""
+        return self._sums.copy()
+
+    def _null(self) -> tuple[float, float, float]:
+        """Returns mean, deviation and skewness of the error if every probability is right."""
+        # Each bin's |yes - predicted| / n is half normal then.
+        spread = np.sqrt(self._sums[3]) / self._sums[0].sum()
+        mean = float(spread.sum() * np.sqrt(2 / np.pi))
+        variance = float((spread**2).sum() * (1 - 2 / np.pi))
+        third = float((spread**3).sum() * np.sqrt(2 / np.pi) * (4 / np.pi - 1))
+        return mean, float(np.sqrt(variance)), third / variance**1.5 if variance else 0.0
 
 
 def calibration_error(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> Calibration:

@@ -90,13 +90,18 @@ def population_stability(reference: npt.ArrayLike, counts: npt.ArrayLike) -> Dri
     return Drift(
         float(np.sum((q - p) * np.log(q / p))),
         freedom * scale,
-        _chi_squared_99(freedom) * scale,
+        chi_squared_quantile(freedom, _Z99) * scale,
         rows,
         reference_rows,
     )
 
 
-def _chi_squared_99(freedom: int) -> float:
-    """Returns the 99 % quantile of chi-squared by Wilson and Hilferty, within 1 %."""
+def chi_squared_quantile(freedom: int, normal_quantile: float) -> float:
+    """Returns a quantile of chi-squared by Wilson and Hilferty, within 1 % up to the 99 % one.
+
+    Args:
+        freedom: Its degrees of freedom.
+        normal_quantile: The quantile of the normal distribution for the same probability.
+    """
     spread = 2 / (9 * freedom)
-    return float(freedom * (1 - spread + _Z99 * np.sqrt(spread)) ** 3)
+    return float(freedom * (1 - spread + normal_quantile * np.sqrt(spread)) ** 3)
