@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_mtl.serving._client import Client, ServingError
     from keras_mtl.serving._configure import Front, configure
+    from keras_mtl.serving._drift import drift
+    from keras_mtl.serving._drift_report import DriftReport
     from keras_mtl.serving._http._app import Application
     from keras_mtl.serving._settings import Limits, Settings
     from keras_mtl.serving._watching._calibration import Calibration, calibration_error
@@ -21,12 +23,14 @@ __all__ = [
     "Calibration",
     "Client",
     "Drift",
+    "DriftReport",
     "Front",
     "Limits",
     "ServingError",
     "Settings",
     "calibration_error",
     "configure",
+    "drift",
     "population_stability",
     "write_reference",
     "write_triton",
@@ -37,12 +41,14 @@ _HOMES = {
     "Calibration": "_watching._calibration",
     "Client": "_client",
     "Drift": "_watching._drift",
+    "DriftReport": "_drift_report",
     "Front": "_configure",
     "Limits": "_settings",
     "ServingError": "_client",
     "Settings": "_settings",
     "calibration_error": "_watching._calibration",
     "configure": "_configure",
+    "drift": "_drift",
     "population_stability": "_watching._drift",
     "write_reference": "_watching._reference",
     "write_triton": "_write_triton",

@@ -15,7 +15,11 @@ from keras_mtl.analysis._reporting._cells import NONE, to_csv
 from keras_mtl.analysis._reporting._page import Section, Table
 
 SCHEMA_VERSION = 1
-_SIGNS = {"\N{BLACK UP-POINTING TRIANGLE}": "good", "\N{BLACK DOWN-POINTING TRIANGLE}": "bad"}
+_SIGNS = {
+    "\N{BLACK UP-POINTING TRIANGLE}": "good",
+    "\N{BLACK DOWN-POINTING TRIANGLE}": "bad",
+    "\N{BLACK DIAMOND}": "bad",
+}
 
 
 def write_files(path: pathlib.Path, title: str, sections: Sequence[Section]) -> None:
