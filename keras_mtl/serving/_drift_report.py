@@ -3,10 +3,10 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
 
 from keras_mtl.serving._drifting._advice import give_advice, list_names
 from keras_mtl.serving._drifting._rows import ColumnDrift, TaskDrift
+from keras_mtl.serving._drifting._texts import align, column_rows, task_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,17 +91,6 @@ class DriftReport:
         write_files(target, title, make_sections(self))
 
     def __str__(self) -> str:
-        from keras_mtl.serving._drifting._texts import column_rows, task_rows
-
-        parts = [self.summary]
-        for header, rows in (task_rows(self.tasks), column_rows(self.columns)):
-            if rows:
-                parts.append(_format_table(header, rows))
-        return "\n".join([*parts, *self.notes])
-
-
-def _format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    # It loads Keras with the rest of `analysis`, which a server must not.
-    from keras_mtl.analysis._printing._tables import format_table
-
-    return format_table(header, rows)
+        tables = (task_rows(self.tasks), column_rows(self.columns))
+        texts = [align(header, rows) for header, rows in tables if rows]
+        return "\n".join([self.summary, *texts, *self.notes])

@@ -83,3 +83,16 @@ def column_rows(columns: Sequence[ColumnDrift]) -> _Rows:
         for column in columns
     ]
     return header, rows
+
+
+def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns lines with names and verdicts aligned to the left, and numbers to the right.
+
+    `analysis` has such a function, but loads Keras, for which nobody should wait here.
+    """
+    columns = []
+    for cells in zip(header, *rows, strict=True):
+        width = max(map(len, cells))
+        is_text = cells[0] in ("task", "column", "verdict", "calibration")
+        columns.append([cell.ljust(width) if is_text else cell.rjust(width) for cell in cells])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
