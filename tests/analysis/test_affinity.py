@@ -145,6 +145,7 @@ def test_first_order_is_the_limit_of_small_steps():
     assert np.abs(matrices[0]).max() > 5e-4
 
 
+@pytest.mark.slow
 def test_layers_that_differ_in_training_leave_no_trace():
     network = problem.of_a_user(TASKS)
     network.compile("adam", **mtl.compile_args(TASKS))

@@ -186,6 +186,7 @@ def test_fit_hands_over_the_metrics_of_validation(make, data):
         model.fit(*data, epochs=1, verbose=0)
 
 
+@pytest.mark.slow
 def test_columns_are_read_where_they_are_logged(data):
     def fitted(log_columns):
         task = mtl.Task.multilabel("both", columns=TASKS, log_columns=log_columns, metrics=["auc"])

@@ -95,6 +95,7 @@ def test_logs_and_records_are_those_of_analysis(tmp_path):
     assert [json.loads(line) for line in lines] == monitor.records
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_the_records_of_one_that_did_not_stop(tmp_path):
     model = make()
     whole = GateMonitor(TASKS, ROWS, file=tmp_path / "whole")

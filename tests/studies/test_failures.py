@@ -78,13 +78,13 @@ class Changing:
 def run_on(**changed):
     names = ("train", "validation", "test")
     sources = [changed.get(name) or make for name, make in zip(names, parts(), strict=True)]
-    budget = studies.Budget(trials=1, epochs=2, seeds=2)
+    budget = studies.Budget(trials=1, epochs=2, seeds=1)
     return studies.compare({"shared": shared}, make_tasks(), *sources, budget=budget, verbose=False)
 
 
 def test_a_training_whose_epochs_are_cut_short_is_no_training():
-    # The door reads the part twice, and the four trainings of the baseline once each.
-    train = Changing(parts()[0], 6, lambda data: data.take(1))
+    # The door reads the part twice, and the two trainings of the baseline once each.
+    train = Changing(parts()[0], 4, lambda data: data.take(1))
     with pytest.raises(ValueError, match="no seed of 'shared'"):
         (study := run_on(train=train)).best("shared")
     assert {t.error.partition(":")[0] for t in study.failures} == {"ValueError"}
@@ -93,7 +93,7 @@ def test_a_training_whose_epochs_are_cut_short_is_no_training():
 
 def test_steps_after_the_best_epoch_count(tmp_path):
     # Weights of the best epoch come back with the optimizer of that epoch.
-    budget = studies.Budget(trials=1, epochs=2, seeds=2)
+    budget = studies.Budget(trials=1, epochs=2, seeds=1)
     study = run({"shared": shared}, budget=budget, learning_rate=1e-30, directory=tmp_path)
     assert not study.failures
     assert {training.best_epoch for training in study.trainings} == {0}
@@ -113,9 +113,9 @@ def test_a_task_whose_metric_keras_alone_computes_has_a_network_of_its_own():
         {"shared": shared},
         tasks,
         *parts(),
-        budget=studies.Budget(trials=1, epochs=1, seeds=2),
+        budget=studies.Budget(trials=1, epochs=1, seeds=1),
         metrics={"click": ("errors", "min"), "price": "mae"},
         verbose=False,
     )
-    assert study.comparisons["shared"].row("price").num_seeds == 2
+    assert study.comparisons["shared"].row("price").num_seeds == 1
     assert "its metric is an object" in study.comparisons["shared"].row("click").note

@@ -263,6 +263,7 @@ def test_labels_are_counted_by_part(study):
     assert table[-1]["missing %"] == pytest.approx(100 * np.isnan(labels["price"]).mean())
 
 
+@pytest.mark.slow
 def test_a_later_call_adds_a_contender_and_trains_nothing_else(tmp_path):
     def count(contenders, seeds):
         fits = []

@@ -144,6 +144,7 @@ def test_digits_that_a_large_center_would_cost_are_kept():
 @pytest.mark.parametrize(
     "door", ["compile_args", pytest.param("Equal", marks=pytest.mark.slow), "PCGrad"]
 )
+@pytest.mark.slow
 def test_each_column_has_a_scale_of_its_own(door):
     units = np.array([1.0, 1e3, 1e-3], "float32")
     labels = (X[:, :3] + 5.0) * units

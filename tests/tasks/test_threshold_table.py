@@ -170,6 +170,7 @@ def test_both_doors_evaluate_a_saved_model_at_its_thresholds(form, tmp_path):
     assert loaded.tasks[0].threshold == threshold
 
 
+@pytest.mark.slow
 def test_a_plain_network_of_columns_is_loaded_with_its_metrics(tmp_path):
     columns = ["b", "a", "c"]
     settings = {"columns": columns, "log_columns": ["a"], "threshold": CUTS}

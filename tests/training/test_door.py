@@ -187,6 +187,7 @@ def test_labels_beside_a_stream_are_refused(model):
         model.evaluate(door.as_dataset(batches), sample_weight=door.W, verbose=0)
 
 
+@pytest.mark.slow
 def test_validation_data_of_unknown_size_need_steps_and_have_so_many():
     data = door.as_dataset(door.cut((door.X, door.Y)))
     unknown = data.filter(lambda *_: True)

@@ -154,6 +154,7 @@ def test_a_task_that_is_not_finite_leaves_the_other_towers_alone(at):
     check_equal(*(model.network for model in models))
 
 
+@pytest.mark.slow
 def test_the_step_that_is_looked_ahead_to_moves_all_towers():
     rows = keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *data())
     batches = tf.data.Dataset.from_tensor_slices(rows).batch(16)
@@ -168,6 +169,7 @@ def test_the_step_that_is_looked_ahead_to_moves_all_towers():
     np.testing.assert_allclose(*weights, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_joint_layer_whose_output_several_tasks_read_is_no_tower():
     """If another task reads a tower's output as well, the variables of the layer are shared."""
     x, features = body()

@@ -27,6 +27,7 @@ def identical(one, other):
 
 
 @pytest.mark.parametrize("name", ["DWA", "Uncertainty", "GradDrop"])
+@pytest.mark.slow
 def test_a_saved_model_continues_as_if_it_had_not_been_interrupted(name, tmp_path):
     def make():
         options = {} if name == "DWA" else {"every": 2, "scale_towers": True}
@@ -143,6 +144,7 @@ def test_gradients_are_accumulated_over_steps():
     assert not identical(before, problem.values(accumulating.network.variables))
 
 
+@pytest.mark.slow
 def test_steps_in_one_execution_compiled_by_xla_or_not_equal_eager_ones():
     results = []
     for compiling in (

@@ -50,6 +50,7 @@ def test_each_task_has_the_values_of_its_own_metrics():
             assert logs[f"{task.name}_{metric.name}"] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_fit_logs_the_metrics_of_each_task_and_validates_by_them():
     model, (x, y, _) = balanced(MANY), data(MANY)
     history = model.fit(x, y, validation_data=(x, y), verbose=0, batch_size=12).history

@@ -117,6 +117,7 @@ def test_without_baselines_the_epoch_has_the_best_mean_rank(curve, epoch):
     assert "rank" in aims.epoch_rule
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverged_is_on_no_front():
     def metrics(drawn, epoch):
         return {"val_z_mae": math.nan if drawn["x0"] > 0.5 else drawn["x0"], "val_m_mae": 1.0}
@@ -174,6 +175,7 @@ def build_from_zero(tasks):
     return network
 
 
+@pytest.mark.slow
 def test_tasks_in_another_order_get_the_same_trials():
     first, other = (
         search_gains(THREE, build=build_from_zero),
@@ -184,6 +186,7 @@ def test_tasks_in_another_order_get_the_same_trials():
     assert other.hypervolumes == first.hypervolumes
 
 
+@pytest.mark.slow
 def test_a_list_of_one_objective_is_one_objective():
     for objective in (mtl.monitor(THREE[0], "mae"), "worst_task_gain"):
         baselines = BASELINES if isinstance(objective, str) else None

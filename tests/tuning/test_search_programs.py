@@ -202,6 +202,7 @@ def test_frozen_layers_may_be_shared_by_all_trials():
     "door",
     [balanced, pytest.param(lambda tasks: compiled(shared(tasks), tasks), marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_a_task_with_columns_has_one_weight(door):
     tasks = [mtl.Task.multilabel("tox", columns=["b", "a"]), mtl.Task.regression("m")]
 

@@ -14,6 +14,7 @@ def test_the_same_seed_repeats_the_search_and_another_seed_does_not():
     assert first.trials[0].weights != other.trials[0].weights
 
 
+@pytest.mark.slow
 def test_trials_have_equal_initial_values_and_executions_of_a_trial_do_not():
     initial = []
 

@@ -137,6 +137,7 @@ ALL_ORDERS = list(itertools.permutations(range(3)))
         pytest.param("grid", 5, 1, ALL_ORDERS, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_tasks_in_another_order_get_the_same_trials_and_the_same_result(
     tuner, max_trials, epochs, orders
 ):

@@ -32,6 +32,7 @@ def test_each_tuner_returns_the_best_of_its_trials(tuner, max_trials, epochs):
     assert len({trial.weights["m"] for trial in result.trials}) > 1
 
 
+@pytest.mark.slow
 def test_hyperband_continues_the_training_of_the_best_trial():
     starts = []
 
@@ -118,6 +119,7 @@ def test_a_balanced_model_can_be_searched():
     assert len(result.trials) == 4 and result.trials[-1].score is not None
 
 
+@pytest.mark.slow
 def test_a_strategy_is_opened_inside_build():
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope(), pytest.raises(ValueError, match="open the scope inside build"):

@@ -37,6 +37,7 @@ def parameters(result):
     return [trial.hyperparameters["x0"] for trial in complete]
 
 
+@pytest.mark.slow
 def test_a_stopped_search_tries_the_interrupted_parameters_again(tmp_path):
     epochs = []
 
@@ -65,6 +66,7 @@ def test_a_stopped_search_tries_the_interrupted_parameters_again(tmp_path):
     assert len(epochs) == 6
 
 
+@pytest.mark.slow
 def test_a_search_that_goes_on_draws_anew_and_as_if_it_had_never_ended(tmp_path):
     arguments = {"directory": tmp_path / "parts", "tuner": "nsga2"}
     search_known(metrics, max_trials=3, **arguments)
