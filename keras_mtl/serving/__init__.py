@@ -1,4 +1,4 @@
-"""Serving of exported networks: a small server without TensorFlow, and a client.
+"""Serving of exported networks without TensorFlow: a small server, a predictor, and a client.
 
 `python -m keras_mtl.serve FOLDER` serves the newest version in a folder.
 """
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from keras_mtl.serving._drift import drift
     from keras_mtl.serving._drift_report import DriftReport
     from keras_mtl.serving._http._app import Application
+    from keras_mtl.serving._predictor import Predictor
+    from keras_mtl.serving._requests._refusal import Refusal
     from keras_mtl.serving._settings import Limits, Settings
     from keras_mtl.serving._watching._calibration import Calibration, calibration_error
     from keras_mtl.serving._watching._drift import Drift, population_stability
@@ -26,6 +28,8 @@ __all__ = [
     "DriftReport",
     "Front",
     "Limits",
+    "Predictor",
+    "Refusal",
     "ServingError",
     "Settings",
     "calibration_error",
@@ -44,6 +48,8 @@ _HOMES = {
     "DriftReport": "_drift_report",
     "Front": "_configure",
     "Limits": "_settings",
+    "Predictor": "_predictor",
+    "Refusal": "_requests._refusal",
     "ServingError": "_client",
     "Settings": "_settings",
     "calibration_error": "_watching._calibration",

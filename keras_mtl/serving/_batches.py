@@ -128,19 +128,22 @@ class Batches:
         except Exception as error:
             if len(requests) > 1:
                 return [self._compute([waiting])[0] for waiting in batch]
-            if isinstance(error, Refusal):
-                return [error]
-            if isinstance(error, BadRows):
-                sentence = "the model cannot read a value of this request."
-                return [Refusal(400, "value", sentence)]
-            # Its text may quote a value of a column.
-            log.error("the model failed on a request (%s)", type(error).__name__)
-            return [Refusal(500, "model", "the model failed on this request.")]
+            return [refusal_of(error)]
 
 
 def _fits(request: Request, other: Request) -> bool:
     """Returns whether rows of two requests have the same columns and shapes."""
     return request.shapes == other.shapes
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Returns what a client is told of an error, without its text: it may quote a value."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, BadRows):
+        return Refusal(400, "value", "the model cannot read a value of this request.")
+    log.error("the model failed on a request (%s)", type(error).__name__)
+    return Refusal(500, "model", "the model failed on this request.")
 
 
 def run_together(version: Version, requests: Sequence[Request]) -> dict[str, Array]:

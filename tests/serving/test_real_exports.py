@@ -10,7 +10,7 @@ import tensorflow as tf
 from running_server import serve, wait_for
 
 import keras_mtl as mtl
-from keras_mtl.serving import Client, Limits, Settings
+from keras_mtl.serving import Client, Limits, Predictor, Settings
 from keras_mtl.serving._versions._keeper import Keeper
 
 TABLE = {
@@ -83,6 +83,9 @@ def test_the_same_network_is_served_by_onnx_runtime(exported, tmp_path):
     shutil.copytree(folder / "1", version)
     mtl.export.onnx(version)
     check(tmp_path / "shop", expected, "onnx")
+    answer = Predictor(version).predict(ROWS)
+    for name, values in expected.items():
+        np.testing.assert_allclose(answer[name], values, atol=1e-5)
 
 
 def test_a_savedmodel_that_reads_files_is_refused_before_it_is_loaded(tmp_path, monkeypatch):

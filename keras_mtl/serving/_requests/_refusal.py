@@ -11,6 +11,10 @@ class Refusal(Exception):
         kind: One word for logs and metrics, such as `"shape"`.
         sentence: What is wrong and how to correct it, without any value of a column.
         column: The column of the model whose value is refused; empty if it is something else.
+
+    Example:
+        >>> Refusal(400, "columns", "column 'age' is missing.").status
+        400
     """
 
     def __init__(self, status: int, kind: str, sentence: str, column: str = "") -> None:

@@ -100,7 +100,8 @@ def check_names(
         raise Refusal(
             400,
             "columns",
-            f"column {quote(min(extra))} is unknown to {where}, which takes {_list(accepted)}.",
+            f"column {quote(min(extra))} is unknown to {where}, which takes "
+            f"{list_names(accepted)}.",
         )
 
 
@@ -111,7 +112,7 @@ def find_signature(contract: Contract, name: Any) -> tuple[str, SignatureSpec]:
         Refusal: If there is none of this name.
     """
     if type(name) is not str or name not in contract.signatures:
-        known = _list(sorted(contract.signatures))
+        known = list_names(sorted(contract.signatures))
         raise Refusal(
             404 if type(name) is str else 400,
             "signature",
@@ -131,7 +132,7 @@ def find_output(contract: Contract, name: Any) -> str:
             404 if type(name) is str else 400,
             "output",
             f"there is no task or output {quote(name)}; this version has "
-            f"{_list(contract.outputs)}.",
+            f"{list_names(contract.outputs)}.",
         )
     return name
 
@@ -147,7 +148,7 @@ def _refuse_lengths(columns: Mapping[str, list[Any]]) -> Refusal:
     )
 
 
-def _list(names: Iterable[str]) -> str:
+def list_names(names: Iterable[str]) -> str:
     """Returns names for a sentence, the first ten of them."""
     quoted = [repr(name) for name in names]
     return ", ".join(quoted[:10]) + (", ..." if len(quoted) > 10 else "")

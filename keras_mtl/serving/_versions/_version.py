@@ -48,7 +48,8 @@ def load_version(
     """Loads a version: verifies its signature and manifest, then audits, loads and tries its model.
 
     Args:
-        folder: The folder of the version, whose name is its number.
+        folder: The folder of the version, whose name is its number. Outside of the folder of a
+            model it may have any name (KServe mounts it as `/mnt/models`): the number is 0 then.
         threads: Threads of the runtime for one batch.
         tensorflow: Whether a version without a model.onnx is loaded by TensorFlow.
         public_keys: PEM files with keys, of which one must have signed the manifest.
@@ -70,7 +71,8 @@ def load_version(
             "server with --tensorflow."
         )
     kind = "onnx" if MODEL in manifest.files else "tensorflow"
-    version = Version(int(folder.name), contract, runtime, kind, read_reference(folder))
+    number = int(folder.name) if folder.name.isdecimal() else 0
+    version = Version(number, contract, runtime, kind, read_reference(folder))
     _try_recorded(version, folder)
     return version
 
