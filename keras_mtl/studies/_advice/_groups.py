@@ -14,8 +14,10 @@ Groups = tuple[tuple[str, ...], ...]
 _LEAST_SILHOUETTE = 0.25
 """Below it, tasks of one group are hardly more related than tasks of different groups.
 
-On synthetic tasks, trained to the end, planted groups had .26 to .54 (ten runs); tasks of one group
-and unrelated tasks had .09 to .31, eight of ten below .22.
+Chosen on five seeds of synthetic families: six tasks, labels of half of 3,000 rows. On 12 or 13
+others, two groups were found, both exactly right, in 12 of 13 runs if the labels of a group are
+correlated, and in 7 of 12 if its tasks share features alone; none of 25 runs with one group or
+without any related tasks had groups.
 """
 
 
