@@ -25,10 +25,11 @@ print("rows that ship:", {split: len(columns["age"]) for split, columns in table
 
 
 def expected_files():
-    """Every module of the checkout, the mark of a typed package, the template, and the data."""
+    """Every module of the checkout, the mark of a typed package, the templates, and the data."""
     package = ROOT / "keras_mtl"
     found = {*package.rglob("*.py"), package / "py.typed"}
     found.add(package / "analysis" / "_reporting" / "page.html")
+    found |= {*package.rglob("*.j2")}
     found |= {path for path in (package / "datasets" / "files").iterdir() if path.is_file()}
     return {path.relative_to(ROOT).as_posix() for path in found}
 
