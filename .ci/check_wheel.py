@@ -10,7 +10,7 @@ import sys
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LIMIT = 4 * 2**20  # bytes: the data that ships is compressed
+LIMIT = 5 * 2**20  # bytes: 2.9 MB of it are the data that ships, which is compressed
 
 # Run where only the installed wheel can be meant.
 USE = """
