@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 from small_study import make_tasks, parts, run, shared
 
 import keras_mtl as mtl
@@ -97,6 +98,33 @@ def test_steps_after_the_best_epoch_count(tmp_path):
     study = run({"shared": shared}, budget=budget, learning_rate=1e-30, directory=tmp_path)
     assert not study.failures
     assert {training.best_epoch for training in study.trainings} == {0}
+    assert {training.steps for training in study.trainings} == {6}
+
+
+class StepOfItsOwn(keras.Model):
+    """Updates its variables without the optimizer of Keras, which counts nothing then."""
+
+    def train_step(self, data):
+        x, y, w = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            outputs = self(x, training=True)
+            loss = self.compute_loss(x, y, outputs, w)
+        variables = self.trainable_variables
+        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+            variable.assign_sub(0.01 * gradient)
+        return self.compute_metrics(x, y, outputs, w)
+
+
+def test_a_step_that_leaves_the_optimizer_out_is_a_step(tmp_path):
+    def build(tasks):
+        network = shared(tasks)
+        model = StepOfItsOwn(network.input, network.output)
+        model.compile("sgd", **mtl.compile_args(tasks))
+        return model
+
+    budget = studies.Budget(trials=1, epochs=2, seeds=1)
+    study = run({"stepping": build}, budget=budget, directory=tmp_path)
+    assert not study.failures
     assert {training.steps for training in study.trainings} == {6}
 
 

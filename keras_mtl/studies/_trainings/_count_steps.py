@@ -6,15 +6,25 @@ import keras
 
 
 class CountSteps(keras.callbacks.Callback):
-    """Counts the steps of the optimizer, which later callbacks set back with the best weights."""
+    """Counts the steps of a training.
+
+    The optimizer is not asked: the weights of the best epoch bring its number back, and a network
+    with a training step of its own may count otherwise, or not at all.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.steps = 0
+        self._of_epoch = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Remembers the last batch; several steps in one execution end with it."""
+        self._of_epoch = batch + 1
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Reads the number of steps so far."""
-        self.steps = int(self.model.optimizer.iterations)
+        """Adds the steps of the epoch."""
+        self.steps += self._of_epoch
+        self._of_epoch = 0
 
     def check(self, epochs: int, batches: int) -> None:
         """Checks that no epoch was cut short, which Keras does not always tell.
@@ -24,15 +34,10 @@ class CountSteps(keras.callbacks.Callback):
             batches: The number of batches of each; below 0 if it is not known.
 
         Raises:
-            ValueError: If the optimizer made fewer steps than the epochs have batches.
+            ValueError: If there were fewer steps than the epochs have batches.
         """
-        optimizer = self.model.optimizer
-        # Scaling of losses leaves steps out.
-        if batches < 0 or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            return
-        together = getattr(optimizer, "gradient_accumulation_steps", None) or 1
-        expected = epochs * batches // together
-        if self.steps < expected:
+        expected = epochs * batches
+        if batches >= 0 and self.steps < expected:
             raise ValueError(
                 f"the training made {self.steps} steps, and not the {expected} of {epochs} epochs "
                 f"of {batches} batches: the training data ended early."
