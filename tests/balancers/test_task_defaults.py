@@ -158,7 +158,11 @@ def test_a_temperature_of_the_user_wins_and_no_temperature_stays_none_in_the_con
     assert Uncertainty.from_config(Uncertainty().get_config()).get_config()["regression"] is None
 
 
-@pytest.mark.parametrize("balancer", [Uncertainty(), UncertaintySoftmax()], ids=lambda b: b.name)
+@pytest.mark.parametrize(
+    "balancer",
+    [Uncertainty(), pytest.param(UncertaintySoftmax(), marks=pytest.mark.slow)],
+    ids=lambda b: b.name,
+)
 def test_a_loaded_model_weighs_as_the_saved_one(balancer, tmp_path):
     model = model_of(balancer)
     model.save(tmp_path / "model.keras")
@@ -230,7 +234,11 @@ def test_a_task_that_holds_all_the_weight_for_an_epoch_is_warned_of_once(balance
     assert cure in messages[0]
 
 
-@pytest.mark.parametrize("balancer", [UncertaintySoftmax(), Uncertainty()], ids=lambda b: b.name)
+@pytest.mark.parametrize(
+    "balancer",
+    [UncertaintySoftmax(), pytest.param(Uncertainty(), marks=pytest.mark.slow)],
+    ids=lambda b: b.name,
+)
 def test_balanced_tasks_and_a_task_that_is_alone_are_not_warned_of(balancer):
     model = model_of(balancer)
     model.fit(X, Y, verbose=0)

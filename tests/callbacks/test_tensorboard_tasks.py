@@ -51,7 +51,7 @@ def layout(folder):
     }
 
 
-@pytest.mark.parametrize("door", ["balanced", "plain"])
+@pytest.mark.parametrize("door", ["balanced", pytest.param("plain", marks=pytest.mark.slow)])
 def test_curves_are_those_of_the_history_and_training_is_the_same(tmp_path, door):
     weights = []
     for callbacks in ([], [TensorBoardTasks(problem.TASKS, tmp_path)]):

@@ -73,11 +73,12 @@ def test_scales_are_those_of_scikit_learn(method):
     np.testing.assert_allclose(scale.inverse(expected)[valid], labels[valid], rtol=1e-9)
 
 
+EVERYDAY = {("standard", "compile_args"), ("standard", "representation"), ("log", "PCGrad")}
 EVERY_WAY = [
     pytest.param(
         method,
         door,
-        marks=() if method == "standard" or door == "PCGrad" else pytest.mark.slow,
+        marks=() if (method, door) in EVERYDAY else pytest.mark.slow,
     )
     for method in METHODS
     for door in DOORS

@@ -58,15 +58,13 @@ HERE += [(change, "PyDataset") for change in CHANGES if change != "half"]
 HERE += [("inputs", "predict PyDataset"), ("inputs", "generator")]
 
 
-EVERYDAY = {("half", "generator"), ("half", "PyDataset")}
+EVERYDAY = {("half", "generator"), ("large", "PyDataset"), ("inputs", "predict PyDataset")}
 
 
 @pytest.mark.parametrize(
     ("change", "way", "place"),
     [
-        (*row, place)
-        if place == 3 or row in EVERYDAY
-        else pytest.param(*row, place, marks=pytest.mark.slow)
+        (*row, place) if row in EVERYDAY else pytest.param(*row, place, marks=pytest.mark.slow)
         for row in HERE
         for place in (1, 3)  # Keras looks at two batches, and later at none
     ],
@@ -77,7 +75,13 @@ def test_a_batch_that_a_cast_would_change_is_refused(model, change, way, place):
         WAYS[way](model, data([place], change=make))
 
 
-@pytest.mark.parametrize("way", ["PyDataset", "PyDataset in threads", "generator"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "PyDataset in threads",
+        *(pytest.param(way, marks=pytest.mark.slow) for way in ("PyDataset", "generator")),
+    ],
+)
 def test_a_batch_of_another_dtype_trains_as_one_of_the_first(way):
     """Takes floats that are whole numbers behind integers, and integers behind floats."""
 

@@ -47,11 +47,17 @@ def starting_values():
     ("name", "at", "rescale"),
     [
         ("MGDA", "parameters", False),
-        ("MGDA", "representation", True),
-        ("PCGrad", "parameters", True),
-        ("PCGrad", "representation", False),
-        ("CAGrad", "parameters", False),
-        ("CAGrad", "representation", False),
+        ("PCGrad", "representation", True),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("MGDA", "representation", True),
+                ("PCGrad", "parameters", True),
+                ("PCGrad", "representation", False),
+                ("CAGrad", "parameters", False),
+                ("CAGrad", "representation", False),
+            )
+        ),
     ],
 )
 def test_a_step_by_gramian_equals_one_by_hand(name, at, rescale):

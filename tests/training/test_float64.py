@@ -13,8 +13,8 @@ import keras_mtl as mtl
 
 # The dtype policy of the network, and the default dtype (`keras.config.floatx()`).
 SETTINGS = {"both": ("float64", "float64"), "network": ("float64", "float32")}
-# A rule that draws, one that looks at a second batch, and one that reads the logs of an epoch.
-EVERYDAY = {("COSMOS", "both"), ("PCGrad", "both"), ("AutoLambda", "network"), ("DTP", "both")}
+# A rule that draws, and one that looks at a second batch.
+EVERYDAY = {("COSMOS", "both"), ("AutoLambda", "network")}
 every_setting = pytest.mark.parametrize(
     ("name", "setting"),
     [

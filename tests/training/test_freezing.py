@@ -112,7 +112,10 @@ def test_state_does_not_pass_to_another_variable_of_equal_size():
         refreeze(model, "shared_0", "shared_1")
 
 
-@pytest.mark.parametrize(("name", "layer"), [("Equal", "shared_0"), ("MGDA", "r_tower")])
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("Equal", "shared_0"), pytest.param("MGDA", "r_tower", marks=pytest.mark.slow)],
+)
 def test_a_change_without_compile_is_refused(name, layer):
     model = mtl.BalancedModel(problem.network(), problem.tasks(), every_balancer.make(name))
     model.network.get_layer("b_tower").trainable = False

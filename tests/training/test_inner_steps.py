@@ -92,7 +92,7 @@ def broken(batch, name):
     return x, {**y, name: np.full_like(y[name], 1e30)}, w
 
 
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_task_broken_on_one_batch_leaves_the_inner_steps_to_the_others(which):
     outcomes = []
     for spoil in (broken, lambda batch, name: (*batch[:2], {**batch[2], name: 0 * batch[2][name]})):

@@ -124,7 +124,7 @@ CASES = {
 }
 
 
-EVERYDAY = [("MGDA", False), ("CAGrad, scaled", False), ("DWA", False), ("MGDA", True)]
+EVERYDAY = [("MGDA", False), ("DWA", False), ("MGDA", True)]
 LONG = [*((case, False) for case in CASES), ("GradDrop", True), ("DWA", True)]
 
 

@@ -49,7 +49,9 @@ def test_a_key_that_will_not_be_logged_is_refused_before_training(balancer, opti
         (DTP(metric=METRICS), {}),
         (DTP(metric={"z": "z_auc", "b": "b_accuracy", "r": "z_auc"}), {"validation_data": None}),
         (ValidationDriven(metric="{task}_weight"), {"validation_freq": 2}),
-        (ValidationDriven(metric="val_{task}_mean_loss", mode="min"), {}),
+        pytest.param(
+            ValidationDriven(metric="val_{task}_mean_loss", mode="min"), {}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_keys_that_are_logged_are_read(balancer, options):

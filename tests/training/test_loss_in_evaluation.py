@@ -16,6 +16,9 @@ def takes_losses(name):
     return isinstance(balancer, mtl.balancers.LossBalancer) and not balancer.needs.preference
 
 
+SLOW = pytest.mark.slow
+# Without a state, with a history of losses, with learned weights, and with draws.
+EVERYDAY = {"GeometricMean", "GO4Align", "Uncertainty", "RandomWeighting"}
 LOSS_BALANCERS = [name for name in every_balancer.names() if takes_losses(name)]
 
 
@@ -28,7 +31,10 @@ def test_the_table_holds_the_loss_balancers():
     assert len(LOSS_BALANCERS) >= 17
 
 
-@pytest.mark.parametrize("name", LOSS_BALANCERS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in EVERYDAY else pytest.param(name, marks=SLOW) for name in LOSS_BALANCERS],
+)
 def test_a_batch_has_the_same_loss_in_training_and_in_evaluation(name):
     model = problem.balanced(every_balancer.make(name))
     model.fit(problem.dataset(2), verbose=0)  # the rule has a history now

@@ -205,7 +205,7 @@ def losses_after_a_step(weights, rate, scale_towers):
     return np.array([t.weight * v for t, v in zip(problem.tasks(), losses, strict=True)])
 
 
-@pytest.mark.parametrize("scale_towers", [False, True])
+@pytest.mark.parametrize("scale_towers", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_gains_are_derivatives_of_the_losses_of_the_second_batch_by_the_weights(scale_towers):
     balancer = LooksAhead()
     model = problem.balanced(balancer, scale_towers=scale_towers)

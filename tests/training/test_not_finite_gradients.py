@@ -18,10 +18,8 @@ import keras_mtl as mtl
 
 WAYS = [(name, *way) for name in every_balancer.names() for way in every_balancer.ways(name)]
 EVERYDAY = [
-    ("Equal", "parameters", 1),
     ("MGDA", "parameters", 2),
     ("GradDrop", "representation", 1),
-    ("MoDo", "parameters", 1),
     ("AutoLambda", "parameters", 1),
 ]
 every_way = pytest.mark.parametrize(

@@ -47,7 +47,10 @@ def history_of(model, data, epochs, *callbacks, **options):
 
 
 # At the end, and in the first epoch.
-@pytest.mark.parametrize(("name", "broken"), [("Equal", (2, None)), ("PCGrad", (0, 1))])
+EPOCHS = [("Equal", (2, None)), pytest.param("PCGrad", (0, 1), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("name", "broken"), EPOCHS)
 def test_early_stopping_keeps_a_finite_epoch(name, broken):
     model = problem.balanced(KINDS[name]())
     data = healthy().take(2)

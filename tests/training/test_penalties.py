@@ -29,6 +29,16 @@ WAYS = [
     ("MetaBalance", "parameters", 1),
     ("MoDo", "parameters", 2),
 ]
+EVERYDAY = {
+    ("tower", "Equal", "parameters", 1),
+    ("centers", "Equal", "parameters", 2),
+    ("tower", "MGDA", "parameters", 2),
+    ("centers", "MGDA", "representation", 1),
+    ("tower", "GradDrop", "representation", 2),
+    ("centers", "MoCo", "parameters", 1),
+    ("centers", "MetaBalance", "parameters", 1),
+    ("centers", "MoDo", "parameters", 2),
+}
 
 
 def plain(kind, steps):
@@ -63,8 +73,13 @@ def test_equal_weights_give_the_network_of_plain_keras(kind):
     assert np.abs(alone(model.network) - start).min() > 0
 
 
-@pytest.mark.parametrize(("name", "at", "every"), WAYS)
-@pytest.mark.parametrize("kind", ["centers", "tower"])
+@pytest.mark.parametrize(
+    ("kind", "name", "at", "every"),
+    [
+        case if case in EVERYDAY else pytest.param(*case, marks=pytest.mark.slow)
+        for case in ((kind, *way) for kind in ("centers", "tower") for way in WAYS)
+    ],
+)
 def test_no_rule_changes_the_gradient_of_a_penalty(kind, name, at, every):
     model, expected = balanced(kind, name, at, every), plain(kind, 1)
     model.train_on_batch(*penalty_networks.batch())

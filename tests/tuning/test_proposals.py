@@ -88,7 +88,7 @@ def run(objective, tasks=TASKS[:2], build=build, **arguments):
     return search(build, tasks, train, validation, objective=objective, **arguments)
 
 
-@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("weights", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_architecture_balancer_and_rate_are_searched_for_a_front(weights):
     tasks = [mtl.Task.regression("z", weight=0.5), TASKS[1]]
     result = run(

@@ -14,7 +14,12 @@ from keras_mtl.tuning import SearchResult
 @pytest.mark.filterwarnings("ignore:The best task weights lie on the bound")
 @pytest.mark.parametrize(
     ("tuner", "max_trials", "epochs"),
-    [("bayesian", 4, 1), ("random", 2, 1), ("hyperband", 4, 3), ("grid", 2, 1)],
+    [
+        ("bayesian", 4, 1),
+        pytest.param("random", 2, 1, marks=pytest.mark.slow),
+        pytest.param("hyperband", 4, 3, marks=pytest.mark.slow),
+        ("grid", 2, 1),
+    ],
 )
 def test_each_tuner_returns_the_best_of_its_trials(tuner, max_trials, epochs):
     result = search(tuner=tuner, max_trials=max_trials, epochs=epochs, ratio=8.0)
