@@ -51,11 +51,13 @@ from keras_mtl._keras_internals._metrics import (
     set_direction,
 )
 from keras_mtl._keras_internals._tensors import (
+    has_parameters,
     logits_of,
     mask_of,
     scale_of,
     with_logits,
     with_mask,
+    with_parameters,
     with_scaled,
 )
 from keras_mtl._keras_internals._trainer import (
@@ -82,6 +84,7 @@ __all__ = [
     "copy_operation",
     "direction_of",
     "function_of",
+    "has_parameters",
     "has_plain_graph",
     "has_readers",
     "is_decayed",
@@ -109,5 +112,6 @@ __all__ = [
     "watch_batches",
     "with_logits",
     "with_mask",
+    "with_parameters",
     "with_scaled",
 ]

@@ -38,6 +38,26 @@ def with_logits(prediction: Tensor, logits: Tensor | None) -> Tensor:
     return prediction
 
 
+def with_parameters(prediction: Tensor, numbers: Tensor) -> Tensor:
+    """Returns the prediction itself, with the numbers that it was computed of from now on.
+
+    They stand where logits do, so that whatever keeps logits keeps them. They are not the logits of
+    its entries: a mean has the parameters of a distribution, a survival curve its hazards.
+
+    Args:
+        prediction: A prediction `(batch, ..., units)`.
+        numbers: What the loss reads in its place, `(batch, ..., any)`.
+    """
+    prediction = with_logits(prediction, numbers)
+    prediction._mtl_parameters = True
+    return prediction
+
+
+def has_parameters(prediction: Any) -> bool:
+    """Returns whether other numbers than logits stand where logits do."""
+    return getattr(prediction, "_mtl_parameters", False)
+
+
 def with_scaled(prediction: Tensor, scaled: Tensor | None, scale: Any) -> Tensor:
     """Returns the prediction itself, with the numbers that the network learns from now on.
 

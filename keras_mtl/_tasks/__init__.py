@@ -4,6 +4,7 @@ From the part that users write to the parts that Keras runs:
 
     _task            Task, and check_tasks for a list of tasks
     _factories       Task.binary, Task.multiclass, ...: one file per kind of task
+    _kinds          heads and losses of kinds of tasks that Keras has none for
     _base_task       the settings of a task, and all that is computed from them
     _names           the names that a task can have
     _labels          Labels: shape, type and range of a task's labels

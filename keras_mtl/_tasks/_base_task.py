@@ -142,6 +142,11 @@ class BaseTask:
         return ignored
 
     @property
+    def loss_takes_means(self) -> bool:
+        """Whether the loss may compare a prediction with a mean in the place of a label."""
+        return not getattr(get_loss(self.loss), "is_likelihood", False)
+
+    @property
     def has_last_axis(self) -> bool:
         """Whether labels have the last axis of the prediction."""
         return self.labels is not None and labels_have_last_axis(self.head, self.labels)

@@ -30,7 +30,9 @@ def check_scale(scale: Scale, head: Any, loss: keras.losses.Loss, output: Output
             labels in their own unit.
     """
     labels = output.labels
-    if output.kind not in ("number", "unknown") or (labels is not None and labels.integer):
+    if output.kind not in ("number", "quantiles", "unknown") or (
+        labels is not None and labels.integer
+    ):
         raise ValueError(
             f"scale is for real-valued labels, as those of Task.regression; the labels of this "
             f"task are of the kind {output.kind!r}. Leave scale out."

@@ -36,6 +36,9 @@ def declared_reading(loss: keras.losses.Loss, reads: str | None) -> Reading | No
         ValueError: If `reads` is none of the four kinds, or contradicts a loss of Keras.
     """
     known = known_reading(loss)
+    declared = getattr(loss, "reading", None)
+    if known is None and isinstance(declared, Reading):  # a loss of this package
+        known = declared
     said = reads if reads is not None else getattr(loss, "reads", None)
     if said is None:
         return known

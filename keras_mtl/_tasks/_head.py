@@ -1,7 +1,7 @@
 """Heads: recipes for the end of a tower, from features to a prediction."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -37,12 +37,18 @@ class Head:
     units: int
     activation: str = "linear"
 
+    @property
+    def num_logits(self) -> int:
+        """The size of the dense map, which some kinds of tasks turn into more or fewer entries."""
+        return self.units
+
     def __call__(self, features: Tensor, name: str = "head") -> Tensor:
         """Maps `features` to a prediction with new layers whose names begin with `name`."""
-        return self.activate(keras.layers.Dense(self.units, name=f"{name}_logits")(features), name)
+        logits = keras.layers.Dense(self.num_logits, name=f"{name}_logits")(features)
+        return self.activate(logits, name)
 
     def activate(self, logits: Tensor, name: str = "head") -> Tensor:
-        """Maps logits `(batch, ..., units)` to a prediction."""
+        """Maps logits `(batch, ..., num_logits)` to a prediction."""
         activation = keras.layers.Activation(
             self.activation, dtype="float32", name=f"{name}_{self.activation}"
         )
@@ -53,7 +59,7 @@ class Head:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Head":
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Builds the head that `get_config` described."""
         return cls(**config)
 

@@ -64,6 +64,11 @@ _KNOWN: dict[type[keras.metrics.Metric], Known] = {
     K.SparseTopKCategoricalAccuracy: Known("class", "last axis"),
 }
 
+CURES = {
+    "quantiles": "this task predicts quantiles: take 'pinball' or 'coverage_error'",
+}
+"""Kinds of tasks whose predictions no metric of Keras reads, and the metrics that do."""
+
 _FUNCTIONS: dict[str, Known] = {
     "huber": Known("numbers"),
     "binary_focal_crossentropy": Known("yes or no"),
@@ -138,6 +143,8 @@ def _reads_of_f_score(metric: keras.metrics.FBetaScore) -> MetricReads:
 
 def _check_kind(what: str, known: Known, output: Output) -> None:
     wants, kind = known.wants, output.kind
+    if kind in CURES:
+        raise ValueError(f"{what} reads one number or class per label; {CURES[kind]}")
     if kind in ("unknown", "distribution") or wants == "one-hot":
         return
     if wants == "class" and kind != "class":

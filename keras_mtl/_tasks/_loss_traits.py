@@ -35,11 +35,13 @@ def describe_loss(task: BaseTask) -> LossTraits:
     """
     output = task.described()
     weight = value_of(task.weight)
-    typical = _typical_loss(get_loss(task.loss), output.width)
+    loss = get_loss(task.loss)
+    typical = _typical_loss(loss, output.width)
     if task.scale is not None and task.scale.method == "minmax":
         typical = None  # the variance of scaled labels depends on the data
+    is_number = output.kind in ("number", "quantiles", "unknown")
     return LossTraits(
-        regression=output.kind in ("number", "unknown"),
+        regression=is_number and not getattr(loss, "is_likelihood", False),
         typical=weight * typical if typical and weight else None,
     )
 

@@ -1,7 +1,7 @@
 """Metrics by name: which metric a name stands for in which kind of task."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import keras
@@ -15,10 +15,14 @@ from keras_mtl._tasks._metrics_by_name import (
     BalancedAccuracy,
     CalibrationError,
     ClassAccuracy,
+    CoverageError,
     GroupAUC,
     IoU,
+    Kappa,
     LogLoss,
     MacroF1,
+    PinballLoss,
+    RankMAE,
     SpanF1,
     Spearman,
 )
@@ -162,6 +166,34 @@ def _span_f1(output: Output) -> keras.metrics.Metric:
     return SpanF1(names)
 
 
+def _of_ranks(kind: Callable[[int], keras.metrics.Metric]) -> Make:
+    """Returns a metric of classes with an order."""
+
+    def make(output: Output) -> keras.metrics.Metric:
+        if output.kind != "class" or output.width is None:
+            raise ValueError(
+                "the metric is for class numbers with an order, as those of Task.ordinal; this "
+                f"task's labels are of the kind {output.kind!r}"
+            )
+        return kind(output.width)
+
+    return make
+
+
+def _of_quantiles(kind: Callable[[Sequence[float]], keras.metrics.Metric]) -> Make:
+    """Returns a metric of quantiles."""
+
+    def make(output: Output) -> keras.metrics.Metric:
+        if output.kind != "quantiles":
+            raise ValueError(
+                "the metric is for quantiles, as Task.quantiles predicts them; this task's labels "
+                f"are of the kind {output.kind!r}"
+            )
+        return kind(output.levels)
+
+    return make
+
+
 _CUT = frozenset({"accuracy", "balanced_accuracy", "f1", "iou", "macro_f1", "mcc"})
 _CUT_OF_KERAS = frozenset(
     {
@@ -182,16 +214,20 @@ NAMES: dict[str, Make] = {
     "auc": _auc("ROC", 4096),
     "balanced_accuracy": _of_classes(BalancedAccuracy),
     "calibration_error": lambda output: CalibrationError(from_logits=output.logits),
+    "coverage_error": _of_quantiles(CoverageError),
     "f1": lambda output: F1(output.threshold),
     "gauc": lambda output: GroupAUC(),
     "iou": _iou,
+    "kappa": _of_ranks(Kappa),
     "log_loss": lambda output: LogLoss(output.logits),
     "macro_auc": _macro_auc,
     "macro_f1": _macro_f1,
     "mcc": _of_classes(MCC),
     "ndcg": lambda output: NDCG(),
+    "pinball": _of_quantiles(PinballLoss),
     "pr_auc": _auc("PR", 16384),
     "r2": lambda output: keras.metrics.R2Score(),
+    "rank_mae": _of_ranks(RankMAE),
     "rmse": lambda output: keras.metrics.RootMeanSquaredError(),
     "span_f1": _span_f1,
     "spearman": lambda output: Spearman(output.width or 1),

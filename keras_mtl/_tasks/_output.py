@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 
@@ -11,7 +11,7 @@ from keras_mtl._keras_internals import reads_logits
 from keras_mtl._tasks._head import Head
 from keras_mtl._tasks._labels import Labels
 
-Kind = Literal["yes or no", "class", "one-hot", "distribution", "number", "unknown"]
+Kind = Literal["yes or no", "class", "one-hot", "distribution", "number", "quantiles", "unknown"]
 """What a label says, and what is predicted:
 
     yes or no     0 or 1, and a probability or a logit
@@ -19,6 +19,7 @@ Kind = Literal["yes or no", "class", "one-hot", "distribution", "number", "unkno
     one-hot       a distribution, or one number per class, of which one is 1; and a distribution
     distribution  one of the two: a distribution is predicted, and nothing is known of the labels
     number        any number
+    quantiles     any number, and its quantiles are predicted
     unknown       nothing is known
 """
 
@@ -67,6 +68,8 @@ class Output:
         copies: How many such outputs a metric keeps numbers of. Defaults to `1`.
         cut: The probability above which an entry counts as 1. Defaults to `0.5`.
         cuts: The same for each entry of the last axis, instead of `cut`. Defaults to none.
+        levels: What the entries of the last axis stand for, where these are numbers: the levels of
+            quantiles. Defaults to none.
     """
 
     kind: Kind
@@ -77,6 +80,7 @@ class Output:
     copies: int = 1
     cut: float = 0.5
     cuts: tuple[float, ...] = ()
+    levels: tuple[float, ...] = ()
 
     @property
     def threshold(self) -> float:
@@ -141,10 +145,15 @@ def describe_output(
     if labels is not None:  # hashable, also where a list was given
         names = None if labels.names is None else tuple(labels.names)
         labels = dataclasses.replace(labels, shape=tuple(labels.shape), names=names)
-    return Output(kind, width, positions, logits, labels)
+    levels = tuple(getattr(loss, "levels", ()))
+    return Output(kind, width, positions, logits, labels, levels=levels)
 
 
 def _kind_of_loss(loss: keras.losses.Loss) -> Kind | None:
+    for known in get_args(Kind):
+        if getattr(loss, "label_kind", None) == known:
+            said: Kind = known
+            return said
     kinds: tuple[tuple[tuple[type, ...], Kind], ...] = (
         (_YES_OR_NO, "yes or no"),
         (_ONE_HOT, "one-hot"),

@@ -4,6 +4,7 @@ import keras
 
 from keras_mtl._keras_internals import reads_logits
 from keras_mtl._tasks._column_metric import ColumnMetric
+from keras_mtl._tasks._known_metrics import CURES
 from keras_mtl._tasks._metric_reading import MetricReading
 from keras_mtl._tasks._metrics_by_name import NDCG, SpanF1
 from keras_mtl._tasks._output import Output
@@ -46,6 +47,8 @@ def _cure(metric: keras.metrics.Metric, output: Output) -> str:
         ("f1", "distribution"): "take 'macro_f1'",
         ("spearman", "class"): "take 'balanced_accuracy' or 'mcc'",
     }
+    if output.kind in CURES:
+        return f"; {CURES[output.kind]}"
     if output.kind == "number" and "number" not in metric.kinds:
         return "; take 'mae', 'rmse', 'r2' or 'spearman'"
     cure = cures.get((metric.name, output.kind))
@@ -57,6 +60,7 @@ def _check_size(what: str, metric: keras.metrics.Metric, output: Output) -> None
         "num_classes": 2 if output.kind == "yes or no" else output.width,
         "num_columns": output.width,
         "tags": output.width,
+        "levels": output.width,
     }
     for argument, width in expected.items():
         value = getattr(metric, argument, None)

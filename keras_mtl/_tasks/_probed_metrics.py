@@ -90,7 +90,7 @@ class _Probe:
     def __init__(self, copy: Copy, output: Output, weighted: bool, seed: int) -> None:
         self.copy, self.weighted = copy, weighted
         self.width = output.width or (3 if output.kind in ("class", "one-hot") else 1)
-        self.is_sparse = output.kind == "class"
+        self.is_sparse = output.kind in ("class", "quantiles")
         self.positions = 1 if output.positions is None else output.positions
         shape = (_ROWS, *((_STEPS,) * self.positions))
         self.labels, self.predictions = _made_up(output, shape, self.width, seed)
@@ -247,6 +247,9 @@ def _made_up(output: Output, shape: tuple[int, ...], width: int, seed: int) -> t
         predictions = noise + 3.0 * labels - 1.5
         if not output.logits:
             predictions = 1 / (1 + np.exp(-predictions))
+    elif output.kind == "quantiles":
+        labels = rng.uniform(0.5, 2.0, shape)
+        predictions = np.sort(labels[..., None] * np.exp(noise / 4), axis=-1)
     else:
         # Positive, so that logarithms and roots exist.
         labels = rng.uniform(0.5, 2.0, noise.shape)

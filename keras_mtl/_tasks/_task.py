@@ -9,9 +9,12 @@ from keras_mtl._tasks._factories._binary import BinaryFactory
 from keras_mtl._tasks._factories._count import CountFactory
 from keras_mtl._tasks._factories._multiclass import MulticlassFactory
 from keras_mtl._tasks._factories._multilabel import MultilabelFactory
+from keras_mtl._tasks._factories._ordinal import OrdinalFactory
+from keras_mtl._tasks._factories._quantiles import QuantilesFactory
 from keras_mtl._tasks._factories._regression import RegressionFactory
 from keras_mtl._tasks._factories._segmentation import SegmentationFactory
 from keras_mtl._tasks._factories._tagging import TaggingFactory
+from keras_mtl._tasks._factories._zero_inflated import ZeroInflatedFactory
 from keras_mtl._tasks._names import check_log_names
 
 
@@ -23,15 +26,19 @@ class Task(
     MultilabelFactory,
     RegressionFactory,
     CountFactory,
+    OrdinalFactory,
+    QuantilesFactory,
+    ZeroInflatedFactory,
     TaggingFactory,
     SegmentationFactory,
 ):
     """States what is to be learned: a name, a head, a loss and metrics.
 
     A task holds recipes and never layers, so one list of tasks builds any number of networks.
-    The factories (`Task.binary`, `Task.multiclass`, `Task.multilabel`, `Task.regression`,
-    `Task.count`, `Task.tagging`, `Task.segmentation`) fill in a head, a loss, metrics and labels
-    that belong together. Use the constructor for any other combination.
+    The factories (`Task.binary`, `Task.multiclass`, `Task.ordinal`, `Task.multilabel`,
+    `Task.regression`, `Task.quantiles`, `Task.count`, `Task.zero_inflated`, `Task.tagging`,
+    `Task.segmentation`) fill in a head, a loss, metrics and labels that belong together. Use the
+    constructor for any other combination.
 
     The loss of a task on a batch is sum(w l) / sum(|w|), over its labels on all replicas, with the
     loss l and the sample weight w of a label; 0 for a missing one. So a task counts as much with

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl._tasks import Head, Task, attach_head, check_tasks
+from keras_mtl._tasks import Head, Task, attach_activation, check_tasks
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building import (
     Part,
@@ -83,11 +83,11 @@ def joint_network(
     features = apply_part(shared, features, "shared_body", activation, shared=True)
 
     check_features(features, "shared_logits")
-    stops = [*accumulate(head.units for head in heads)]  # where each task's slice ends
+    stops = [*accumulate(head.num_logits for head in heads)]  # where each task's slice ends
     logits = keras.layers.Dense(stops[-1], name="shared_logits")(features)
     outputs = {}
     for task, head, stop in zip(tasks, heads, stops, strict=True):
-        pick = ChannelSlice(stop - head.units, stop, name=f"{task.name}_slice")
+        pick = ChannelSlice(stop - head.num_logits, stop, name=f"{task.name}_slice")
         outputs[task.name] = _end(task, head, pick(logits))
     return keras.Model(inputs, outputs, name=name)
 
@@ -104,10 +104,7 @@ def _read_head(task: Task) -> Head:
 
 
 def _end(task: Task, head: Head, logits: Tensor) -> Tensor:
-    """Computes the task's prediction from its slice of the logits, `(batch, ..., units)`."""
-    activate = keras.layers.Activation(
-        head.activation, dtype="float32", name=f"{task.name}_{head.activation}"
-    )
-    prediction = attach_head(activate, logits, task.name, task.scale)
+    """Computes the task's prediction from its slice of the logits."""
+    prediction = attach_activation(head, logits, task.name, task.scale)
     check_rank(task, prediction)
     return prediction

@@ -19,6 +19,10 @@ A task takes them by name, with arguments that fit the task:
 | `ndcg`, `ndcg_10` | discounted gain of the lists, of all ranks or the first 10 | lists |
 | `mae`, `rmse`, `r2` | mean error, root mean squared error, explained variance | numbers |
 | `mape` | mean error in percent of the label; huge where labels are near 0 | numbers |
+| `rank_mae` | mean distance of the median class from the label | classes with an order |
+| `kappa` | Cohen's kappa with quadratic weights | classes with an order |
+| `pinball` | mean pinball loss, in the unit of the labels | quantiles |
+| `coverage_error` | mean distance of shares below the quantiles from their levels | quantiles |
 | `spearman` | rank correlation | numbers |
 
 Other names are those of Keras. A name that means nothing for a task is refused, with another
@@ -34,10 +38,14 @@ from keras_mtl._tasks._metrics_by_name import (
     NDCG,
     BalancedAccuracy,
     CalibrationError,
+    CoverageError,
     GroupAUC,
     IoU,
+    Kappa,
     LogLoss,
     MacroF1,
+    PinballLoss,
+    RankMAE,
     SpanF1,
     Spearman,
 )
@@ -49,10 +57,14 @@ __all__ = [
     "NDCG",
     "BalancedAccuracy",
     "CalibrationError",
+    "CoverageError",
     "GroupAUC",
     "IoU",
+    "Kappa",
     "LogLoss",
     "MacroF1",
+    "PinballLoss",
+    "RankMAE",
     "SpanF1",
     "Spearman",
 ]

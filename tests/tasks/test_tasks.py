@@ -18,6 +18,9 @@ FACTORIES = {
     "count": Task.count,
     "tagging": lambda name: Task.tagging(name, 5, metrics=[]),
     "segmentation": lambda name: Task.segmentation(name, 6),
+    "ordinal": lambda name: Task.ordinal(name, 4),
+    "quantiles": Task.quantiles,
+    "zero_inflated": Task.zero_inflated,
 }
 FEATURES = {"tagging": (7, 4), "segmentation": (5, 6, 4)}
 LAST_AXIS = {
@@ -28,6 +31,9 @@ LAST_AXIS = {
     "count": 1,
     "tagging": 5,
     "segmentation": 6,
+    "ordinal": 4,
+    "quantiles": 3,
+    "zero_inflated": 1,
 }
 
 # A SavedModel has the last five names already.
@@ -106,11 +112,11 @@ def test_the_prediction_is_named_float32_and_a_probability_where_it_should_be(ki
     network = keras.Model(features, {"answer": prediction})
     values = np.random.default_rng(0).normal(size=(2, *features.shape[1:]), scale=5)
     outputs = np.array(network(values)["answer"])
-    if kind in ("multiclass", "tagging", "segmentation"):
+    if kind in ("multiclass", "tagging", "segmentation", "ordinal"):
         np.testing.assert_allclose(outputs.sum(-1), 1.0, rtol=1e-5)
     if kind in ("binary", "multilabel"):
         assert outputs.min() >= 0 and outputs.max() <= 1
-    if kind == "count":
+    if kind in ("count", "zero_inflated"):
         assert outputs.min() > 0
 
 

@@ -12,4 +12,7 @@ write one file here, beside the kind that is nearest to it, and add its class to
     _multilabel    several yes-or-no labels
     _regression    real values
     _count         numbers 0, 1, 2, ...
+    _ordinal       classes in an order
+    _quantiles     quantiles of a real value
+    _zero_inflated amounts that are 0 for many
 """

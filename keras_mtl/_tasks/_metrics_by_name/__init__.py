@@ -8,6 +8,9 @@ for (see `_output`). For a new metric, write one file here, and one line in `_na
     _class_counts       counts of labels, predictions and hits per class; made of these are
                         _f1, _macro_f1, _balanced_accuracy, _mcc and _iou
     _class_accuracy     share of right classes
+    _rank_counts        counts of decisions per label, of ordered classes; made of these are
+                        _rank_mae and _kappa
+    _pinball, _coverage_error  of quantiles
     _calibration_error  distance of probabilities from rates
     _log_loss           negative log-likelihood
     _spearman           rank correlation
@@ -19,13 +22,17 @@ from keras_mtl._tasks._metrics_by_name._auc import AUC
 from keras_mtl._tasks._metrics_by_name._balanced_accuracy import BalancedAccuracy
 from keras_mtl._tasks._metrics_by_name._calibration_error import CalibrationError
 from keras_mtl._tasks._metrics_by_name._class_accuracy import ClassAccuracy
+from keras_mtl._tasks._metrics_by_name._coverage_error import CoverageError
 from keras_mtl._tasks._metrics_by_name._f1 import F1
 from keras_mtl._tasks._metrics_by_name._group_auc import GroupAUC
 from keras_mtl._tasks._metrics_by_name._iou import IoU
+from keras_mtl._tasks._metrics_by_name._kappa import Kappa
 from keras_mtl._tasks._metrics_by_name._log_loss import LogLoss
 from keras_mtl._tasks._metrics_by_name._macro_f1 import MacroF1
 from keras_mtl._tasks._metrics_by_name._mcc import MCC
 from keras_mtl._tasks._metrics_by_name._ndcg import NDCG
+from keras_mtl._tasks._metrics_by_name._pinball import PinballLoss
+from keras_mtl._tasks._metrics_by_name._rank_mae import RankMAE
 from keras_mtl._tasks._metrics_by_name._span_f1 import SpanF1
 from keras_mtl._tasks._metrics_by_name._spearman import Spearman
 
@@ -37,10 +44,14 @@ __all__ = [
     "BalancedAccuracy",
     "CalibrationError",
     "ClassAccuracy",
+    "CoverageError",
     "GroupAUC",
     "IoU",
+    "Kappa",
     "LogLoss",
     "MacroF1",
+    "PinballLoss",
+    "RankMAE",
     "SpanF1",
     "Spearman",
 ]

@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from keras_mtl._keras_internals import logits_of, node_of, run_in_mode, scale_of
+from keras_mtl._keras_internals import (
+    has_parameters,
+    logits_of,
+    node_of,
+    run_in_mode,
+    scale_of,
+)
 from keras_mtl._types import Tensor
 from keras_mtl.analysis._inside._core import Core
 
@@ -64,11 +70,12 @@ def learned_number(prediction: Tensor) -> Tensor:
     Without any, it is the prediction itself.
     """
     logits = logits_of(prediction)
-    return prediction if logits is None else logits
+    return prediction if logits is None or has_parameters(prediction) else logits
 
 
 def kind_of_number(prediction: Tensor) -> str:
     """Returns what `learned_number` is: `"logit"`, `"scaled number"` or `"prediction"`."""
     if scale_of(prediction) is not None:
         return "scaled number"
-    return "prediction" if logits_of(prediction) is None else "logit"
+    is_plain = logits_of(prediction) is None or has_parameters(prediction)
+    return "prediction" if is_plain else "logit"

@@ -91,7 +91,7 @@ def _towers_together(
         reads = features[task.name]
         is_dense = keras.backend.is_float_dtype(reads.dtype) and reads.shape[-1] is not None
         if is_dense and isinstance(task.head, Head) and task.columns is None:
-            key = (reads.shape, reads.dtype, units[task.name], task.head.units)
+            key = (reads.shape, reads.dtype, units[task.name], task.head.num_logits)
             groups.setdefault(key, []).append((task, task.head))
     outputs = {}
     large_groups = [item for item in groups.items() if len(item[1]) >= _MIN_TOGETHER]

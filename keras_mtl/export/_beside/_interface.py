@@ -52,7 +52,7 @@ class TaskSpec:
 
     Args:
         kind: What a label says: `"yes or no"`, `"class"`, `"one-hot"`, `"distribution"`,
-            `"number"` or `"unknown"`.
+            `"number"`, `"quantiles"` or `"unknown"`.
         signature: The signature that answers this task alone.
         shape: The shape of its output, the batch first.
         dtype: The dtype of its output.
@@ -65,6 +65,8 @@ class TaskSpec:
         decision: The name of the output with the decision: 1, 0, or -1 where the output is NaN.
         scale: The scale in which the network learned the labels, as `keras_mtl.Scale.get_config`
             returns it. The output is in the unit of the labels already.
+        levels: What the entries of the output's last axis stand for, where these are numbers: the
+            levels of quantiles. Defaults to `None`.
     """
 
     kind: str
@@ -77,6 +79,7 @@ class TaskSpec:
     threshold: float | tuple[float, ...] | None
     decision: str | None
     scale: Mapping[str, Any] | None
+    levels: tuple[float, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +153,11 @@ def read_interface(folder: str | os.PathLike[str]) -> Interface:
 
 def _read(kind: Any, spec: Mapping[str, Any]) -> Any:
     """Returns a spec from its JSON object, with tuples for lists."""
-    values = {field.name: spec[field.name] for field in dataclasses.fields(kind)}
+    values = {
+        field.name: spec[field.name]
+        for field in dataclasses.fields(kind)
+        if field.name in spec or field.default is dataclasses.MISSING
+    }
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 

@@ -131,6 +131,8 @@ def _task_row(name: str, task: TaskSpec) -> tuple[str, ...]:
 
 def _answers(task: TaskSpec) -> str:
     """Returns in words what the output of a task holds."""
+    if task.levels:
+        return f"{task.kind} {', '.join(f'{level:g}' for level in task.levels)}"
     unit = "logits" if task.logits else "probabilities"
     kinds = {"yes or no": f"yes or no, {unit}", "number": "numbers", "unknown": "not known"}
     text = kinds.get(task.kind, f"classes, {unit}")
