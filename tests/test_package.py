@@ -71,7 +71,7 @@ def test_whatever_keras_saves_is_registered_under_the_name_of_the_package():
     bases = {base for kind in classes for base in kind.__mro__[1:]}
     public = {getattr(package, name) for package, name in NAMES}
     saved = [kind for kind in classes if "get_config" in vars(kind) or kind in public]
-    saved = [kind for kind in saved if kind not in bases]
+    saved = [kind for kind in saved if kind not in bases and not inspect.isabstract(kind)]
     assert len(saved) > 10
     for kind in saved:
         assert keras.saving.get_registered_name(kind) == f"keras_mtl>{kind.__name__}"
@@ -118,6 +118,7 @@ def test_no_function_takes_more_than_seven_arguments():
         counts[where] = len(names - usual - KERAS_FACE.get(where, set()))
     too_many = {where for where, count in counts.items() if count > 7}
     assert too_many <= {
+        "_balanced_model.py:__init__",  # a whole step
         "_search.py:search",  # a whole experiment in one call
         "_search_task_weights.py:search_task_weights",
         "_compare.py:compare",

@@ -6,11 +6,13 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
     _data_checks/     the door before it: what `fit` and its relatives receive, and _reports: the
                       warnings after it; BalancedModel derives from both
     _train_step       forward -> losses -> gradients -> rule -> update -> logs
+    _batch            one batch; _batch_hook: what may change it before the forward pass
     _frontier/        where the tasks part: one trunk, one copy of its output per tower
     _logs/            the losses of the batch, and what is counted of them
     _gradients/       what each loss contributes: rows of gradients, their Gramian
     _steps/           what the rule does with them: one function for each kind of step, chosen
                       by _choose_step from what the rule needs; _active_tasks calls the rule
+    _step_penalties   terms of the goal that no rule sees: of layers, and of _penalty
     _update           hands the optimizer the gradients, all of which are finite, or zeros;
                       _optimizer: as on one device; _state: what is kept until the next step
 
@@ -21,5 +23,7 @@ first step; `_epochs` runs after the last step of an epoch; `_dropout_seeds`, `_
 
 from keras_mtl._replicas import strategy
 from keras_mtl.training._balanced_model import BalancedModel
+from keras_mtl.training._batch_hook import BatchHook
+from keras_mtl.training._penalty import Penalty
 
-__all__ = ["BalancedModel", "strategy"]
+__all__ = ["BalancedModel", "BatchHook", "Penalty", "strategy"]

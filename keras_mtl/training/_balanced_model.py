@@ -10,6 +10,7 @@ from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Optimizer, Tensor
 from keras_mtl.balancers import Balancer
 from keras_mtl.data._inputs._guarded_network import guarded_network
+from keras_mtl.training._batch_hook import BatchHook, check_hook
 from keras_mtl.training._checks import (
     check_balancing,
     check_distribution,
@@ -20,6 +21,8 @@ from keras_mtl.training._checks import (
 from keras_mtl.training._data_checks import CheckedModel, DataChecker
 from keras_mtl.training._frontier import find_frontier, split_forward
 from keras_mtl.training._optimizer import spare_from_decay, synchronize_statistics
+from keras_mtl.training._penalty import Penalty
+from keras_mtl.training._step_penalties import check_penalties
 from keras_mtl.training._train_step import TrainStep
 
 
@@ -71,11 +74,16 @@ class BalancedModel(CheckedModel):
             tasks that take part in it. Defaults to `False`.
         scale_towers: Whether the variables that belong to one task get their gradient times
             the task's weight; a `LossBalancer` does that by definition. Defaults to `False`.
+        penalties: `training.Penalty` objects: terms of the goal that need no labels. They are not
+            balanced. Defaults to none.
+        prepare: A `training.BatchHook`, which changes each batch of training inside the step.
+            Defaults to `None`.
         name: Optional name.
 
     Raises:
         ValueError: If the network is not functional, its outputs are not exactly the tasks, the
-            balancer needs more tasks or finds nothing that they share, or an option is unknown.
+            balancer needs more tasks or finds nothing that they share, an option is unknown, or
+            a penalty does not fit the network.
 
     Example:
         >>> import numpy as np
@@ -101,6 +109,8 @@ class BalancedModel(CheckedModel):
         every: int = 1,
         rescale_weights: bool = False,
         scale_towers: bool = False,
+        penalties: Sequence[Penalty] = (),
+        prepare: BatchHook | None = None,
         name: str | None = None,
     ) -> None:
         tasks = check_tasks(tasks)
@@ -120,8 +130,15 @@ class BalancedModel(CheckedModel):
         self.frontier = find_frontier(network, tasks)
         check_balancing(balancer, self.frontier, tasks, at, every)
         check_needs(self)
+        self.penalties = check_penalties(penalties)
+        self.prepare = check_hook(prepare)
+        for penalty in self.penalties:
+            penalty.bind(network, tasks)
+        if self.prepare is not None:
+            self.prepare.bind(network, tasks)
         self._step = TrainStep(self)
-        self._kept_metrics = self._step.logs.metrics  # an attribute, so that Keras resets them
+        # An attribute, so that Keras resets them.
+        self._kept_metrics = [*self._step.logs.metrics, *self._step.penalties.metrics]
         self._data = DataChecker(network, tasks)
         self.built = True  # otherwise Keras would call the model once, to build it
 
@@ -247,6 +264,8 @@ class BalancedModel(CheckedModel):
             "every": self.every,
             "rescale_weights": self.rescale_weights,
             "scale_towers": self.scale_towers,
+            "penalties": [serialize(penalty) for penalty in self.penalties],
+            "prepare": None if self.prepare is None else serialize(self.prepare),
             "name": self.name,
         }
 
@@ -254,6 +273,7 @@ class BalancedModel(CheckedModel):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "BalancedModel":
         """Makes the model that `get_config` described."""
         config = dict(config)
-        for key in ("network", "tasks", "balancer"):
-            config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
+        for key in ("network", "tasks", "balancer", "penalties", "prepare"):
+            if config.get(key) is not None:
+                config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
         return cls(**config)

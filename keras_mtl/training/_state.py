@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_mtl._types import Tensor
@@ -17,7 +16,8 @@ class StepState:
         num_losses: K, the number of losses.
     """
 
-    def __init__(self, model: keras.Model, num_losses: int) -> None:
+    def __init__(self, model: Any, num_losses: int) -> None:
+        self._counts_steps = model.every > 1 or model.prepare is not None
         # All replicas assign the same values, so that those of the first one are kept.
         options = {"trainable": False, "aggregation": "only_first_replica"}
         self.iteration: Any = model.add_weight(
@@ -55,5 +55,5 @@ class StepState:
         fresh = took_part if due is None else took_part & due
         self.task_weights.assign(tf.where(fresh, result.weights, self.task_weights))
         self.left_out.assign_add(tf.cast(result.reported, tf.int32))
-        if due is not None:  # with every=1 nothing reads the number of steps
+        if self._counts_steps:
             self.iteration.assign_add(1)

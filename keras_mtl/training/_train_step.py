@@ -30,6 +30,12 @@ from keras_mtl.training._gradients import (
 from keras_mtl.training._logs import Losses, MetricGroup, StepLogs, TaskLosses
 from keras_mtl.training._moving_averages import MovingAverages
 from keras_mtl.training._state import StepState
+from keras_mtl.training._step_penalties import (
+    StepPenalties,
+    added,
+    gradients_of_penalty,
+    penalty_of_layers,
+)
 from keras_mtl.training._steps import (
     Reuse,
     Step,
@@ -64,6 +70,8 @@ class TrainStep:
         num_losses = sum(self.task_losses.sizes)
         self.state = StepState(model, num_losses)
         self.logs = StepLogs(model)
+        self._names = [task.name for task in model.tasks]
+        self.penalties = StepPenalties(model.penalties, self._names)
 
     def _build_balancer(self) -> None:
         balancer = self.model.balancer
@@ -114,6 +122,8 @@ class TrainStep:
         batch = Batch(data)
         if balancer.needs.preference:
             batch.x = with_preference(model.network, batch.x, balancer.draw_preference())
+        if model.prepare is not None:
+            batch = self._prepare(batch)
 
         averages = MovingAverages(model.network)
         # Persistent, since several backward passes are taken from it.
@@ -124,25 +134,26 @@ class TrainStep:
                 predictions, forward = model(batch.x, training=True, split=True)
             # Before losses are summed over replicas: from there on the next replica calls the
             # same layers, and replaces their losses (docs/keras_notes.md, pain 79).
-            penalty = self._penalty(replicas)
+            of_layers = penalty_of_layers(model, replicas)
             averages.keep_finite(replicas)
             losses = self.task_losses(batch.y, predictions, batch.sample_weight)
             samples = self._losses_of_samples(batch, predictions, replicas)
+            of_rules = self.penalties(predictions, batch, replicas)
             loss_scale = loss_scale_of(model.optimizer, replicas)
-            scaled_penalty = None if penalty is None else loss_scale.scaled(penalty)
+            scaled = [None if p is None else loss_scale.scaled(p) for p in (of_layers, of_rules)]
 
         def backward(of_replica: list[Tensor]) -> Backward:
             return make_backward(tape, model.frontier, forward, of_replica, loss_scale, replicas)
 
-        of_penalty = self._gradients_of_penalty(tape, scaled_penalty)
+        of_penalty = added(*(gradients_of_penalty(model, tape, penalty) for penalty in scaled))
         step = self._make_step(backward, losses, loss_scale, frozenset(of_penalty))
-        run = self._choose(backward, samples, data, second, before)
+        run = self._choose(backward, samples, batch, second, before)
         result = update_variables(model, run(step), of_penalty, loss_scale, step.kernels)
         if balancer.needs.losses_after:
             self._look_back(forward_with(model, batch.x, before), batch, step.asked)
         self._count(result, losses, step.reuse.due)
         scalar = tf.reduce_sum(step.losses) if result.scalar is None else result.scalar
-        scalar = _with_penalty(scalar, penalty, replicas)
+        scalar = _with_penalties(scalar, of_layers, of_rules, replicas)
         # A step in which nothing is finite has no loss. One without any label has the loss 0.
         counts = tf.reduce_any(step.active) | ~tf.reduce_any(step.labeled)
         counts &= tf.math.is_finite(scalar)
@@ -156,10 +167,12 @@ class TrainStep:
         if balancer.needs.preference:
             batch.x = with_preference(model.network, batch.x, self.even_preference)
         predictions = model(batch.x, training=False)
-        penalty = self._penalty(replicas)
+        of_layers = penalty_of_layers(model, replicas)
         losses = self.task_losses(batch.y, predictions, batch.sample_weight)
         self.logs.means.add_evaluated(losses.unweighted, losses.counts)
-        scalar = _with_penalty(self._evaluated_scalar(losses), penalty, replicas)
+        of_rules = self.penalties(predictions, batch, replicas)
+        scalar = self._evaluated_scalar(losses)
+        scalar = _with_penalties(scalar, of_layers, of_rules, replicas)
         logs = self.logs.mark_evaluated(self.logs.add(batch, predictions, scalar, True))
         weights = {f"{task.name}_weight" for task in model.tasks}
         return _by_worker({name: v for name, v in logs.items() if name not in weights})
@@ -183,27 +196,6 @@ class TrainStep:
         num_losses = len(self.task_losses.weights)
         return tf.fill((num_losses,), 1.0 / num_losses)
 
-    def _penalty(self, replicas: Replicas) -> Tensor | None:
-        """Returns this replica's share of regularizers and `add_loss`; `None` without any.
-
-        The optimizer adds up the gradients of all replicas, so each of them takes a share.
-        """
-        # Each of them may have a dtype of its own. Keras sums its entries too.
-        losses = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in self.model.losses]
-        return replicas.share(tf.add_n(losses)) if losses else None
-
-    def _gradients_of_penalty(
-        self, tape: tf.GradientTape, penalty: Tensor | None
-    ) -> dict[int, Tensor]:
-        """Returns the gradients of the variables that a penalty reaches, by `id`."""
-        if penalty is None:
-            return {}
-        variables = self.model.trainable_variables
-        # Values, since a tape knows no keras.Variable (docs/keras_notes.md, pain 29).
-        gradients = tape.gradient(penalty, [variable.value for variable in variables])
-        pairs = zip(variables, gradients, strict=True)
-        return {id(variable): gradient for variable, gradient in pairs if gradient is not None}
-
     def _losses_of_samples(
         self, batch: Batch, predictions: dict[str, Tensor], replicas: Replicas
     ) -> list[Losses]:
@@ -211,8 +203,7 @@ class TrainStep:
         num_samples = self.model.balancer.needs.samples
         if num_samples == 1:
             return []
-        names = [task.name for task in self.model.tasks]
-        dealt = deal_out(batch.sample_weight, names, batch.size, num_samples, replicas)
+        dealt = deal_out(batch.sample_weight, self._names, batch, num_samples, replicas)
         return [self.task_losses(batch.y, predictions, weights) for weights in dealt]
 
     def _active(self, losses: Losses) -> tuple[Tensor, Tensor, Tensor]:
@@ -256,7 +247,7 @@ class TrainStep:
         self,
         backward: Callable[[list[Tensor]], Backward],
         samples: Sequence[Losses],
-        data: Any,
+        batch: Batch,
         second: Any,
         before: State,
     ) -> Callable[[Step], StepResult]:
@@ -275,20 +266,32 @@ class TrainStep:
             case "look_ahead":
                 return functools.partial(
                     step_by_look_ahead,
-                    losses_at=self._losses_at(second),
+                    losses_at=self._losses_at(Batch(second)),
                     learning_rate=tf.cast(self.model.optimizer.learning_rate, tf.float32),
                 )
             case "inner_steps":
                 return functools.partial(
                     step_by_inner_steps,
-                    losses_at=self._losses_at(second),
-                    losses_again=self._losses_at(data, before),  # with the masks of this step
+                    losses_at=self._losses_at(Batch(second)),
+                    losses_again=self._losses_at(batch, before),  # with the masks of this step
                     task_weights=self.task_losses.weights,
                 )
 
-    def _losses_at(self, data: Any, state: State = ()) -> Callable[[State], Losses]:
+    def _prepare(self, batch: Batch) -> Batch:
+        """Returns the batch that the hook makes of a batch."""
+        model = self.model
+
+        def forward(inputs: Any) -> dict[str, Tensor]:
+            # Draws of dropout and moving averages stay inside.
+            with keras.StatelessScope(), seeds_by_replica(model.network):
+                outputs: dict[str, Tensor] = model(inputs, training=True)
+            return outputs
+
+        seed = tf.stack([tf.cast(self.state.iteration.value, tf.int32), 0])
+        return batch.prepared(model.prepare, forward, self._names, seed)
+
+    def _losses_at(self, batch: Batch, state: State = ()) -> Callable[[State], Losses]:
         """Returns the losses on a batch, as a function of values for some variables."""
-        batch = Batch(data)
 
         def losses(values: State) -> Losses:
             predictions = forward_with(self.model, batch.x, [*state, *values])
@@ -317,9 +320,14 @@ def _by_worker(logs: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value[None] for key, value in logs.items()} if several_workers() else logs
 
 
-def _with_penalty(scalar: Tensor, penalty: Tensor | None, replicas: Replicas) -> Tensor:
-    """Returns `loss`: a scalar of the global batch, and the penalty of this replica's share.
+def _with_penalties(
+    scalar: Tensor, of_layers: Tensor | None, of_rules: Tensor | None, replicas: Replicas
+) -> Tensor:
+    """Returns `loss`: a scalar of the global batch, and the penalties, of which each is a share.
 
     Numbers of the global batch need no factor in the logs (docs/keras_notes.md, pain 28).
     """
-    return scalar if penalty is None else scalar + penalty * replicas.count
+    if of_layers is not None:  # the same on all replicas
+        scalar += of_layers * replicas.count
+    # Those of rows differ between replicas.
+    return scalar if of_rules is None else scalar + replicas.sum(tf.stop_gradient(of_rules))

@@ -13,6 +13,7 @@ from typing import Any
 import every_balancer
 import keras
 import numpy as np
+import rule_penalties
 import small_problem as problem
 import tensorflow as tf
 
@@ -26,13 +27,22 @@ QUICK = (
     "PCGrad/parameters/2",
     "MGDA/representation/1",
     "GradDrop/parameters/1/adam",
+    "MGDA/parameters/2/rules",
 )
 # Towers that one joint layer computes, and columns that a column layer parts.
 TOGETHER = ("MGDA/parameters/1/towers", "CAGrad/representation/1/columns")
+# Penalties of rows and of variables, and rows that a hook appends.
+PENALIZED = ("MGDA/parameters/2/rules", "MoDo/parameters/1/rules")
 
 
 def all_cases() -> list[str]:
-    cases = ["plain/keras", "MGDA/parameters/1/adam", "GradDrop/parameters/1/adam", *TOGETHER]
+    cases = [
+        "plain/keras",
+        "MGDA/parameters/1/adam",
+        "GradDrop/parameters/1/adam",
+        *TOGETHER,
+        *PENALIZED,
+    ]
     for name in every_balancer.names():
         cases += [f"{name}/{at}/{every}" for at, every in every_balancer.ways(name)]
     return cases
@@ -55,6 +65,8 @@ def make_model(case: str) -> keras.Model:
         model.compile(keras.optimizers.SGD(0.1))
         return model
     balancer = every_balancer.make(name)
+    if adam == ["rules"]:
+        return rule_penalties.model(balancer, at=at, every=int(every), run_eagerly=False)
     network = every_balancer.network(balancer)
     model = mtl.BalancedModel(network, problem.tasks(), balancer, at=at, every=int(every))
     # A large epsilon: where a gradient is almost 0, Adam would make large steps of its rounding.

@@ -18,7 +18,7 @@ from keras_mtl.training._steps._by_look_ahead import step_by_look_ahead
 from keras_mtl.training._steps._by_losses import step_by_losses
 from keras_mtl.training._steps._by_samples import step_by_samples
 from keras_mtl.training._steps._choose_step import choose_step, excluded_option
-from keras_mtl.training._steps._global_batch import deal_out
+from keras_mtl.training._steps._global_batch import batch_start, deal_out
 from keras_mtl.training._steps._reuse import Reuse
 from keras_mtl.training._steps._step import Step, StepResult, unreached_message
 
@@ -27,6 +27,7 @@ __all__ = [
     "Step",
     "StepResult",
     "after_update",
+    "batch_start",
     "choose_step",
     "deal_out",
     "evaluated_scalar",

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_mtl._replicas import Replicas
 from keras_mtl._types import Tensor
+from keras_mtl.training._batch import Batch
 from keras_mtl.training._gradients import split_direction
 
 
@@ -42,14 +43,14 @@ def part_of_batch(
         return split_direction(direction, shaped_as)
     parts = tf.split(direction, [tf.shape(array)[1] for array in joined], num=len(joined))
     batch_size = tf.shape(shaped_as[0])[0]
-    start = _batch_start(batch_size, replicas)
+    start = batch_start(batch_size, replicas)
     return [
         tf.reshape(part, tf.concat([[-1], tf.shape(tensor)[1:]], 0))[start : start + batch_size]
         for part, tensor in zip(parts, shaped_as, strict=True)
     ]
 
 
-def _batch_start(batch_size: Tensor, replicas: Replicas) -> Tensor:
+def batch_start(batch_size: Tensor, replicas: Replicas) -> Tensor:
     """Returns how many examples of the global batch are on the replicas before this one."""
     if replicas.count == 1:
         return tf.zeros((), tf.int32)
@@ -59,22 +60,27 @@ def _batch_start(batch_size: Tensor, replicas: Replicas) -> Tensor:
 
 
 def deal_out(
-    weights: Any, names: Sequence[str], batch_size: Tensor, num_samples: int, replicas: Replicas
+    weights: Any, names: Sequence[str], batch: Batch, num_samples: int, replicas: Replicas
 ) -> list[dict[str, Tensor]]:
     """Returns the sample weights of each sample of a batch: zero for examples of other samples.
 
     The example at position i of the global batch goes to sample `i mod num_samples`, so that the
-    samples are the same on any number of replicas.
+    samples are the same on any number of replicas. Rows that a hook has appended go with the
+    example that they come from.
 
     Args:
         weights: Sample weights by task, or `None`.
         names: Names of the tasks.
-        batch_size: Number of examples on this replica.
+        batch: This replica's part of the batch.
         num_samples: The number of samples.
         replicas: The replicas of the step.
     """
     weights = weights or {}
-    position = _batch_start(batch_size, replicas) + tf.range(batch_size)
+    rows = tf.range(batch.size)
+    if batch.num_examples is not None:
+        rows %= batch.num_examples
+    start = batch_start(batch.size if batch.num_examples is None else batch.num_examples, replicas)
+    position = start + rows
     dealt = []
     for sample in range(num_samples):
         mask = tf.cast(tf.equal(position % num_samples, sample), tf.float32)
