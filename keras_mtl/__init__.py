@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         serving,
         studies,
         training,
+        transfer,
         tuning,
     )
     from keras_mtl._tasks import Head, Labels, Scale, Task, compile_args, monitor
@@ -53,6 +54,7 @@ __all__ = [
     "serving",
     "studies",
     "training",
+    "transfer",
     "tuning",
 ]
 
@@ -69,6 +71,7 @@ _PACKAGES = (
     "serving",
     "studies",
     "training",
+    "transfer",
     "tuning",
 )
 

@@ -125,6 +125,8 @@ _MODULES = {
     "ScaleInvariant": "balancers._scale_invariant",
     "Schedule": "balancers._schedule",
     "SelectOrSkip": "layers._select_or_skip",
+    "SlantedTriangle": "transfer._slanted_triangle",
+    "SlowerSchedule": "transfer._discriminative",
     "SpanF1": "_tasks._metrics_by_name._span_f1",
     "SparseFocal": "_tasks._focal_loss",
     "Spearman": "_tasks._metrics_by_name._spearman",

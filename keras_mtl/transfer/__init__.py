@@ -1,0 +1,17 @@
+"""Transfer: what was learned before serves what is learned next.
+
+    load_trunk       values of layers, by name, from a file or another network
+    add_task         one more head on a network that is trained
+    discriminative   smaller steps the further a layer stands from the heads
+    SlantedTriangle  a learning rate that rises fast and falls slowly
+
+Helpers: `_networks` finds layers by name, `_pair_variables` the counterparts of their variables,
+`_levels` how far layers stand from the heads.
+"""
+
+from keras_mtl.transfer._add_task import add_task
+from keras_mtl.transfer._discriminative import discriminative
+from keras_mtl.transfer._load_trunk import TrunkReport, load_trunk
+from keras_mtl.transfer._slanted_triangle import SlantedTriangle
+
+__all__ = ["SlantedTriangle", "TrunkReport", "add_task", "discriminative", "load_trunk"]
