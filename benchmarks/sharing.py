@@ -15,7 +15,7 @@ import tempfile
 import numpy as np
 import sharing_sets
 
-from keras_mtl import studies
+from keras_mtl import analysis, studies
 
 
 def main(options):
@@ -37,6 +37,11 @@ def main(options):
         print(f"\n{study}")
         shares = np.mean([t.seconds for t in study.trainings])
         print(f"{len(study.trainings)} trainings, {shares:.1f} s on average")
+        if case.tables:
+            rows = next(iter(study.comparisons.values())).rows
+            metrics = {row.task: row.metric for row in rows}
+            print("\nPlain models of one task each, on training and validation rows")
+            print(analysis.baselines(*case.tables, metrics))
         if options.report:
             study.report(options.report, title=f"Does sharing help? {options.set}")
 

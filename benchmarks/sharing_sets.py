@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
@@ -20,18 +21,31 @@ from keras_mtl import BalancedModel, Task, architectures, balancers, data, datas
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Holds a data set with its contenders; the first one's function builds the baseline."""
+    """Holds a data set with its contenders; the first one's function builds the baseline.
+
+    `tables` are the labeled rows of training and of test, for the plain models beside them.
+    """
 
     tasks: list[Task]
     parts: list[Any]
     contenders: dict[str, Any]
     epochs: int
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tables: list[Any] | None = None
 
 
 def balanced(build, balancer):
     """Returns a contender: the network of another one under a balancer."""
     return lambda tasks: BalancedModel(build(tasks), tasks, balancer())
+
+
+def read_rows(batches, tasks):
+    """Returns all rows of a dataset as inputs, and labels with NaN where one is missing."""
+    parts = [*data.mask_missing(batches, tasks).as_numpy_iterator()]
+    inputs, labels, weights = tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
+    return inputs, {
+        name: np.where(weights[name] != 0, values, np.nan) for name, values in labels.items()
+    }
 
 
 def penguins(place):
@@ -55,7 +69,9 @@ def penguins(place):
         "hard sharing, Uncertainty": balanced(sharing, balancers.Uncertainty),
         "hard sharing, UPGrad": balanced(sharing, balancers.UPGrad),
     }
-    return Case(tasks, [part.map(encode).cache() for part in raw], contenders, epochs=60)
+    tables = [read_rows(raw[0].concatenate(raw[1]), tasks), read_rows(raw[2], tasks)]
+    parts = [part.map(encode).cache() for part in raw]
+    return Case(tasks, parts, contenders, epochs=60, tables=tables)
 
 
 def tox21(place):
@@ -81,7 +97,8 @@ def tox21(place):
         "hard sharing": sharing,
         "hard sharing, UncertaintySoftmax": balanced(sharing, balancers.UncertaintySoftmax),
     }
-    return Case(tasks, parts, contenders, epochs=15)
+    tables = [read_rows(parts[0].concatenate(parts[1]), tasks), read_rows(parts[2], tasks)]
+    return Case(tasks, parts, contenders, epochs=15, tables=tables)
 
 
 def multi_fashion(place):
@@ -147,7 +164,8 @@ def census(place):
         "MMoE": experts,
     }
     settings = {"optimizer": optimizer, "learning_rate": (1e-3, 4e-3)}
-    return Case(tasks, parts, contenders, epochs=5, settings=settings)
+    tables = [read_rows(raw[0].concatenate(raw[1]), tasks), read_rows(raw[2], tasks)]
+    return Case(tasks, parts, contenders, epochs=5, settings=settings, tables=tables)
 
 
 def fdu_mtl(place):

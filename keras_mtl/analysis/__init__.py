@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_mtl.analysis._affinity import Affinity, affinity
 from keras_mtl.analysis._attributions import Attributions
+from keras_mtl.analysis._baselines import Baselines, baselines
 from keras_mtl.analysis._compare import compare
 from keras_mtl.analysis._compare_scores import compare_scores
 from keras_mtl.analysis._comparison import Comparison
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Affinity",
     "Attributions",
+    "Baselines",
     "Comparison",
     "Curves",
     "Gains",
@@ -78,6 +80,7 @@ __all__ = [
     "TransferMatrix",
     "UnitImportance",
     "affinity",
+    "baselines",
     "compare",
     "compare_scores",
     "correct_jointly",

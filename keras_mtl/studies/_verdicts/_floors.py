@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_mtl._tasks import Task
-from keras_mtl.analysis._verdicts._cells import Cell, cut_cells, prepare
+from keras_mtl.analysis._verdicts._cells import Cell, cut_cells
 from keras_mtl.analysis._verdicts._read_labels import read_labels
 from keras_mtl.analysis._verdicts._read_metrics import read_metrics
 from keras_mtl.analysis._verdicts._read_predictions import read_predictions
-from keras_mtl.analysis._verdicts._resampling import score_seeds
-from keras_mtl.analysis._verdicts._scorers import SCORERS
+from keras_mtl.analysis._verdicts._scores import score
 from keras_mtl.data._elements._numbers import num_classes
 from keras_mtl.studies._data._parts import StudyData
 from keras_mtl.studies._data._test_rows import LabeledRows, read_batch
@@ -50,9 +49,9 @@ def score_constants(data: StudyData, tasks: Sequence[Task], rows: LabeledRows) -
         predictions = read_predictions({task.name: answers}, read, "baseline")
         cells = cut_cells(read, predictions, predictions, read_metrics(metric, [task.name]))
         for position, cell in enumerate(cells):
-            score = _score(cell)
-            if np.isfinite(score) and not (unknown.ndim and unknown[position]):
-                floors[_name(task, position, cell)] = score
+            value = score(cell)
+            if np.isfinite(value) and not (unknown.ndim and unknown[position]):
+                floors[_name(task, position, cell)] = value
     return floors
 
 
@@ -81,17 +80,6 @@ def _constant(task: Task, labels: npt.NDArray[Any], metric: str) -> npt.NDArray[
         return np.asarray(counts / counts.sum())
     best = np.nanmedian if metric == "mae" else np.nanmean
     return np.asarray(best(labels, axis=0))
-
-
-def _score(cell: Cell) -> float:
-    if not len(cell.rows):
-        return float("nan")
-    if cell.metric.function is not None:
-        return float(score_seeds(cell.metric.function, cell.labels, cell.predictions[0])[0])
-    scorer = SCORERS[cell.metric.name]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values, _ = scorer.evaluate(cell.labels, prepare(cell, scorer)[0])
-    return float(values[0])
 
 
 def _name(task: Task, position: int, cell: Cell) -> str:
