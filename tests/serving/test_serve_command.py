@@ -1,18 +1,12 @@
-"""`python -m keras_mtl.serve` in a process of its own: light, silent about values, killed."""
+"""`python -m keras_mtl.serve` in a process of its own: light, and silent about values."""
 
-import contextlib
-import http.client
-import json
-import random
 import signal
-import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
-from running_server import wait_for
+from server_process import ask, contents, free_port, running
 from tiny_model import ONE_ROW, reference, write_version
 
 PREDICT = "/v1/models/tiny:predict"
@@ -41,48 +35,6 @@ runpy.run_module("keras_mtl.serve", run_name="__main__")
 def folder(tmp_path):
     write_version(tmp_path / "tiny" / "1")
     return tmp_path / "tiny"
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def ask(port, path, body=None):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    with contextlib.closing(connection):
-        raw = None if body is None else json.dumps(body).encode()
-        connection.request("GET" if body is None else "POST", path, raw)
-        reply = connection.getresponse()
-        return reply.status, json.loads(reply.read())
-
-
-def contents(folder):
-    """Returns when each file of a folder was written, and its size."""
-    status = {path: path.stat() for path in folder.rglob("*")}
-    return {path: (facts.st_mtime_ns, facts.st_size) for path, facts in status.items()}
-
-
-def is_ready(port):
-    try:
-        return ask(port, "/v2/health/ready")[0] == 200
-    except (OSError, http.client.HTTPException):
-        return False
-
-
-@contextlib.contextmanager
-def running(folder, *options):
-    """Yields a process that serves a folder, and its port."""
-    port = free_port()
-    command = [sys.executable, "-m", "keras_mtl.serve", str(folder), "--port", str(port), *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder.parent)
-    try:
-        wait_for(lambda: is_ready(port) or process.poll() is not None)
-        yield process, port
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_the_command_answers_and_its_log_holds_neither_values_nor_paths(folder):
@@ -123,21 +75,3 @@ def test_a_folder_that_is_none_and_a_wrong_option_are_refused():
         [*command, ".", "--rows", "0"], capture_output=True, text=True, check=False
     )
     assert "rows must be positive; received 0." in done.stderr
-
-
-@pytest.mark.slow
-def test_kills_at_random_moments_leave_nothing_and_the_next_server_answers(folder):
-    write_version(folder / "2", bias=0.2)
-    before = contents(folder.parent)
-    random.seed(5)
-    expected = reference({name: [value] for name, value in ONE_ROW.items()}, 0.2)["income"][0]
-    for _ in range(10):
-        command = [sys.executable, "-m", "keras_mtl.serve", str(folder), "--port"]
-        process = subprocess.Popen([*command, str(free_port())], stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(0.05, 1.5))
-        process.kill()
-        process.wait()
-        assert contents(folder.parent) == before
-    with running(folder) as (_, port):
-        row = ask(port, PREDICT, {"instances": [ONE_ROW]})[1]["predictions"][0]
-        np.testing.assert_allclose(row["income"], expected, atol=1e-6)
