@@ -20,9 +20,11 @@ _HELP = {
     "rows": "largest number of rows in a request",
     "body_bytes": "largest body of a request",
     "number": "largest absolute value in a float column",
+    "range_widths": "how far outside of its range in the reference a number may lie, in widths",
     "string_bytes": "longest string in a column, in bytes",
     "waiting_rows": "rows that may wait before further requests get status 503",
     "body_seconds": "how long a client may take to send the body",
+    "header_bytes": "most bytes of an address with its headers",
 }
 
 
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         import uvicorn
 
         from keras_mtl.serving._http._app import Application
+        from keras_mtl.serving._http._protocol import bound_headers
     except ImportError as error:
         raise SystemExit(
             f"{error.name} is missing: the server needs the extra `serve`, "
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         application,
         host=options.host,
         port=options.port,
+        http=bound_headers(application.metrics, limits.header_bytes),
         log_level="warning",
         # Paths and queries are text of clients, and do not belong into a log.
         access_log=False,

@@ -29,6 +29,7 @@ class Column:
         filled: Where the network fills missing numbers: everywhere, nowhere, or in these places of
             the last axis. There a request may hold `null`.
         holds_bytes: Whether a string may be bytes that are no text, such as those of an image.
+        range: The smallest and the largest number on rows of the reference, if they are known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     shape: tuple[int | None, ...]
     filled: bool | tuple[int, ...] = False
     holds_bytes: bool = False
+    range: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,18 +61,31 @@ class Contract:
     reads: Mapping[str, tuple[str, ...]]
 
 
-def make_contract(interface: Interface, holds_bytes: bool = False) -> Contract:
+def make_contract(
+    interface: Interface,
+    holds_bytes: bool = False,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> Contract:
     """Returns the contract of a version from its outputs.json.
 
     Args:
         interface: The content of outputs.json.
         holds_bytes: Whether the runtime takes strings that are no text.
+        ranges: By column, the smallest and the largest number on rows of the reference.
 
     Raises:
         RefusedVersion: If a dtype is unknown, or the file contradicts itself.
     """
+    ranges = ranges or {}
     columns = {
-        name: Column(name, spec.dtype, tuple(spec.shape[1:]), spec.filled or False, holds_bytes)
+        name: Column(
+            name,
+            spec.dtype,
+            tuple(spec.shape[1:]),
+            spec.filled or False,
+            holds_bytes,
+            ranges.get(name),
+        )
         for name, spec in interface.inputs.items()
     }
     for column in columns.values():

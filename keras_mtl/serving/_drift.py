@@ -26,18 +26,22 @@ def drift(
     Per task: how far predictions are from the reference (the population stability index, PSI), and
     how far probabilities are from labels that came back (the expected calibration error, ECE), each
     beside its value by chance, and a verdict. Per column: the shares of unknown strings, missing
-    values and non-finite numbers.
+    values, numbers outside of the range of the reference, and non-finite numbers.
 
     - *drift*: 1,000 predictions or more, a PSI above .1 and above the value that any of the K tasks
       exceeds by chance in 1 % of the logs (1 % / K for each task).
     - *off*: 1,000 labels or more, an ECE above .02 and above such a value.
-    - *unusual* column: 1,000 values or more, and over 5 % of unknown strings, or missing values
-      beyond twice the share of the reference and 5 % more; or any non-finite number.
+    - *unusual* column: 1,000 values or more, and unknown strings or missing values beyond twice the
+      share of the reference and 5 % more, or over 1 % of numbers outside of its range; or any
+      non-finite number.
+
+    Alerts of a server (`configure`) have the same bounds, with the K tasks that it watches.
 
     Choose it for a log of a day or a week, to see what has changed and what to do. For alerts, the
     server computes the same numbers all the time (`configure` writes the rules); for one task
     without a version, see `population_stability` and `calibration_error`. It is no test of single
-    columns of numbers whose ranges have moved, which show as drift of the tasks that read them.
+    columns of numbers that have moved inside of their ranges, which show as drift of the tasks that
+    read them.
 
     Values of one row that has several of them (several columns of a task, pixels) count singly,
     though they go together: chance is larger than stated then.
@@ -114,16 +118,12 @@ def _list_notes(
     labeled: set[str],
 ) -> list[str]:
     """Returns what was not compared, and why."""
-    watched = {*reference.strings, *reference.missing}
+    watched = {*reference.strings, *reference.missing, *reference.ranges}
     reasons = {
         "No predictions were received of": sorted(set(reference.bins) - answered),
         "The reference has no predictions of": sorted(answered - set(reference.bins)),
         "Watched columns that were not received:": sorted(watched - columns),
-        "Columns whose usual strings or missing values the reference does not hold:": sorted(
-            name
-            for name in columns - watched
-            if interface.inputs[name].dtype == "string" or interface.inputs[name].filled
-        ),
+        "Columns whose usual values the reference does not hold:": sorted(columns - watched),
         "No calibration, since labels are no classes and not yes or no:": sorted(
             task for task in labeled if interface.tasks[task].kind not in CALIBRATED
         ),

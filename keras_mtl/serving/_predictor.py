@@ -29,7 +29,7 @@ class Predictor:
 
     Args:
         folder: The folder of the version.
-        limits: The bounds of a request; those of rows, numbers and strings count here.
+        limits: The bounds of a request; those of rows, numbers, ranges and strings count here.
         threads: Threads of ONNX Runtime for one request.
         public_keys: PEM files with Ed25519 keys, of which one must have signed the version.
             Defaults to none: signatures are not looked at.
@@ -68,13 +68,14 @@ class Predictor:
         columns = self._version.contract.columns.values()
         return {column.name: (column.dtype, column.shape) for column in columns}
 
-    def predict(self, columns: Mapping[str, Any], task: str | None = None) -> dict[str, Array]:
+    def predict(self, columns: Any, task: str | None = None) -> dict[str, Array]:
         """Returns predictions for some rows, by output.
 
         Args:
             columns: By name, an array or nested lists of shape `(rows, ...)`. Strings are `str`, or
                 `bytes` in UTF-8. `None` stands for a missing number, where the network fills it;
-                NaN is refused.
+                NaN is refused. Or a data frame with one cell per row, which holds a list where a
+                row has several entries; there NaN and NA stand for missing numbers.
             task: The task, for which only the columns that it reads must be there. Further columns
                 of the model are checked, and change nothing. `None` for all tasks.
 

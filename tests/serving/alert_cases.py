@@ -11,22 +11,22 @@ def series(name: str, values: str, labels: str = "") -> dict[str, str]:
     return {"series": f"{name}{{{inside}}}", "values": values}
 
 
-def drift(psi: float, rows: int = 5000, null: float = 0.01) -> list[dict[str, str]]:
+def drift(psi: float, rows: int = 5000, bound: float = 0.1) -> list[dict[str, str]]:
     """Returns the metrics of a task with some drift, for two hours."""
     task = 'task="income"'
     return [
         series("mtl_prediction_psi", f"{psi}x120", task),
-        series("mtl_prediction_psi_null99", f"{null}x120", task),
+        series("mtl_prediction_psi_bound", f"{bound}x120", task),
         series("mtl_prediction_rows", f"{rows}x120", task),
     ]
 
 
 def calibration(ece: float) -> list[dict[str, str]]:
     """Returns the metrics of a task with some calibration error, for two hours."""
-    task = 'task="income"'
+    task = 'task="income",version="3"'
     return [
         series("mtl_calibration_ece", f"{ece}x120", task),
-        series("mtl_calibration_ece_null99", "0.03x120", task),
+        series("mtl_calibration_ece_bound", "0.03x120", task),
         series("mtl_calibration_rows", "2000x120", task),
     ]
 
@@ -40,12 +40,12 @@ def requests(good: int, code: str, bad: int) -> list[dict[str, str]]:
 
 
 def share(kind: str, count: int) -> list[dict[str, str]]:
-    """Returns a column with 1,000 values per minute, some of them unknown or missing."""
+    """Returns a column with 1,000 values per minute, some of them unknown, missing or outside."""
     column = 'column="country"'
     return [
         series(f"mtl_column_{kind}_total", f"0+{count}x120", column),
         series("mtl_column_values_total", "0+1000x120", column),
-        series("mtl_column_missing_share", "0.1x120", column),
+        series(f"mtl_column_{kind}_share", "0.1x120", column),
     ]
 
 
@@ -63,15 +63,17 @@ CASES: list[tuple[str, list[dict[str, str]], bool]] = [
     ("MtlPredictionDrift", drift(0.3), True),
     ("MtlPredictionDrift", drift(0.09), False),
     ("MtlPredictionDrift", drift(0.3, rows=900), False),
-    ("MtlPredictionDrift", drift(0.3, null=0.4), False),
+    ("MtlPredictionDrift", drift(0.3, bound=0.4), False),
     ("MtlCalibrationOff", calibration(0.05), True),
     ("MtlCalibrationOff", calibration(0.025), False),
     ("MtlServerErrors", requests(97, "500", 3), True),
     ("MtlServerErrors", requests(1000, "500", 3), False),
     ("MtlRequestsRefused", requests(90, "400", 10), True),
     ("MtlRequestsRefused", requests(99, "400", 1), False),
-    ("MtlUnknownStrings", share("unknown", 100), True),
-    ("MtlUnknownStrings", share("unknown", 20), False),
+    ("MtlUnknownStrings", share("unknown", 300), True),
+    ("MtlUnknownStrings", share("unknown", 150), False),
+    ("MtlNumbersOutOfRange", share("outside", 20), True),
+    ("MtlNumbersOutOfRange", share("outside", 5), False),
     ("MtlMissingNumbers", share("missing", 300), True),
     ("MtlMissingNumbers", share("missing", 150), False),
     ("MtlSlow", latency(50), True),

@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from keras_mtl.serving import Application, Limits, Settings
+from keras_mtl.serving._http._protocol import bound_headers
 
 
 class Address:
@@ -55,7 +56,10 @@ def serve(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = uvicorn.Config(application, port=port, log_config=None, access_log=False)
+    http_protocol = bound_headers(application.metrics, (limits or Limits()).header_bytes)
+    config = uvicorn.Config(
+        application, port=port, log_config=None, access_log=False, http=http_protocol
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

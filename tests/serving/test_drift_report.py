@@ -15,7 +15,7 @@ from logged_versions import draw_rows, write_interface
 
 from keras_mtl import serving
 from keras_mtl.serving import drift, write_reference
-from keras_mtl.serving._drifting._bounds import bound_ece, bound_psi
+from keras_mtl.serving._watching._bounds import bound_ece, bound_psi
 from keras_mtl.serving._watching._calibration import CalibrationCounts
 
 EVIL = "<script>alert(1)</script>"
@@ -59,6 +59,7 @@ def unusual(folder):
     rows["city"][:400] = "Secret-7391"
     rows["age"][:300] = np.nan
     rows["size"][7] = np.inf
+    rows["pair"][:40, 0] = 1000.0
     predictions, labels = answer(random, 3000, scale=1.5)
     predictions["buys"][:20] = np.nan
     labels[EVIL] = (random.uniform(size=(3000, 1)) < predictions[EVIL] ** 2).astype(float)
@@ -123,8 +124,10 @@ def test_planted_faults_are_found_and_nothing_else(unusual):
         "size": ("non-finite numbers",),
         "pair": (),
     }
-    city, age, size, _ = unusual.columns
-    assert (city.unknown, age.missing, age.reference_missing) == (400 / 3000, 0.1, 0.02)
+    city, age, size, pair = unusual.columns
+    assert (city.unknown, city.reference_unknown) == (400 / 3000, 0)
+    assert (age.missing, age.reference_missing) == (0.1, 0.02)
+    assert pair.outside == pytest.approx(40 / 6000, abs=0.0005)
     assert size.nonfinite == 1 / 3000
     advice = " ".join(unusual.advice)
     for sentence in (

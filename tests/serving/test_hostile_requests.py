@@ -1,6 +1,8 @@
 """The guard: whatever is wrong with a request, its answer is a sentence, and the server lives."""
 
+import contextlib
 import http.client
+import json
 import logging
 import socket
 
@@ -93,6 +95,26 @@ def test_a_body_without_a_stated_length_ends_at_the_bound(server):
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     assert raw(server, head, *[chunk] * 17) == 413
+    assert is_right(server)
+
+
+def test_long_headers_and_addresses_are_refused_however_they_arrive(server):
+    long = b"X-Long: " + b"a" * 20_000 + b"\r\n\r\n"
+    assert raw(server, HEAD + long) == 431
+    # Of 164 lines of 100 bytes, the last one is too much.
+    assert raw(server, HEAD, *[b"X-%03d: " % i + b"a" * 91 + b"\r\n" for i in range(164)]) == 431
+    assert raw(server, b"GET /" + b"a" * 20_000) == 431  # and it goes on
+    assert raw(server, HEAD + b"X-Endless: " + b"a" * 10_000, b"a" * 10_000) == 431
+    # On one connection, a head counts for itself: the body and the head before it do not.
+    body = json.dumps({"inputs": ROWS}).encode() + b" " * 30_000
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
+        for length, status in ((9_000, 200), (9_000, 200), (17_000, 431)):
+            connection.request("POST", PREDICT, body, {"X-Long": "a" * length})
+            reply = connection.getresponse()
+            text = reply.read()
+            assert reply.status == status
+    assert b"more than 16384 bytes" in text
+    assert 'mtl_requests_total{code="431",kind="headers",model="tiny"}' in server.ask("/metrics")[1]
     assert is_right(server)
 
 

@@ -62,6 +62,52 @@ def check(answer, expected):
         np.testing.assert_allclose(answer[name], values, atol=1e-5)
 
 
+def frame(**columns):
+    """Returns the rows as a data frame."""
+    flat = {name: np.array(values).ravel() for name, values in ROWS.items() if name != "age"}
+    ages = pd.array([39.0, -20.5, None], "Float64")
+    return pd.DataFrame({**flat, "age": ages, **columns}, index=[7, 8, 9])
+
+
+FRAMES = {
+    "NA": frame(),
+    "NaN": frame(age=[39.0, -20.5, np.nan]),
+    "None": frame(age=pd.Series([39.0, -20.5, None], [7, 8, 9], object)),
+    "cells with lists": frame(age=[[39.0], [-20.5], [None]], worker=ROWS["worker"]),
+    "categories": frame(worker=pd.Categorical(np.ravel(ROWS["worker"]))),
+    "small integers": frame(weeks=np.array([52, 0, 17], "int8")),
+}
+
+
+@pytest.mark.parametrize("form", FRAMES)
+def test_data_frames_are_answered_as_by_numpy(predictor, form):
+    columns = FRAMES[form]
+    before = columns.copy(deep=True)
+    check(predictor.predict(columns), reference(ROWS))
+    pd.testing.assert_frame_equal(columns, before)
+
+
+HOSTILE_FRAMES = [
+    (frame(hours=[40.0, np.nan, 0.0]), "column 'hours', row 1: the number is not finite"),
+    (frame(hours=pd.array([40.0, None, 0.0], "Float64")), "column 'hours', row 1: expected a num"),
+    (frame(weeks=[52.0, 0.0, 17.0]), "column 'weeks', row 0: expected an integer"),
+    (frame(worker=["a", None, "b"]), "column 'worker', row 1: expected a string, received null"),
+    (frame(hours=pd.to_datetime(["2026-01-01"] * 3)), "column 'hours', row 0: expected a number"),
+    (frame(salary=1.0), "column 'salary' is unknown"),
+    (frame().drop(columns="age"), "column 'age' is missing"),
+    (pd.concat([frame(), frame()[["age"]]], axis=1), "column 'age' stands twice"),
+    (frame().iloc[:0], "between 1 and 1024 rows; received 0"),
+    (frame()["age"], "names of columns must be text"),
+]
+
+
+@pytest.mark.parametrize(("columns", "sentence"), HOSTILE_FRAMES, ids=range(len(HOSTILE_FRAMES)))
+def test_hostile_data_frames_are_refused(predictor, columns, sentence):
+    with pytest.raises(Refusal) as caught:
+        predictor.predict(columns)
+    assert sentence in caught.value.sentence
+
+
 def test_rows_are_answered_in_values_of_json(predictor):
     rows = [dict(zip(ROWS, values, strict=True)) for values in zip(*ROWS.values(), strict=True)]
     answers = json.loads(json.dumps(predictor.predict_rows(rows)))
@@ -120,9 +166,9 @@ def test_hostile_values_are_refused_by_the_name_of_the_column(predictor, name):
 
 
 HOSTILE_COLUMNS = [
-    (None, "by name; received null"),
-    ([], "by name; received a list"),
-    (SECRET, "by name; received a string"),
+    (None, "by name or a data frame; received null"),
+    ([], "by name or a data frame; received a list"),
+    (SECRET, "by name or a data frame; received a string"),
     (np.zeros(3), "an object of type ndarray"),
     ({}, "column 'worker' (and 3 more) is missing"),
     ({**ROWS, "salary": [1, 2, 3]}, "column 'salary' is unknown"),

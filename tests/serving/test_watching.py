@@ -9,6 +9,7 @@ from running_server import serve, wait_for
 from tiny_model import COLUMNS, ROWS, reference, write_version
 
 from keras_mtl.serving import (
+    Limits,
     Settings,
     calibration_error,
     population_stability,
@@ -16,7 +17,10 @@ from keras_mtl.serving import (
 )
 from keras_mtl.serving._requests._request import Request
 from keras_mtl.serving._watching._bins import make_bins
-from keras_mtl.serving._watching._reference import Reference, read_reference
+from keras_mtl.serving._watching._bounds import bound_ece
+from keras_mtl.serving._watching._calibration import CalibrationCounts
+from keras_mtl.serving._watching._reference import Reference, _round_up, read_reference
+from keras_mtl.serving._watching._returned_labels import ReturnedLabels
 from keras_mtl.serving._watching._watch import Watch, Window
 
 PREDICT = "/v1/models/tiny:predict"
@@ -152,6 +156,7 @@ def test_the_reference_is_read_as_written_and_rare_strings_are_left_out(folder):
     written = (folder / "1" / "reference.json").read_text()
     assert "Secret" not in written
     assert read_reference(folder / "1").strings == {"worker": frozenset({"private"})}
+    assert read_reference(folder / "1").unknown == {"worker": pytest.approx(9 / 59)}
     with pytest.raises(ValueError, match="column 'nobody' is none"):
         write_reference(folder / "1", {"nobody": rows}, {})
     with pytest.raises(ValueError, match="task 'left' must be finite"):
@@ -184,6 +189,11 @@ def test_the_server_tells_drift_unknown_strings_and_missing_numbers(folder):
         assert metric(text, "mtl_prediction_psi", task="income") > 0.1
         assert metric(text, "mtl_prediction_psi", task="left") < 0.05
         assert metric(text, "mtl_prediction_psi_null99", task="left") < 0.05
+        assert metric(text, "mtl_prediction_psi_bound", task="left") == 0.1
+        assert metric(text, "mtl_column_unknown_share", column="worker") == 0
+        low, high = read_reference(folder / "1").ranges["age"]
+        outside = metric(text, "mtl_column_outside_total", column="age")
+        assert 0 < outside < 1500 and low < 0 and high > 55
         assert metric(text, "mtl_column_unknown_total", column="worker") == 150
         assert metric(text, "mtl_column_missing_total", column="age") == 60
         assert metric(text, "mtl_column_missing_share", column="age") == 0
@@ -204,7 +214,7 @@ def test_rows_of_a_batch_that_did_not_ask_for_a_task_do_not_count_for_it():
     registry = prometheus_client.CollectorRegistry()
     watch = Watch("tiny", registry)
     bins = make_bins(np.arange(100.0), is_class=False)
-    expected = Reference({"left": bins, "income": bins}, {}, {})
+    expected = Reference({"left": bins, "income": bins}, {}, {}, {}, {})
     requests = [
         Request({}, {}, 2, ("left",), "left"),
         Request({}, {}, 3, ("income",), "income"),
@@ -238,9 +248,12 @@ def test_labels_that_come_back_tell_the_calibration(folder):
         text = server.ask("/metrics")[1]
         expected = calibration_error(labels, p)
         assert metric(text, "mtl_calibration_ece", task="income") == pytest.approx(expected.ece)
-        assert metric(text, "mtl_calibration_ece", task="income") > metric(
-            text, "mtl_calibration_ece_null99", task="income"
-        )
+        counts = CalibrationCounts()
+        counts.add(labels, p)
+        bound = metric(text, "mtl_calibration_ece_bound", task="income", version=1)
+        assert bound == pytest.approx(bound_ece(counts, 1))
+        assert metric(text, "mtl_calibration_ece", task="income") > bound
+        assert metric(text, "mtl_calibration_ece_null99", task="income") == expected.null_99
         for wrong, status, sentence in (
             ({**body, "task": "nobody"}, 404, "no task"),
             ({**body, "task": "left"}, 400, "yes-or-no"),
@@ -250,10 +263,83 @@ def test_labels_that_come_back_tell_the_calibration(folder):
             ({**body, "predictions": [[0.5]] * 1000}, 400, "numbers"),
             ({**body, "labels": [1] * 2000, "predictions": [0.5] * 2000}, 413, "2000"),
             ({"task": "income"}, 400, "'labels'"),
+            ({**body, "version": "1"}, 400, "'version' must be the number"),
+            ({**body, "version": -1}, 400, "'version' must be the number"),
         ):
             received, content = server.ask(path, wrong)
             assert received == status
             assert sentence in content["error"]
+
+
+def test_labels_count_for_the_version_that_predicted():
+    registry = prometheus_client.CollectorRegistry()
+    returned = ReturnedLabels("tiny", registry)
+
+    def rows_of(version, task="a"):
+        text = prometheus_client.generate_latest(registry).decode()
+        return metric(text, "mtl_calibration_rows", task=task, version=version)
+
+    for version, label in ((1, 1), (2, 0), (1, 1), (2, 0), (2, 0)):
+        returned.add(version, "a", [label], [0.95])
+    returned.add(2, "b", [1], [0.5])
+    returned.add(3, "a", [], [])
+    assert [rows_of(1), rows_of(2), rows_of(2, "b"), rows_of(3)] == [2, 3, 1, None]
+    text = prometheus_client.generate_latest(registry).decode()
+    assert metric(text, "mtl_calibration_ece", task="a", version=1) == pytest.approx(0.05)
+    assert metric(text, "mtl_calibration_ece", task="a", version=2) == pytest.approx(0.95)
+    # The bound of version 2 is that of two tasks together.
+    counts = CalibrationCounts()
+    counts.add([0, 0, 0], [0.95] * 3)
+    bound = metric(text, "mtl_calibration_ece_bound", task="a", version=2)
+    assert bound == pytest.approx(bound_ece(counts, 2)) != bound_ece(counts, 1)
+    for version in (4, 5, 1, 6):  # the labels of version 2 came least recently
+        returned.add(version, "a", [1], [0.5])
+    assert [rows_of(version) for version in (1, 2, 4, 5, 6)] == [3, None, 1, 1, 1]
+
+
+def test_numbers_out_of_range_are_counted_and_those_far_outside_refused(tmp_path):
+    folder = tmp_path / "tiny"
+    write_version(folder / "1")
+    columns = {"hours": np.arange(17.0, 91.0), "weeks": [[0], [52]], "age": [[30.0], [30.0]]}
+    write_reference(folder / "1", columns, {})
+    assert read_reference(folder / "1").ranges == {
+        "hours": (17, 90),
+        "weeks": (0, 52),
+        "age": (30, 30),
+    }
+    with serve(folder, limits=Limits(range_widths=10)) as server:
+
+        def ask(**change):
+            row = {"hours": 40.0, "weeks": [3], "age": [30.0], "worker": ["public"], **change}
+            status, content = server.ask(PREDICT, {"instances": [row]})
+            return status, content.get("error", "")
+
+        assert ask(hours=820.0)[0] == ask(hours=-713.0)[0] == 200  # 90 + 730 and 17 - 730
+        assert ask(weeks=[572])[0] == 200
+        assert ask(age=[1e9])[0] == 200  # no width is known
+        for change, column in (
+            ({"hours": 821.0}, "hours"),
+            ({"hours": -714.0}, "hours"),
+            ({"weeks": [573]}, "weeks"),
+        ):
+            status, sentence = ask(**change)
+            assert (status, f"column '{column}', row 0" in sentence) == (400, True)
+            assert "more than 10 times the width of the usual range" in sentence
+            assert not {"821", "714", "573", "90"} & {*sentence.split()}
+        text = server.ask("/metrics")[1]
+    assert metric(text, "mtl_column_outside_total", column="hours") == 2
+    assert metric(text, "mtl_column_outside_total", column="weeks") == 1
+    assert metric(text, "mtl_column_values_total", column="hours") == 4
+    assert metric(text, "mtl_refused_values_total", column="hours", kind="range") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(99_999.0, 100_000), (17.0, 17), (1234.5, 1300), (-1234.5, -1200), (0.0, 0), (3e-310, 3e-310)],
+)
+def test_bounds_of_ranges_have_two_digits_and_are_never_nearer(value, expected):
+    assert _round_up(value) == pytest.approx(expected, rel=1e-12)
+    assert _round_up(value) >= value
 
 
 def test_a_new_version_begins_to_count_anew(folder):

@@ -2,7 +2,6 @@
 
 _read      columns, predictions and labels as arrays, whatever the user has
 _rows      what is known of one task and of one column
-_bounds    the values that several tasks together exceed by chance in 1 % of the cases
 _tasks     predictions and labels of a task
 _columns   the values of a column
 _advice    what to do

@@ -22,6 +22,11 @@ _REMEDIES = {
         "Look for a source that no longer sends them: the network fills them in, but it learned "
         "with fewer.",
     ),
+    "numbers out of range": (
+        "There are numbers outside of the range of the reference",
+        "Look for another unit, such as cents in place of euros, and for a code such as 9999 for a "
+        "missing number. If they are right, the network answers for rows that it has never seen.",
+    ),
 }
 """By finding on columns, how it is said and what to do."""
 

@@ -1,4 +1,4 @@
-"""Unknown, missing and non-finite values of a column."""
+"""Unknown, missing and non-finite values of a column, and numbers out of its range."""
 
 from typing import Any
 
@@ -31,19 +31,31 @@ def compare_column(name: str, spec: InputSpec, reference: Reference, values: Any
         if name in reference.strings:
             known = reference.strings[name]
             unknown = sum(text is not None and text not in known for text in texts) / len(texts)
-        return ColumnDrift(name, len(texts), unknown, missing, None, 0.0)
+        usual = reference.unknown.get(name)
+        return ColumnDrift(name, len(texts), unknown, usual, missing, None, 0.0, None)
     numbers = read_numbers(values, what)
     _check_rows(numbers.size, what)
     absent = np.isnan(numbers)
     filled = absent & _is_filled(spec, numbers)
     return ColumnDrift(
-        name,
-        numbers.size,
-        None,
-        float(filled.mean()),
-        reference.missing.get(name),
-        float((np.isinf(numbers) | (absent & ~filled)).mean()),
+        column=name,
+        values=numbers.size,
+        unknown=None,
+        reference_unknown=None,
+        missing=float(filled.mean()),
+        reference_missing=reference.missing.get(name),
+        nonfinite=float((np.isinf(numbers) | (absent & ~filled)).mean()),
+        outside=_find_outside(numbers, reference.ranges.get(name)),
     )
+
+
+def _find_outside(numbers: FloatArray, usual: tuple[float, float] | None) -> float | None:
+    """Returns the share of finite numbers outside of a range; `None` if there is none."""
+    if usual is None:
+        return None
+    low, high = usual
+    outside = np.isfinite(numbers) & ((numbers < low) | (numbers > high))
+    return float(outside.mean())
 
 
 def _is_filled(spec: InputSpec, numbers: FloatArray) -> Any:

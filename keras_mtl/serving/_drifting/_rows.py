@@ -10,9 +10,12 @@ from keras_mtl.serving._watching._drift import Drift
 LEAST_ROWS = 1000
 """With fewer values, only a large drift can be told from chance."""
 
-MOST_UNKNOWN = 0.05
-MISSING_FACTOR, MISSING_MORE = 2.0, 0.05
-"""A column is unusual beyond these shares, as in the alerts that `configure` writes."""
+FACTOR, MORE = 2.0, 0.05
+"""Unknown and missing values are unusual beyond this multiple of the share of the reference and
+this much more, as in the alerts that `configure` writes."""
+
+MOST_OUTSIDE = 0.01
+"""The share of numbers outside of the range beyond which a column is unusual, likewise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,27 +113,33 @@ class ColumnDrift:
         column: Its name.
         values: The number of values.
         unknown: The share of strings that are not known; `None` if none are watched.
+        reference_unknown: That share in the reference.
         missing: The share of missing values.
         reference_missing: That share in the reference; `None` if it is not watched.
         nonfinite: The share of infinite numbers, and of NaN where the network fills none.
+        outside: The share of finite numbers outside of the range of the reference; `None` if it has
+            none.
     """
 
     column: str
     values: int
     unknown: float | None
+    reference_unknown: float | None
     missing: float
     reference_missing: float | None
     nonfinite: float
+    outside: float | None
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What is unusual: `"unknown strings"`, `"missing values"`, `"non-finite numbers"`."""
-        usual = self.reference_missing or 0.0
+        """What is unusual: `"unknown strings"`, `"missing values"`, `"numbers out of range"` or
+        `"non-finite numbers"`."""
         return tuple(
             text
             for text, is_unusual in (
-                ("unknown strings", (self.unknown or 0.0) > MOST_UNKNOWN),
-                ("missing values", self.missing > MISSING_FACTOR * usual + MISSING_MORE),
+                ("unknown strings", _is_more(self.unknown, self.reference_unknown)),
+                ("missing values", _is_more(self.missing, self.reference_missing)),
+                ("numbers out of range", (self.outside or 0.0) > MOST_OUTSIDE),
                 # A single one is refused by the server, whatever the number of rows.
                 ("non-finite numbers", self.nonfinite > 0),
             )
@@ -143,3 +152,8 @@ class ColumnDrift:
         if self.findings:
             return "unusual"
         return "usual" if self.values >= LEAST_ROWS else "too few rows"
+
+
+def _is_more(share: float | None, usual: float | None) -> bool:
+    """Returns whether a share is unusual beside that of the reference."""
+    return (share or 0.0) > FACTOR * (usual or 0.0) + MORE

@@ -34,9 +34,11 @@ _RELIABILITY = (
 )
 _COLUMNS = (
     "Shares of the values of a column. Unknown strings are those that the reference does not hold; "
+    "numbers are out of range below the smallest or above the largest one of the reference; "
     "non-finite are infinite numbers, and NaN where the network fills none. \N{BLACK DIAMOND} "
-    "unusual needs 1,000 values and over 5 % of unknown strings, or missing values beyond twice "
-    "the share of the reference and 5 % more; or a single non-finite number. Values are not shown."
+    "unusual needs 1,000 values, and unknown strings or missing values beyond twice the share of "
+    "the reference and 5 % more, or over 1 % of numbers out of range; or a single non-finite "
+    "number. Values are not shown."
 )
 
 
@@ -171,8 +173,10 @@ def _list_columns(columns: Sequence[ColumnDrift]) -> Table:
             "column": column.column,
             "values": column.values,
             "unknown": column.unknown,
+            "unknown in the reference": column.reference_unknown,
             "missing": column.missing,
             "missing in the reference": column.reference_missing,
+            "out of range": column.outside,
             "nonfinite": column.nonfinite,
             "verdict": column.verdict,
             "findings": ", ".join(column.findings),

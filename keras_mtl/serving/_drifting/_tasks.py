@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.export._beside._interface import Interface, TaskSpec
-from keras_mtl.serving._drifting._bounds import bound_ece, bound_psi
 from keras_mtl.serving._drifting._read import FloatArray, read_numbers, read_predictions
 from keras_mtl.serving._drifting._rows import ReliabilityBin, TaskDrift
 from keras_mtl.serving._watching._bins import Bins
+from keras_mtl.serving._watching._bounds import bound_ece, bound_psi
 from keras_mtl.serving._watching._calibration import CalibrationCounts
 from keras_mtl.serving._watching._drift import population_stability
 

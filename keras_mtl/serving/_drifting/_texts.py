@@ -68,16 +68,18 @@ def calibration_cells(task: TaskDrift) -> list[str]:
 
 def column_rows(columns: Sequence[ColumnDrift]) -> _Rows:
     """Returns header and rows of what is known of columns."""
-    header = ["column", "verdict", "values", "unknown, %", "missing, %"]
-    header += ["missing in the reference, %", "non-finite, %"]
+    header = ["column", "verdict", "values", "unknown, %", "unknown in the reference, %"]
+    header += ["missing, %", "missing in the reference, %", "out of range, %", "non-finite, %"]
     rows = [
         [
             column.column,
             ": ".join(filter(None, [sign(column.verdict), ", ".join(column.findings)])),
             f"{column.values:,}",
             percent(column.unknown),
+            percent(column.reference_unknown),
             percent(column.missing),
             percent(column.reference_missing),
+            percent(column.outside),
             percent(column.nonfinite),
         ]
         for column in columns

@@ -36,6 +36,10 @@ class Application:
     to run it under another ASGI server, or beside other applications in one process. It writes
     nothing to the disk.
 
+    Labels that come back later go to `POST /watch/models/<model>/labels` as `{"task": ...,
+    "labels": [...], "predictions": [...], "version": 3}`: the calibration error is that of the
+    version that predicted them (by default the one that is served), for the last four versions.
+
     Args:
         folder: The folder of the model, whose sub-folders are versions as
             `keras_mtl.export.saved_model` writes them.

@@ -142,9 +142,11 @@ class Routes:
         return Reply(content, task=request.label, version=str(version.number), rows=request.rows)
 
     async def _add_labels(self, body: bytes) -> Reply:
-        task, labels, predictions = read_labels(body, self._version().contract, self._limits)
+        current = self._version()
+        number, task, labels, predictions = read_labels(body, current.contract, self._limits)
+        number = current.number if number is None else number
         try:
-            self._metrics.watch.add_labels(task, labels, predictions)
+            self._metrics.watch.labels.add(number, task, labels, predictions)
         except ValueError as error:
             raise Refusal(400, "labels", str(error)) from error
         return Reply(answers.to_json({"labels": len(labels)}))

@@ -25,11 +25,12 @@ def check_values(column: Column, values: list[Any], entries: int, limits: Limits
     """
     if column.dtype in FLOATS:
         bound = min(limits.number, FLOATS[column.dtype])
+        lowest, highest = _bound(column, -bound, bound, limits)
         for place, value in enumerate(values):
             # The comparison is false for NaN, too.
-            if type(value) not in (float, int) or not -bound <= value <= bound:
+            if type(value) not in (float, int) or not lowest <= value <= highest:
                 if value is not None or not _is_filled(column, place):
-                    raise _refuse_number(column, value, _row(place, entries), bound)
+                    raise _refuse_number(column, value, _row(place, entries), bound, limits)
                 values[place] = math.nan
     elif column.dtype == "string":
         for place, value in enumerate(values):
@@ -42,10 +43,10 @@ def check_values(column: Column, values: list[Any], entries: int, limits: Limits
             if type(value) is not bool:
                 raise _refuse_type(column, value, _row(place, entries), "true or false")
     else:
-        lowest, highest = INTEGERS[column.dtype]
+        lowest, highest = _bound(column, *INTEGERS[column.dtype], limits)
         for place, value in enumerate(values):
             if type(value) is not int or not lowest <= value <= highest:
-                raise _refuse_integer(column, value, _row(place, entries))
+                raise _refuse_integer(column, value, _row(place, entries), limits)
     return values
 
 
@@ -78,6 +79,15 @@ def flatten(column: Column, rows: Sequence[Any]) -> tuple[list[Any], tuple[int, 
             # An axis of length 0 ends here: there are no further entries to look at.
             return [], shape + tuple(n or 0 for n in column.shape[len(shape) :])
     return level, shape
+
+
+def _bound(column: Column, lowest: float, highest: float, limits: Limits) -> tuple[float, float]:
+    """Returns the bounds of a number: those of its dtype, or nearer ones by its usual range."""
+    if column.range is None or column.range[0] == column.range[1]:
+        return lowest, highest
+    start, end = column.range
+    margin = limits.range_widths * (end - start)
+    return max(lowest, start - margin), min(highest, end + margin)
 
 
 def _is_filled(column: Column, place: int) -> bool:
@@ -143,19 +153,32 @@ def _refuse_type(column: Column, value: Any, row: int, expected: str) -> Refusal
     return _refuse(column, row, "type", f"expected {expected}, received {name_type(value)}.")
 
 
-def _refuse_number(column: Column, value: Any, row: int, bound: float) -> Refusal:
+def _refuse_number(column: Column, value: Any, row: int, bound: float, limits: Limits) -> Refusal:
     if type(value) not in (float, int):
         return _refuse_type(column, value, row, "a number")
     if value != value or value in (math.inf, -math.inf):
         reason = "the number is not finite; NaN and infinity are not answered."
         return _refuse(column, row, "nonfinite", reason)
+    if -bound <= value <= bound:
+        return _refuse_range(column, row, limits)
     reason = f"the number is beyond {bound:g}, the bound of this server."
     return _refuse(column, row, "number", reason)
 
 
-def _refuse_integer(column: Column, value: Any, row: int) -> Refusal:
+def _refuse_range(column: Column, row: int, limits: Limits) -> Refusal:
+    reason = (
+        f"the number lies more than {limits.range_widths:g} times the width of the usual range of "
+        "this column outside of it."
+    )
+    return _refuse(column, row, "range", reason)
+
+
+def _refuse_integer(column: Column, value: Any, row: int, limits: Limits) -> Refusal:
     if type(value) is not int:
         return _refuse_type(column, value, row, "an integer")
+    lowest, highest = INTEGERS[column.dtype]
+    if lowest <= value <= highest:
+        return _refuse_range(column, row, limits)
     reason = f"the integer is beyond the range of {column.dtype}."
     return _refuse(column, row, "number", reason)
 

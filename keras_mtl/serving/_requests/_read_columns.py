@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.serving._contract import Contract
+from keras_mtl.serving._contract import Column, Contract
+from keras_mtl.serving._drifting._read import is_missing
 from keras_mtl.serving._requests._refusal import Refusal, name_type, quote
 from keras_mtl.serving._requests._request import check_names, check_rows
 from keras_mtl.serving._settings import Limits
@@ -19,22 +20,25 @@ def columns_of(contract: Contract, outputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for output in outputs for name in contract.reads[output]))
 
 
-def read_columns(
-    contract: Contract, columns: Mapping[str, Any], outputs: Sequence[str]
-) -> dict[str, list[Any]]:
+def read_columns(contract: Contract, columns: Any, outputs: Sequence[str]) -> dict[str, list[Any]]:
     """Returns columns as nested lists of Python's own values, one per row.
 
     Args:
         contract: What the version takes.
-        columns: By name, an array or nested lists.
+        columns: By name, an array or nested lists; or a data frame.
         outputs: The outputs that are asked for.
 
     Raises:
-        Refusal: If a column is missing or unknown, or is no list of rows.
+        Refusal: If a column is missing or unknown, stands twice, or is no list of rows.
     """
-    if not isinstance(columns, Mapping):
+    is_frame = not isinstance(columns, Mapping) and hasattr(columns, "items")
+    if is_frame:
+        columns = _by_name(columns)
+    elif not isinstance(columns, Mapping):
         raise Refusal(
-            400, "type", f"columns must be a dict by name; received {_describe(columns)}."
+            400,
+            "type",
+            f"columns must be a dict by name or a data frame; received {_describe(columns)}.",
         )
     for name in columns:
         if not isinstance(name, str):
@@ -44,7 +48,10 @@ def read_columns(
     check_names(columns, columns_of(contract, outputs), tuple(contract.columns), "this model")
     lists = {}
     for name, values in columns.items():
-        rows = _to_lists(name, values, 1 + len(contract.columns[name].shape))
+        column = contract.columns[name]
+        if is_frame:
+            values = _read_cells(column, values)
+        rows = _to_lists(name, values, 1 + len(column.shape))
         if type(rows) is not list:
             raise Refusal(
                 400,
@@ -76,6 +83,42 @@ def read_rows(rows: Sequence[Mapping[str, Any]], limits: Limits) -> dict[str, li
                 400, "columns", f"row {place} and row 0 differ in column {name}: one lacks it."
             )
     return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _by_name(frame: Any) -> dict[Any, Any]:
+    """Returns the columns of a data frame.
+
+    Raises:
+        Refusal: If a name stands twice.
+    """
+    columns: dict[Any, Any] = {}
+    for name, values in frame.items():
+        if name in columns:
+            raise Refusal(400, "columns", f"column {quote(name)} stands twice in the data frame.")
+        columns[name] = values
+    return columns
+
+
+def _read_cells(column: Column, values: Any) -> list[Any]:
+    """Returns the cells of a column of a data frame, in the shape of the rows of the model.
+
+    A data frame has one cell per row, which is a list if a row has several entries. It has NaN for
+    missing numbers: these are `None` where the network fills them, as in other requests.
+    """
+    cells = [_read_cell(column, cell) for cell in list(values)]
+    if column.shape == (1,):
+        return [cell if isinstance(cell, list) else [cell] for cell in cells]
+    return cells
+
+
+def _read_cell(column: Column, cell: Any) -> Any:
+    if isinstance(cell, np.ndarray):
+        cell = cell.tolist()
+    if isinstance(cell, list | tuple):
+        return [_read_cell(column, entry) for entry in cell]
+    # NaN where the network fills none is refused by its name: the number is not finite.
+    is_nan = isinstance(cell, float | np.floating) and column.dtype != "string"
+    return None if is_missing(cell) and (column.filled or not is_nan) else cell
 
 
 def _to_lists(name: str, values: Any, depth: int) -> Any:

@@ -58,12 +58,13 @@ def load_version(
         RefusedVersion: If any step fails; the reason says which.
     """
     manifest = verify_signature(folder, public_keys) if public_keys else check_manifest(folder)
-    interface = read_interface(folder)
+    interface, reference = read_interface(folder), read_reference(folder)
+    ranges = reference.ranges if reference else None
     if MODEL in manifest.files:
-        contract = make_contract(interface)
+        contract = make_contract(interface, ranges=ranges)
         runtime: Runtime = _load_onnx(folder, manifest, contract, threads)
     elif tensorflow:
-        contract = make_contract(interface, holds_bytes=True)
+        contract = make_contract(interface, True, ranges)
         runtime = TensorFlowRuntime(folder, contract)
     else:
         raise RefusedVersion(
@@ -72,7 +73,7 @@ def load_version(
         )
     kind = "onnx" if MODEL in manifest.files else "tensorflow"
     number = int(folder.name) if folder.name.isdecimal() else 0
-    version = Version(number, contract, runtime, kind, read_reference(folder))
+    version = Version(number, contract, runtime, kind, reference)
     _try_recorded(version, folder)
     return version
 

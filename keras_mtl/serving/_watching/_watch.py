@@ -1,8 +1,9 @@
 """What the version that is served predicts and is asked."""
 
+import functools
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,22 @@ import prometheus_client as prometheus
 
 from keras_mtl.serving._requests._request import Request
 from keras_mtl.serving._watching._bins import Bins
-from keras_mtl.serving._watching._calibration import CalibrationCounts
+from keras_mtl.serving._watching._bounds import bound_psi
+from keras_mtl.serving._watching._column_counts import ColumnCounts
 from keras_mtl.serving._watching._drift import Drift, population_stability
 from keras_mtl.serving._watching._reference import Reference
+from keras_mtl.serving._watching._returned_labels import ReturnedLabels
 
 WINDOW_ROWS = 10_000
 """How many of the last predictions the drift is computed from, at least half and at most all."""
+
+
+_FACTS = {
+    "mtl_prediction_psi": "Population stability index of the predictions.",
+    "mtl_prediction_psi_null99": "What 99 % stay below without drift.",
+    "mtl_prediction_psi_bound": "Index that is drift: beyond chance for all tasks together.",
+    "mtl_prediction_rows": "Predictions in the index.",
+}
 
 
 class Window:
@@ -32,6 +43,11 @@ class Window:
         self._half = max(rows // 2, 1)
         self._last = np.zeros(len(bins.counts), np.int64)
         self._current = np.zeros(len(bins.counts), np.int64)
+
+    @property
+    def num_bins(self) -> int:
+        """The number of bins."""
+        return len(self._bins.counts)
 
     def add(self, predictions: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
         """Adds predictions; returns how many are in each bin."""
@@ -67,37 +83,21 @@ class Watch:
         self._reference: Reference | None = None
         self._number = -1
         self._windows: dict[str, Window] = {}
-        self._labels: dict[str, CalibrationCounts] = {}
-
-        def counter(name: str, text: str, *labels: str) -> prometheus.Counter:
-            return prometheus.Counter(name, text, ["model", *labels], registry=registry)
-
-        def gauge(name: str, text: str) -> prometheus.Gauge:
-            return prometheus.Gauge(name, text, ["model", "task"], registry=registry)
-
-        self._bins = counter("mtl_prediction_bin", "Predictions by bin.", "task", "bin")
-        self._values = counter("mtl_column_values", "Values of a watched column.", "column")
-        self._unknown = counter("mtl_column_unknown", "Unknown strings of a column.", "column")
-        self._missing = counter("mtl_column_missing", "Missing numbers of a column.", "column")
-        self._refused = counter(
-            "mtl_refused_values", "Requests refused for a value of a column.", "column", "kind"
+        self._columns = ColumnCounts(model, registry)
+        self.labels = ReturnedLabels(model, registry)
+        self._bins = prometheus.Counter(
+            "mtl_prediction_bin", "Predictions by bin.", ["model", "task", "bin"], registry=registry
         )
-        self._missing_share = prometheus.Gauge(
-            "mtl_column_missing_share",
-            "Share of missing numbers on training rows.",
-            ["model", "column"],
+        self._refused = prometheus.Counter(
+            "mtl_refused_values",
+            "Requests refused for a value of a column.",
+            ["model", "column", "kind"],
             registry=registry,
         )
-        self._drift = {
-            "psi": gauge("mtl_prediction_psi", "Population stability index of the predictions."),
-            "null_99": gauge("mtl_prediction_psi_null99", "What 99 % stay below without drift."),
-            "rows": gauge("mtl_prediction_rows", "Predictions in the index."),
-        }
-        self._calibration = {
-            "ece": gauge("mtl_calibration_ece", "Calibration error of returned labels."),
-            "null_99": gauge("mtl_calibration_ece_null99", "What 99 % stay below if calibrated."),
-            "rows": gauge("mtl_calibration_rows", "Labels in the error."),
-        }
+        self._gauges = [
+            prometheus.Gauge(name, text, ["model", "task"], registry=registry)
+            for name, text in _FACTS.items()
+        ]
 
     def observe(
         self,
@@ -126,22 +126,7 @@ class Watch:
                         child = self._bins.labels(self._model, task, str(place))
                         child.inc(int(counts[place]))
             for request in requests:
-                self._count_columns(reference, request)
-
-    def add_labels(self, task: str, labels: Sequence[Any], predictions: Sequence[Any]) -> None:
-        """Adds labels that came back, beside the probabilities that were predicted for them.
-
-        Raises:
-            ValueError: If they do not fit each other, or are no labels and probabilities.
-        """
-        with self._lock:
-            counts = self._labels.get(task) or CalibrationCounts()
-            counts.add(labels, predictions)
-            if task not in self._labels:
-                self._labels[task] = counts
-                for fact, gauge in self._calibration.items():
-                    read = self._reader(lambda: counts.result(), fact)
-                    gauge.labels(self._model, task).set_function(read)
+                self._columns.count(request)
 
     def count_refused(self, column: str, kind: str) -> None:
         """Counts a request that was refused for a value of a column."""
@@ -150,38 +135,27 @@ class Watch:
     def _begin(self, number: int, reference: Reference) -> None:
         """Begins to count for another version: predictions of the old one say nothing of it."""
         for task in self._windows:
-            for gauge in self._drift.values():
+            for gauge in self._gauges:
                 gauge.remove(self._model, task)
         self._number, self._reference = number, reference
-        for column, share in reference.missing.items():
-            self._missing_share.labels(self._model, column).set(share)
+        self._columns.begin(reference)
         self._windows = {
             task: Window(bins, self._window_rows) for task, bins in reference.bins.items()
         }
-        for task, window in self._windows.items():
-            for fact, gauge in self._drift.items():
-                gauge.labels(self._model, task).set_function(self._reader(window.drift, fact))
+        for task in self._windows:
+            for place, gauge in enumerate(self._gauges):
+                child = gauge.labels(self._model, task)
+                child.set_function(functools.partial(self._read, task, place))
 
-    def _reader(self, result: Callable[[], Any], fact: str) -> Callable[[], float]:
-        def read() -> float:
-            with self._lock:
-                value = result()
-            return math.nan if value is None else float(getattr(value, fact))
-
-        return read
-
-    def _count_columns(self, reference: Reference, request: Request) -> None:
-        for name, known in reference.strings.items():
-            if name in request.values:
-                values = request.values[name]
-                self._values.labels(self._model, name).inc(len(values))
-                unknown = sum(value not in known for value in values)
-                self._unknown.labels(self._model, name).inc(unknown)
-        for name in reference.missing:
-            if name in request.values:
-                values = request.values[name]
-                self._values.labels(self._model, name).inc(len(values))
-                self._missing.labels(self._model, name).inc(sum(map(math.isnan, values)))
+    def _read(self, task: str, place: int) -> float:
+        """Returns the value of one gauge."""
+        with self._lock:
+            window = self._windows.get(task)
+            drift = window.drift() if window else None
+            if window is None or drift is None:
+                return math.nan
+            bound = bound_psi(drift, window.num_bins, len(self._windows))
+        return float((drift.psi, drift.null_99, bound, drift.rows)[place])
 
 
 def _asked(

@@ -1,7 +1,8 @@
-"""Bounds that hold for several tasks together.
+"""Bounds that hold for several tasks together, in reports and in alerts.
 
 With a bound of 1 % for each of 50 tasks, two of five logs without any drift would have a task
-beyond it. These bounds are those of `Drift.null_99` and `Calibration.null_99` at 1 % / K instead.
+beyond it. These bounds are those of `Drift.null_99` and `Calibration.null_99` at 1 % / K instead,
+for the K tasks that are judged together: those of a report, or those that a server watches.
 """
 
 import statistics
