@@ -52,6 +52,7 @@ from keras_mtl._keras_internals._metrics import (
 )
 from keras_mtl._keras_internals._tensors import (
     has_parameters,
+    is_shape_inference,
     logits_of,
     mask_of,
     scale_of,
@@ -89,6 +90,7 @@ __all__ = [
     "has_readers",
     "is_decayed",
     "is_functional",
+    "is_shape_inference",
     "is_symbolic",
     "logits_of",
     "loss_tracker",

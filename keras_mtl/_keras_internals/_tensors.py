@@ -7,6 +7,8 @@ Any operation that does not know of them loses them, and losses and metrics then
 
 from typing import Any
 
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
 from keras_mtl._types import Tensor
 
 
@@ -51,6 +53,14 @@ def with_parameters(prediction: Tensor, numbers: Tensor) -> Tensor:
     prediction = with_logits(prediction, numbers)
     prediction._mtl_parameters = True
     return prediction
+
+
+def is_shape_inference() -> bool:
+    """Returns whether operations run on placeholders, to find out shapes alone.
+
+    Keras builds losses and metrics so, of predictions that have lost what hangs on tensors.
+    """
+    return bool(in_symbolic_scope())
 
 
 def has_parameters(prediction: Any) -> bool:

@@ -16,7 +16,7 @@ def labels_have_last_axis(head: Any, labels: Labels) -> bool:
     Otherwise the prediction has one axis more, of classes or of one number, or (survival times
     with an event) labels hold what the loss alone can read.
     """
-    if labels.integer or not labels.shape:
+    if labels.integer or not labels.shape or labels.time_to_event:
         return False
     last, units = labels.shape[-1], _units(head)
     if units is None:
@@ -27,6 +27,8 @@ def labels_have_last_axis(head: Any, labels: Labels) -> bool:
 def ranks_of_prediction(head: Any, labels: Labels, reading: Reading | None) -> tuple[int, ...]:
     """Returns the numbers of axes, with the batch, that the prediction may have."""
     rank = 1 + len(labels.shape)
+    if labels.time_to_event:
+        return (rank,)
     if labels_have_last_axis(head, labels):
         return (rank,)
     known = reading is not None and (reading.sparse or reading.dense or reading.padded)

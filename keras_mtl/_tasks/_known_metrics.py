@@ -66,6 +66,8 @@ _KNOWN: dict[type[keras.metrics.Metric], Known] = {
 
 CURES = {
     "quantiles": "this task predicts quantiles: take 'pinball' or 'coverage_error'",
+    "survival": "this task's labels are times with events: take 'concordance'",
+    "scores": "this task orders the items of lists: take 'ndcg', 'mrr' or 'gauc'",
 }
 """Kinds of tasks whose predictions no metric of Keras reads, and the metrics that do."""
 

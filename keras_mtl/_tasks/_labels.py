@@ -22,6 +22,8 @@ class Labels:
             sum to 1. Defaults to `False`.
         names: Names of the classes, such as the tags `"B-PER"` and `"I-PER"` that the metric
             `"span_f1"` has to know. Defaults to `None`.
+        time_to_event: Whether the last axis, of 2 entries, holds one label together: a time, and 1
+            if an event came then, or 0 if the observation ended. Defaults to `False`.
 
     Example:
         >>> Labels((None,), integer=True, low=0, high=16).high
@@ -34,3 +36,4 @@ class Labels:
     high: float | None = None
     one_hot: bool = False
     names: tuple[str, ...] | None = None
+    time_to_event: bool = False

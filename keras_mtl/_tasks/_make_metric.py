@@ -132,6 +132,8 @@ def _read(metric: keras.metrics.Metric, output: Output, source: Any) -> MetricRe
         known = known_function(function_of(metric))
     if known is not None:
         return read_known(metric, known, output)
+    if output.kind == "survival":
+        return _read_rows(metric)
     probed = _PROBED.setdefault(source, {})
     if output not in probed:
         probed[output] = probe_metric(lambda: copy_metric(metric), output)
@@ -149,3 +151,19 @@ def _read(metric: keras.metrics.Metric, output: Output, source: Any) -> MetricRe
             "sample_weight 0"
         )
     return reading
+
+
+def _read_rows(metric: keras.metrics.Metric) -> MetricReading:
+    """Returns what a user's metric of times and events reads.
+
+    Raises:
+        ValueError: If it does not say that it reads rows.
+    """
+    said = getattr(metric, "reads", getattr(function_of(metric), "reads", None))
+    if said != "row":
+        raise ValueError(
+            f"metric {metric.name!r} ({type(metric).__name__}) is for a task whose labels are "
+            "times with events; give it an attribute reads = 'row', and it gets labels (rows, 2), "
+            "predictions and a sample_weight per row, or take 'concordance'"
+        )
+    return MetricReading("row")

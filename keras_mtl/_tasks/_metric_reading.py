@@ -10,13 +10,14 @@ from keras_mtl._keras_internals import mask_of, with_mask
 from keras_mtl._tasks._label_weights import align_labels, label_weights
 from keras_mtl._types import Tensor
 
-MetricReads = Literal["element", "last axis", "column", "list", "batch"]
+MetricReads = Literal["element", "last axis", "column", "list", "row", "batch"]
 """What a metric reads together; a metric or a function says it by its attribute `reads`:
 
     element    one label: rows `(labels, 1)` with a weight for each label
     last axis  the entries of one position: rows `(positions, width)` with a weight for each row
     column     one entry of all positions: rows `(positions, width)` with a weight for each entry
     list       all labels of an example: rows `(batch, labels)` with a weight for each label
+    row        a label of several entries, a time and an event: as they are, with a weight per row
     batch      anything: the shapes of the batch, with a weight for each position
 """
 
@@ -72,6 +73,9 @@ class MetricReading:
         # Read first: a tensor that is converted or indexed has no mask.
         mask = mask_of(predictions)
         labels, predictions = ops.convert_to_tensor(labels), ops.convert_to_tensor(predictions)
+        if self.reads == "row":
+            weights = label_weights(predictions[:, 0], predictions, sample_weight)
+            return MetricInputs(labels, predictions, weights)
         labels = self._prepare(labels, predictions)
         values = predictions
         if len(labels.shape) == len(predictions.shape):

@@ -11,10 +11,12 @@ from keras_mtl._tasks._metrics_by_name import (
     AUC,
     F1,
     MCC,
+    MRR,
     NDCG,
     BalancedAccuracy,
     CalibrationError,
     ClassAccuracy,
+    Concordance,
     CoverageError,
     GroupAUC,
     IoU,
@@ -180,6 +182,15 @@ def _of_ranks(kind: Callable[[int], keras.metrics.Metric]) -> Make:
     return make
 
 
+def _concordance(output: Output) -> keras.metrics.Metric:
+    if output.kind != "survival":
+        raise ValueError(
+            "'concordance' is for times until an event, as Task.survival has them; this task's "
+            f"labels are of the kind {output.kind!r}"
+        )
+    return Concordance(output.levels)
+
+
 def _of_quantiles(kind: Callable[[Sequence[float]], keras.metrics.Metric]) -> Make:
     """Returns a metric of quantiles."""
 
@@ -214,6 +225,7 @@ NAMES: dict[str, Make] = {
     "auc": _auc("ROC", 4096),
     "balanced_accuracy": _of_classes(BalancedAccuracy),
     "calibration_error": lambda output: CalibrationError(from_logits=output.logits),
+    "concordance": _concordance,
     "coverage_error": _of_quantiles(CoverageError),
     "f1": lambda output: F1(output.threshold),
     "gauc": lambda output: GroupAUC(),
@@ -223,6 +235,7 @@ NAMES: dict[str, Make] = {
     "macro_auc": _macro_auc,
     "macro_f1": _macro_f1,
     "mcc": _of_classes(MCC),
+    "mrr": lambda output: MRR(),
     "ndcg": lambda output: NDCG(),
     "pinball": _of_quantiles(PinballLoss),
     "pr_auc": _auc("PR", 16384),

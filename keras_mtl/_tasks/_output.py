@@ -11,7 +11,17 @@ from keras_mtl._keras_internals import reads_logits
 from keras_mtl._tasks._head import Head
 from keras_mtl._tasks._labels import Labels
 
-Kind = Literal["yes or no", "class", "one-hot", "distribution", "number", "quantiles", "unknown"]
+Kind = Literal[
+    "yes or no",
+    "class",
+    "one-hot",
+    "distribution",
+    "number",
+    "quantiles",
+    "survival",
+    "scores",
+    "unknown",
+]
 """What a label says, and what is predicted:
 
     yes or no     0 or 1, and a probability or a logit
@@ -20,6 +30,8 @@ Kind = Literal["yes or no", "class", "one-hot", "distribution", "number", "quant
     distribution  one of the two: a distribution is predicted, and nothing is known of the labels
     number        any number
     quantiles     any number, and its quantiles are predicted
+    survival      a time and whether an event came then; a curve over bins of time, or a score
+    scores        relevances of the items of a list; and scores to order them by
     unknown       nothing is known
 """
 
@@ -69,7 +81,7 @@ class Output:
         cut: The probability above which an entry counts as 1. Defaults to `0.5`.
         cuts: The same for each entry of the last axis, instead of `cut`. Defaults to none.
         levels: What the entries of the last axis stand for, where these are numbers: the levels of
-            quantiles. Defaults to none.
+            quantiles, or the ends of bins of time. Defaults to none.
     """
 
     kind: Kind
@@ -139,7 +151,9 @@ def describe_output(
         kind = "number"
     width = units or columns or _width_of_labels(kind, labels)
     positions = None if labels is None else len(labels.shape)
-    if positions and kind != "class" and labels is not None and labels.shape[-1] == width:
+    if labels is not None and labels.time_to_event:
+        positions = 0
+    elif positions and kind != "class" and labels is not None and labels.shape[-1] == width:
         positions -= 1  # the last axis of the labels is that of the prediction
     logits = bool(reads_logits(loss))
     if labels is not None:  # hashable, also where a list was given

@@ -31,6 +31,8 @@ def read_own(metric: keras.metrics.Metric, output: Output) -> MetricReading:
         )
     _check_size(what, metric, output)
     _check_threshold(what, metric, output)
+    if metric.reads == "row":
+        return MetricReading("row")
     if metric.reads == "list":
         _check_lists(what, metric, output)
     if metric.reads == "batch" and output.copies > 1:
@@ -60,7 +62,7 @@ def _check_size(what: str, metric: keras.metrics.Metric, output: Output) -> None
         "num_classes": 2 if output.kind == "yes or no" else output.width,
         "num_columns": output.width,
         "tags": output.width,
-        "levels": output.width,
+        "levels": len(output.levels) or None,
     }
     for argument, width in expected.items():
         value = getattr(metric, argument, None)

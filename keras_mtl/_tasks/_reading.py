@@ -23,6 +23,8 @@ class Reading:
             Dice and Tversky. Defaults to `False`.
         padded: Whether the label 0 is padding, so that an example counts if any of its labels is
             valid. Defaults to `False`: all of them have to be.
+        lists: Whether the loss is told which labels of an example are missing, and leaves them out
+            itself (`ListLoss`). Defaults to `False`.
         casts: Whether labels are cast to the dtype of the loss first, as Keras does. Defaults to
             `True`.
     """
@@ -33,6 +35,7 @@ class Reading:
     takes_zero: bool = False
     overlap: bool = False
     padded: bool = False
+    lists: bool = False
     casts: bool = True
 
 

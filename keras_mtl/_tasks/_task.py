@@ -11,8 +11,10 @@ from keras_mtl._tasks._factories._multiclass import MulticlassFactory
 from keras_mtl._tasks._factories._multilabel import MultilabelFactory
 from keras_mtl._tasks._factories._ordinal import OrdinalFactory
 from keras_mtl._tasks._factories._quantiles import QuantilesFactory
+from keras_mtl._tasks._factories._ranking import RankingFactory
 from keras_mtl._tasks._factories._regression import RegressionFactory
 from keras_mtl._tasks._factories._segmentation import SegmentationFactory
+from keras_mtl._tasks._factories._survival import SurvivalFactory
 from keras_mtl._tasks._factories._tagging import TaggingFactory
 from keras_mtl._tasks._factories._zero_inflated import ZeroInflatedFactory
 from keras_mtl._tasks._names import check_log_names
@@ -29,6 +31,8 @@ class Task(
     OrdinalFactory,
     QuantilesFactory,
     ZeroInflatedFactory,
+    SurvivalFactory,
+    RankingFactory,
     TaggingFactory,
     SegmentationFactory,
 ):
@@ -36,9 +40,9 @@ class Task(
 
     A task holds recipes and never layers, so one list of tasks builds any number of networks.
     The factories (`Task.binary`, `Task.multiclass`, `Task.ordinal`, `Task.multilabel`,
-    `Task.regression`, `Task.quantiles`, `Task.count`, `Task.zero_inflated`, `Task.tagging`,
-    `Task.segmentation`) fill in a head, a loss, metrics and labels that belong together. Use the
-    constructor for any other combination.
+    `Task.regression`, `Task.quantiles`, `Task.count`, `Task.zero_inflated`, `Task.survival`,
+    `Task.ranking`, `Task.tagging`, `Task.segmentation`) fill in a head, a loss, metrics and labels
+    that belong together. Use the constructor for any other combination.
 
     The loss of a task on a batch is sum(w l) / sum(|w|), over its labels on all replicas, with the
     loss l and the sample weight w of a label; 0 for a missing one. So a task counts as much with

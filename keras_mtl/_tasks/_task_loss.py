@@ -11,6 +11,7 @@ from keras_mtl._keras_internals import logits_of, mask_of, with_logits, with_mas
 from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._tasks._batch_loss import total_of_batch, total_of_overlap
 from keras_mtl._tasks._find_reading import declared_reading, find_reading
+from keras_mtl._tasks._kinds._list_losses import ListLoss, total_of_lists
 from keras_mtl._tasks._known_losses import serialize_loss
 from keras_mtl._tasks._label_shapes import check_shapes, check_tensor
 from keras_mtl._tasks._label_weights import align_labels, expand_to, unit_weights
@@ -107,10 +108,14 @@ class TaskLoss(keras.losses.Loss):
             Two scalars, or two vectors `[num_columns]` if there are columns.
         """
         y_true, y_pred, reading = self._prepare(y_true, y_pred)
+        if reading.lists and isinstance(self.loss, ListLoss):
+            with self._named():
+                return total_of_lists(self.loss, y_true, y_pred, sample_weight)
         if reading.overlap:
             return total_of_overlap(self.loss, y_true, y_pred, sample_weight)
         if reading.reads == "batch":
-            return total_of_batch(self.loss, y_true, y_pred, sample_weight)
+            with self._named():
+                return total_of_batch(self.loss, y_true, y_pred, sample_weight)
         by_entry = _goes_by_entry(self.elementwise, reading, y_pred, sample_weight)
         rank = _rank_of_units(reading, y_pred, by_entry)
         with self._named():
@@ -193,7 +198,8 @@ class TaskLoss(keras.losses.Loss):
             if logits is not None:
                 # The new tensor has lost the logits.
                 y_pred = with_logits(y_pred, ops.expand_dims(logits, -1))
-        values = self.loss.call(y_true, y_pred)
+        with self._named():
+            values = self.loss.call(y_true, y_pred)
         if by_entry and len(values.shape) == len(y_pred.shape):
             values = ops.squeeze(values, -1)  # a user's loss that leaves the mean to Keras
         return values

@@ -38,6 +38,7 @@ class ArrayCheck:
             for task in self._tasks
             if task.labels is not None
             and not task.labels.one_hot
+            and not task.labels.time_to_event
             and (task.reading is None or task.reading.reads == "element")
         }
         self._passed: set[Any] = set()

@@ -9,7 +9,11 @@ import tensorflow as tf
 
 from keras_mtl._tasks import Labels, Task, check_tasks
 from keras_mtl.data._elements._element import read_element
-from keras_mtl.data._elements._labels_together import check_one_hot, check_weights_together
+from keras_mtl.data._elements._labels_together import (
+    check_events,
+    check_one_hot,
+    check_weights_together,
+)
 from keras_mtl.data._inputs._missing_path import MissingPath
 from keras_mtl.data._inputs._readable_inputs import check_input_names
 
@@ -162,6 +166,7 @@ def check_values(
             of_task = np.asarray(weights[task.name])
             check_weights_together(task, of_task, values)
         check_one_hot(task, values, of_task)
+        check_events(task, values, of_task)
         if of_task is not None:
             values = values[_weighted(of_task, values)]
         if task.ignored_label is not None:  # the loss leaves it out, whatever it is

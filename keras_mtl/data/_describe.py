@@ -124,6 +124,9 @@ def _add(
     """Adds the labels of a batch to the summary of a task, and to those of its columns."""
     if values.ndim > 1 and values.shape[-1] == 1 and not task.elementwise:
         values, weights = values[..., 0], weights[..., 0]
+    if task.labels is not None and task.labels.time_to_event:
+        # The times; a row is one label, and missing if an entry is.
+        values, weights = values[..., 0], weights.min(axis=-1)
     if task.labels is not None and task.labels.one_hot:
         # A row is one label, and missing if an entry is.
         values, weights = values.argmax(axis=-1), weights.min(axis=-1)

@@ -33,9 +33,10 @@ def from_table(
 
     Args:
         table: A frame of pandas or polars (neither is imported here), or a dict of arrays.
-        tasks: The tasks whose labels the table holds. A class is a number; names of classes are
-            to be numbered before (`frame["kind"].cat.codes`, in which -1 is missing). Defaults to
-            no labels, for rows to be predicted.
+        tasks: The tasks whose labels the table holds, in columns of their names; of
+            `Task.survival("relapse", ...)` in `relapse_time` and `relapse_event`. A class is a
+            number; names of classes are to be numbered before (`frame["kind"].cat.codes`, in which
+            -1 is missing). Defaults to no labels, for rows to be predicted.
         batch_size: Rows per batch. Defaults to single rows, to be shuffled and batched.
         encoder: A `tabular_encoder`, or the served model with one before it, for which the rows
             are: the dataset then has its columns alone, in its dtypes, also where a column has no
@@ -89,6 +90,8 @@ def from_table(
 def _label_names(columns: Columns, task: Task) -> list[str]:
     """Returns the columns of the table that hold the labels of a task."""
     names = [task.name] if task.columns is None else list(task.columns)
+    if task.labels is not None and task.labels.time_to_event:
+        names = [f"{task.name}_time", f"{task.name}_event"]
     absent = [name for name in names if name not in columns]
     if absent:
         raise ValueError(
@@ -107,7 +110,7 @@ def _read_labels(columns: Columns, task: Task) -> npt.NDArray[Any]:
                 f"task {task.name!r}: the labels in column {name!r} are strings; expected numbers. "
                 "Number the classes first: frame[name].astype('category').cat.codes does."
             )
-    if task.columns is not None:
+    if len(names) > 1 or task.columns is not None:
         return np.stack([columns[name].astype(np.float32) for name in names], axis=-1)
     labels = columns[names[0]]
     if labels.dtype.kind == "b":

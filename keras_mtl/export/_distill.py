@@ -146,11 +146,11 @@ def _soft_loss(task: Task) -> keras.losses.Loss:
         return keras.losses.CategoricalCrossentropy(from_logits=output.logits)
     if output.kind == "number" and task.loss_takes_means:
         return task.make_loss()
-    if output.kind in ("number", "quantiles"):
+    if output.kind in ("number", "quantiles", "survival", "scores"):
         raise ValueError(
             f"task {task.name!r}: its loss takes labels that were measured, and what the teacher "
-            "predicts is the mean or the quantiles of such a label. Train the student on labels, "
-            "or distill the other tasks."
+            "predicts is a mean, quantiles, a curve or a score, and no such label. Train the "
+            "student on labels, or distill the other tasks."
         )
     raise ValueError(
         f"task {task.name!r}: what its labels say is not known, so that nobody knows how far two "

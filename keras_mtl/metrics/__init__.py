@@ -19,6 +19,8 @@ A task takes them by name, with arguments that fit the task:
 | `ndcg`, `ndcg_10` | discounted gain of the lists, of all ranks or the first 10 | lists |
 | `mae`, `rmse`, `r2` | mean error, root mean squared error, explained variance | numbers |
 | `mape` | mean error in percent of the label; huge where labels are near 0 | numbers |
+| `mrr` | mean reciprocal rank of the first relevant item | lists |
+| `concordance` | share of pairs in the right order | times until an event |
 | `rank_mae` | mean distance of the median class from the label | classes with an order |
 | `kappa` | Cohen's kappa with quadratic weights | classes with an order |
 | `pinball` | mean pinball loss, in the unit of the labels | quantiles |
@@ -35,9 +37,11 @@ from keras_mtl._tasks._metrics_by_name import (
     AUC,
     F1,
     MCC,
+    MRR,
     NDCG,
     BalancedAccuracy,
     CalibrationError,
+    Concordance,
     CoverageError,
     GroupAUC,
     IoU,
@@ -54,9 +58,11 @@ __all__ = [
     "AUC",
     "F1",
     "MCC",
+    "MRR",
     "NDCG",
     "BalancedAccuracy",
     "CalibrationError",
+    "Concordance",
     "CoverageError",
     "GroupAUC",
     "IoU",

@@ -21,8 +21,10 @@ FACTORIES = {
     "ordinal": lambda name: Task.ordinal(name, 4),
     "quantiles": Task.quantiles,
     "zero_inflated": Task.zero_inflated,
+    "survival": lambda name: Task.survival(name, [1.0, 2.0, 4.0]),
+    "ranking": Task.ranking,
 }
-FEATURES = {"tagging": (7, 4), "segmentation": (5, 6, 4)}
+FEATURES = {"tagging": (7, 4), "segmentation": (5, 6, 4), "ranking": (7, 4)}
 LAST_AXIS = {
     "binary": 1,
     "multiclass": 4,
@@ -34,6 +36,8 @@ LAST_AXIS = {
     "ordinal": 4,
     "quantiles": 3,
     "zero_inflated": 1,
+    "survival": 3,
+    "ranking": 1,
 }
 
 # A SavedModel has the last five names already.
@@ -114,7 +118,7 @@ def test_the_prediction_is_named_float32_and_a_probability_where_it_should_be(ki
     outputs = np.array(network(values)["answer"])
     if kind in ("multiclass", "tagging", "segmentation", "ordinal"):
         np.testing.assert_allclose(outputs.sum(-1), 1.0, rtol=1e-5)
-    if kind in ("binary", "multilabel"):
+    if kind in ("binary", "multilabel", "survival"):
         assert outputs.min() >= 0 and outputs.max() <= 1
     if kind in ("count", "zero_inflated"):
         assert outputs.min() > 0

@@ -15,4 +15,6 @@ write one file here, beside the kind that is nearest to it, and add its class to
     _ordinal       classes in an order
     _quantiles     quantiles of a real value
     _zero_inflated amounts that are 0 for many
+    _survival      times until an event
+    _ranking       lists whose items are put in order
 """

@@ -7,4 +7,6 @@ says by `reading` what it reads, and by `label_kind` what its labels say (see `_
     _ordinal        classes in an order: CORAL and CORN
     _quantiles      quantiles of a number, in ascending order
     _zero_inflated  an amount that is 0 for many: a probability and a log-normal distribution
+    _hazards        times until an event, in bins of time; _cox: by Cox's partial likelihood
+    _list_losses    scores of the items of lists, some of which may be missing
 """

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from keras_mtl._keras_internals import logits_of, with_parameters
+from keras_mtl._keras_internals import is_shape_inference, logits_of, with_parameters
 from keras_mtl._tasks._head import Head
 from keras_mtl._tasks._reading import Reading
 from keras_mtl._types import Tensor
@@ -137,6 +137,8 @@ class ZeroInflatedLogNormal(keras.losses.Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Computes the loss of each amount."""
         numbers = logits_of(y_pred)
+        if numbers is None and is_shape_inference():
+            numbers = ops.repeat(y_pred, 3, axis=-1)
         if numbers is None:
             raise ValueError(
                 "the loss of a zero-inflated amount reads three numbers behind the predicted mean, "

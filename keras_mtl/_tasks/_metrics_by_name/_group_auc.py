@@ -42,7 +42,7 @@ class GroupAUC(keras.metrics.Metric):
     """
 
     reads = "list"
-    kinds: ClassVar[tuple[str, ...]] = ("yes or no",)
+    kinds: ClassVar[tuple[str, ...]] = ("yes or no", "scores")
 
     def __init__(self, name: str = "gauc") -> None:
         super().__init__(name=name)

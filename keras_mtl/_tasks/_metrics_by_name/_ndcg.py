@@ -46,7 +46,7 @@ class NDCG(keras.metrics.Metric):
     """
 
     reads = "list"
-    kinds: ClassVar[tuple[str, ...]] = ("yes or no", "number")
+    kinds: ClassVar[tuple[str, ...]] = ("yes or no", "number", "scores")
 
     def __init__(self, k: int | None = None, name: str = "ndcg") -> None:
         super().__init__(name=name)

@@ -19,7 +19,7 @@ def check_weights_together(task: Task, weights: Array, labels: Array) -> None:
         ValueError: If they differ.
     """
     reading = task.reading
-    if reading is None or reading.reads == "element":
+    if reading is None or reading.reads == "element" or reading.lists:
         return
     if weights.ndim > labels.ndim:
         weights = weights[..., 0]
@@ -67,6 +67,25 @@ def check_one_hot(task: Task, labels: Array, weights: Array | None) -> None:
             f"task {task.name!r}: a row of its one-hot labels sums to {sums[wrong][0]:g}; expected "
             "1. Where several classes may be right, use Task.multilabel; a row without a class is "
             "a missing label: NaN, with data.mask_missing(dataset, tasks)."
+        )
+
+
+def check_events(task: Task, labels: Array, weights: Array | None) -> None:
+    """Checks that labels of times and events say 0 or 1, except for missing ones.
+
+    Raises:
+        ValueError: If one does not.
+    """
+    if task.labels is None or not task.labels.time_to_event:
+        return
+    events = labels[..., 1]
+    if weights is not None:
+        events = events[(_broadcast(weights, labels) != 0).all(axis=-1)]
+    wrong = ~np.isin(events, (0, 1)) & ~np.isnan(events)
+    if wrong.any():
+        raise ValueError(
+            f"task {task.name!r}: an event is {events[wrong][0]:g}; labels are rows of a time, and "
+            "1 if the event came then or 0 if the observation ended."
         )
 
 

@@ -89,7 +89,7 @@ def _describe_task(task: Task, output: Tensor) -> TaskSpec:
         threshold=threshold if threshold is None else _plain(threshold),
         decision=None if threshold is None else task.name + SUFFIX,
         scale=task.scale.get_config() if task.scale else None,
-        levels=described.levels or None,
+        levels=described.levels if len(described.levels) == described.width else None,
     )
 
 

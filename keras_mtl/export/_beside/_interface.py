@@ -52,7 +52,7 @@ class TaskSpec:
 
     Args:
         kind: What a label says: `"yes or no"`, `"class"`, `"one-hot"`, `"distribution"`,
-            `"number"`, `"quantiles"` or `"unknown"`.
+            `"number"`, `"quantiles"`, `"survival"`, `"scores"` or `"unknown"`.
         signature: The signature that answers this task alone.
         shape: The shape of its output, the batch first.
         dtype: The dtype of its output.
@@ -66,7 +66,7 @@ class TaskSpec:
         scale: The scale in which the network learned the labels, as `keras_mtl.Scale.get_config`
             returns it. The output is in the unit of the labels already.
         levels: What the entries of the output's last axis stand for, where these are numbers: the
-            levels of quantiles. Defaults to `None`.
+            levels of quantiles, or the ends of bins of time. Defaults to `None`.
     """
 
     kind: str

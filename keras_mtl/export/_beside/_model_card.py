@@ -132,9 +132,16 @@ def _task_row(name: str, task: TaskSpec) -> tuple[str, ...]:
 def _answers(task: TaskSpec) -> str:
     """Returns in words what the output of a task holds."""
     if task.levels:
-        return f"{task.kind} {', '.join(f'{level:g}' for level in task.levels)}"
+        of_time = "curve at the times" if task.kind == "survival" else ""
+        return " ".join((task.kind, of_time, _numbers(task.levels))).replace("  ", " ")
     unit = "logits" if task.logits else "probabilities"
-    kinds = {"yes or no": f"yes or no, {unit}", "number": "numbers", "unknown": "not known"}
+    kinds = {
+        "yes or no": f"yes or no, {unit}",
+        "number": "numbers",
+        "survival": "log hazard ratios",
+        "scores": "scores of the items of lists",
+        "unknown": "not known",
+    }
     text = kinds.get(task.kind, f"classes, {unit}")
     return text if task.classes is None else f"{text}: {', '.join(task.classes)}"
 

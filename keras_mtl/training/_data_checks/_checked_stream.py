@@ -153,6 +153,9 @@ def _labels_together(
         if task.labels.one_hot:
             sums = tf.reduce_sum(tf.cast(values, tf.float32), axis=-1)
             right.append(tf.reduce_all(tf.abs(sums - 1.0) < _NEAR))
+        if task.labels.time_to_event:
+            events = values[..., 1]
+            right.append(tf.reduce_all(tf.equal(events, events * events)))  # 0 or 1
         if task.name in weights and not _fit_any_loss(task, weights[task.name], values):
             right.append(tf.constant(False))
     return right
@@ -161,6 +164,8 @@ def _labels_together(
 def _fit_any_loss(task: Task, weights: Tensor, labels: Tensor) -> bool:
     """Returns whether weights of such a shape are right for the task's loss, whatever they are."""
     reads = "element" if task.reading is None else task.reading.reads
+    if task.reading is not None and task.reading.lists:
+        return True
     if reads == "last axis":
         return bool(weights.shape.rank < labels.shape.rank or not task.has_last_axis)
     return reads == "element" or (reads == "example" and weights.shape.rank == 1)
