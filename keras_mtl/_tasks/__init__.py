@@ -39,6 +39,7 @@ From the part that users write to the parts that Keras runs:
 from keras_mtl._tasks._column_metric import ColumnMetric
 from keras_mtl._tasks._compile_args import compile_args
 from keras_mtl._tasks._head import Head, attach_activation, attach_head
+from keras_mtl._tasks._kinds._marginal import MarginalHead
 from keras_mtl._tasks._label_statistics import LabelStatistics
 from keras_mtl._tasks._labels import Labels
 from keras_mtl._tasks._loss_traits import LossTraits, describe_loss
@@ -59,6 +60,7 @@ __all__ = [
     "LabelStatistics",
     "Labels",
     "LossTraits",
+    "MarginalHead",
     "Mode",
     "Scale",
     "Task",

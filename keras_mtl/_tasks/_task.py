@@ -7,6 +7,8 @@ import keras
 
 from keras_mtl._tasks._factories._binary import BinaryFactory
 from keras_mtl._tasks._factories._count import CountFactory
+from keras_mtl._tasks._factories._generation import GenerationFactory
+from keras_mtl._tasks._factories._marginal import MarginalFactory
 from keras_mtl._tasks._factories._multiclass import MulticlassFactory
 from keras_mtl._tasks._factories._multilabel import MultilabelFactory
 from keras_mtl._tasks._factories._ordinal import OrdinalFactory
@@ -32,6 +34,8 @@ class Task(
     QuantilesFactory,
     ZeroInflatedFactory,
     SurvivalFactory,
+    MarginalFactory,
+    GenerationFactory,
     RankingFactory,
     TaggingFactory,
     SegmentationFactory,
@@ -39,10 +43,11 @@ class Task(
     """States what is to be learned: a name, a head, a loss and metrics.
 
     A task holds recipes and never layers, so one list of tasks builds any number of networks.
-    The factories (`Task.binary`, `Task.multiclass`, `Task.ordinal`, `Task.multilabel`,
-    `Task.regression`, `Task.quantiles`, `Task.count`, `Task.zero_inflated`, `Task.survival`,
-    `Task.ranking`, `Task.tagging`, `Task.segmentation`) fill in a head, a loss, metrics and labels
-    that belong together. Use the constructor for any other combination.
+    The factories (`Task.binary`, `Task.multiclass`, `Task.ordinal`, `Task.marginal`,
+    `Task.multilabel`, `Task.regression`, `Task.quantiles`, `Task.count`, `Task.zero_inflated`,
+    `Task.survival`, `Task.ranking`, `Task.tagging`, `Task.generation`, `Task.segmentation`) fill in
+    a head, a loss, metrics and labels that belong together. Use the constructor for any other
+    combination.
 
     The loss of a task on a batch is sum(w l) / sum(|w|), over its labels on all replicas, with the
     loss l and the sample weight w of a label; 0 for a missing one. So a task counts as much with

@@ -22,6 +22,7 @@ from keras_mtl.data._mixing._resample import resample
 from keras_mtl.data._mixing._samplings import Annealed, Temperature
 from keras_mtl.data._select_tasks import select_tasks
 from keras_mtl.data._tabular_encoder import tabular_encoder
+from keras_mtl.data._teacher_forcing import teacher_forcing
 from keras_mtl.data._text_encoder import text_encoder
 from keras_mtl.data._weigh_tasks import weigh_tasks
 from keras_mtl.data._with_preprocessing import with_preprocessing
@@ -50,6 +51,7 @@ __all__ = [
     "resample",
     "select_tasks",
     "tabular_encoder",
+    "teacher_forcing",
     "text_encoder",
     "weigh_tasks",
     "with_preprocessing",

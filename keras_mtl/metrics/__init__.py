@@ -13,6 +13,7 @@ A task takes them by name, with arguments that fit the task:
 | `mcc` | Matthews's correlation coefficient | yes or no, classes |
 | `iou` | intersection over union: of the ones, or the mean of the classes | yes or no, classes |
 | `log_loss` | mean negative log-likelihood | yes or no, classes |
+| `perplexity` | exponential of `log_loss` | tokens, classes |
 | `calibration_error` | mean distance of probabilities from rates, in 15 bins | yes or no, classes |
 | `span_f1` | F1 score of spans | tags: `Task.tagging(name, tags)`, or `SpanF1(tags)` |
 | `gauc` | mean AUC of the lists, one list per example | lists of yes or no |
@@ -48,6 +49,7 @@ from keras_mtl._tasks._metrics_by_name import (
     Kappa,
     LogLoss,
     MacroF1,
+    Perplexity,
     PinballLoss,
     RankMAE,
     SpanF1,
@@ -69,6 +71,7 @@ __all__ = [
     "Kappa",
     "LogLoss",
     "MacroF1",
+    "Perplexity",
     "PinballLoss",
     "RankMAE",
     "SpanF1",

@@ -23,8 +23,9 @@ FACTORIES = {
     "zero_inflated": Task.zero_inflated,
     "survival": lambda name: Task.survival(name, [1.0, 2.0, 4.0]),
     "ranking": Task.ranking,
+    "generation": lambda name: Task.generation(name, 9),
 }
-FEATURES = {"tagging": (7, 4), "segmentation": (5, 6, 4), "ranking": (7, 4)}
+FEATURES = {"tagging": (7, 4), "segmentation": (5, 6, 4), "ranking": (7, 4), "generation": (7, 4)}
 LAST_AXIS = {
     "binary": 1,
     "multiclass": 4,
@@ -38,6 +39,7 @@ LAST_AXIS = {
     "zero_inflated": 1,
     "survival": 3,
     "ranking": 1,
+    "generation": 9,
 }
 
 # A SavedModel has the last five names already.
@@ -99,7 +101,7 @@ def test_a_factory_refuses_sizes_that_do_not_fit(make, message):
 
 def test_every_factory_is_tested_here():
     methods = {name for name, _ in inspect.getmembers(Task, inspect.ismethod)}
-    assert methods - {"from_config"} == set(FACTORIES) == set(LAST_AXIS)
+    assert methods - {"from_config", "marginal"} == set(FACTORIES) == set(LAST_AXIS)
 
 
 @pytest.mark.parametrize("kind", FACTORIES)
@@ -116,7 +118,7 @@ def test_the_prediction_is_named_float32_and_a_probability_where_it_should_be(ki
     network = keras.Model(features, {"answer": prediction})
     values = np.random.default_rng(0).normal(size=(2, *features.shape[1:]), scale=5)
     outputs = np.array(network(values)["answer"])
-    if kind in ("multiclass", "tagging", "segmentation", "ordinal"):
+    if kind in ("multiclass", "tagging", "segmentation", "ordinal", "generation"):
         np.testing.assert_allclose(outputs.sum(-1), 1.0, rtol=1e-5)
     if kind in ("binary", "multilabel", "survival"):
         assert outputs.min() >= 0 and outputs.max() <= 1

@@ -13,6 +13,8 @@ write one file here, beside the kind that is nearest to it, and add its class to
     _regression    real values
     _count         numbers 0, 1, 2, ...
     _ordinal       classes in an order
+    _marginal      groups of another task's classes
+    _generation    the next token of a sequence
     _quantiles     quantiles of a real value
     _zero_inflated amounts that are 0 for many
     _survival      times until an event

@@ -5,6 +5,7 @@ loss. The factory of the kind, in `_factories`, puts them together with metrics 
 says by `reading` what it reads, and by `label_kind` what its labels say (see `_output`).
 
     _ordinal        classes in an order: CORAL and CORN
+    _marginal       groups of another task's classes
     _quantiles      quantiles of a number, in ascending order
     _zero_inflated  an amount that is 0 for many: a probability and a log-normal distribution
     _hazards        times until an event, in bins of time; _cox: by Cox's partial likelihood

@@ -13,7 +13,7 @@ for (see `_output`). For a new metric, write one file here, and one line in `_na
     _pinball, _coverage_error  of quantiles
     _concordance        of times until an event
     _calibration_error  distance of probabilities from rates
-    _log_loss           negative log-likelihood
+    _log_loss           negative log-likelihood; _perplexity: its exponential
     _spearman           rank correlation
     _ndcg, _mrr, _group_auc  of lists, one per example
     _span_f1            of spans in tagged sequences
@@ -34,6 +34,7 @@ from keras_mtl._tasks._metrics_by_name._macro_f1 import MacroF1
 from keras_mtl._tasks._metrics_by_name._mcc import MCC
 from keras_mtl._tasks._metrics_by_name._mrr import MRR
 from keras_mtl._tasks._metrics_by_name._ndcg import NDCG
+from keras_mtl._tasks._metrics_by_name._perplexity import Perplexity
 from keras_mtl._tasks._metrics_by_name._pinball import PinballLoss
 from keras_mtl._tasks._metrics_by_name._rank_mae import RankMAE
 from keras_mtl._tasks._metrics_by_name._span_f1 import SpanF1
@@ -55,6 +56,7 @@ __all__ = [
     "Kappa",
     "LogLoss",
     "MacroF1",
+    "Perplexity",
     "PinballLoss",
     "RankMAE",
     "SpanF1",

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl._tasks import Head, Task, attach_activation
+from keras_mtl._tasks import Head, MarginalHead, Task, attach_activation
 from keras_mtl._types import Activation, Tensor
 from keras_mtl.architectures._building._parts import (
     apply_part,
@@ -44,6 +44,9 @@ def end_towers(
             layer, or a dict of towers does not fit the tasks.
         TypeError: If a tower is neither units nor a recipe.
     """
+    sums = [task for task in tasks if isinstance(task.head, MarginalHead)]
+    of_sums = {task.name for task in sums}
+    all_tasks, tasks = tasks, [task for task in tasks if task.name not in of_sums]
     parts = towers_by_name(tower, [task.name for task in tasks])
     units = {
         name: tuple(check_units(part, f"{name}_tower"))
@@ -61,7 +64,27 @@ def end_towers(
         check_rank(task, outputs[task.name])
     outputs = {task.name: outputs[task.name] for task in tasks}
     check_separate_variables(outputs, features.values())
-    return outputs
+    outputs |= _sums_of_outputs(sums, outputs)
+    return {task.name: outputs[task.name] for task in all_tasks}
+
+
+def _sums_of_outputs(tasks: Sequence[Task], outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the predictions of `Task.marginal`, which have no towers.
+
+    Raises:
+        ValueError: If there is no output of the task whose classes they add up.
+    """
+    sums = {}
+    for task in tasks:
+        of = getattr(task.head, "of", "")
+        if of not in outputs:
+            raise ValueError(
+                f"task {task.name!r}: its probabilities are sums of those of {of!r}, which has no "
+                f"output here; there are {sorted(outputs)}. Add the task {of!r} to the list, or "
+                "take an architecture that gives all tasks towers."
+            )
+        sums[task.name] = task.output(outputs[of])
+    return sums
 
 
 def _towers_together(
