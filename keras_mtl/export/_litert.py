@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mtl.export._formats._place import new_file
+from keras_mtl.export._beside._place import new_file
 from keras_mtl.export._formats._proof import Proof, check_quantize
 from keras_mtl.export._formats._quantized import refuse_quantized
 from keras_mtl.export._formats._run_litert import LitertRunner

@@ -5,10 +5,10 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from keras_mtl.export._beside._place import new_file
 from keras_mtl.export._formats._extras import import_extra
 from keras_mtl.export._formats._onnx_check import unknown_operations
 from keras_mtl.export._formats._onnx_weights import quantize_weights
-from keras_mtl.export._formats._place import new_file
 from keras_mtl.export._formats._proof import Proof, check_quantize
 from keras_mtl.export._formats._quantized import refuse_quantized
 from keras_mtl.export._formats._run_onnx import OnnxRunner

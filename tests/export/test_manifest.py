@@ -1,15 +1,17 @@
 """A version is refused unless it is, file by file, the one that was exported."""
 
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 from keras_mtl.export import RefusedVersion
 from keras_mtl.export._beside._interface import InputSpec, read_interface
-from keras_mtl.export._beside._manifest import FILE, check_manifest, write_manifest
+from keras_mtl.export._beside._manifest import FILE, add_file, check_manifest, write_manifest
 from keras_mtl.export._beside._recorded import Recorded, read_recorded, write_recorded
 
 
@@ -128,6 +130,100 @@ def test_a_new_manifest_names_added_files_and_drops_the_old_signature(folder):
     write_manifest(folder)
     assert "model.onnx" in check_manifest(folder).files
     assert not (folder / "manifest.sig").exists()
+
+
+def added(folder, text, name="model.onnx"):
+    source = folder.parent / ".added"
+    source.write_bytes(text)
+    add_file(folder, name, source)
+
+
+def test_a_version_is_whole_at_every_step_of_adding_a_file(folder, monkeypatch):
+    replace, steps = os.replace, []
+
+    def watched(source, target):
+        before = check_manifest(folder)
+        replace(source, target)
+        steps.append((sorted(before.files), sorted(check_manifest(folder).files)))
+
+    monkeypatch.setattr(os, "replace", watched)
+    added(folder, b"one")
+    old, new = ["saved_model.pb", "variables/data"], ["model.onnx", "saved_model.pb"]
+    new.append("variables/data")
+    assert steps == [(old, old), (old, new), (new, new)]
+    added(folder, b"two")  # of the same length
+    added(folder, b"another graph", "saved_model.pb")
+    assert len(steps) == 9
+    assert "coming" not in json.loads((folder / FILE).read_text())
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "saved_model.pb"])
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_kill_at_any_step_of_adding_a_file_leaves_a_whole_version(
+    folder, monkeypatch, step, name
+):
+    replace, steps = os.replace, []
+
+    def killed(source, target):
+        if len(steps) == step:
+            raise KeyboardInterrupt
+        steps.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", killed)
+        added(folder, b"added", name)
+    files = check_manifest(folder).files
+    is_there = name in files and files[name].bytes == 5 and (folder / name).read_bytes() == b"added"
+    assert is_there == (step == 2)
+    with pytest.raises(RefusedVersion, match="is not the file that was exported"):
+        (folder / "variables" / "data").write_bytes(b"x" * 200)
+        check_manifest(folder)
+    (folder / "variables" / "data").write_bytes(bytes(range(200)))
+    added(folder, b"other", "more.txt")  # the file that was on its way is settled
+    assert {"more.txt", *files} == {*check_manifest(folder).files}
+    with pytest.raises(RefusedVersion, match=r"which its manifest\.json does not name|is not the"):
+        (folder / "model.onnx").write_bytes(b"no one")
+        check_manifest(folder)
+
+
+def test_readers_never_refuse_a_version_to_which_two_processes_add_files(folder):
+    stopped, results = threading.Event(), []
+
+    def read_on():
+        while not stopped.is_set():
+            try:
+                check_manifest(folder)
+                results.append("whole")
+            except RefusedVersion as error:
+                results.append(str(error))
+
+    def add_on(name):
+        source = folder.parent / f".{name}"
+        for number in range(30):
+            source.write_bytes(b"%d" % number * 1000)
+            add_file(folder, name, source)
+
+    reader = threading.Thread(target=read_on)
+    writers = [threading.Thread(target=add_on, args=(name,)) for name in ("a.onnx", "b.tflite")]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stopped.set()
+    reader.join()
+    assert {*results} == {"whole"} and len(results) > 20
+    assert {"a.onnx", "b.tflite"} <= {*check_manifest(folder).files}
+
+
+def test_a_file_that_is_on_its_way_is_no_way_out_of_the_folder(folder):
+    def change(content):
+        content["coming"] = {"../secret": content["files"]["saved_model.pb"]}
+
+    change_manifest(folder, change)
+    with pytest.raises(RefusedVersion, match="must name files of its own folder"):
+        check_manifest(folder)
 
 
 def test_outputs_json_must_describe_what_it_names(folder):

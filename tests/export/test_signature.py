@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from keras_mtl.export import RefusedVersion, sign, verify_signature
+from keras_mtl.export._beside import _signature
 from keras_mtl.export._beside._manifest import write_manifest
 
 serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
@@ -63,6 +64,22 @@ def test_a_changed_version_is_refused_even_with_a_manifest_written_anew(folder, 
         verify_signature(folder, keys[1])
     (folder / "manifest.sig").write_bytes(signature)
     with pytest.raises(RefusedVersion, match="is not the signature of this manifest"):
+        verify_signature(folder, keys[1])
+
+
+def test_a_manifest_that_is_exchanged_after_it_was_verified_does_not_count(
+    folder, keys, monkeypatch
+):
+    sign(folder, keys[0])
+    verifies = _signature._verifies
+
+    def exchange(key, signature, content):
+        (folder / "saved_model.pb").write_bytes(b"grapH")
+        write_manifest(folder)  # of the changed file
+        return verifies(key, signature, content)
+
+    monkeypatch.setattr(_signature, "_verifies", exchange)
+    with pytest.raises(RefusedVersion, match="is not the file that was exported"):
         verify_signature(folder, keys[1])
 
 

@@ -20,6 +20,7 @@ from running_server import serve, wait_for
 from tiny_model import ONE_ROW, ROWS, graph, interface, reference, write_version
 
 from keras_mtl.export._beside._manifest import write_manifest
+from keras_mtl.export._beside._place import new_file
 from keras_mtl.export._beside._signature import sign
 from keras_mtl.serving import Application, Settings
 from keras_mtl.serving._versions._keeper import Keeper
@@ -227,6 +228,24 @@ def test_a_version_that_is_being_copied_is_no_failure(folder):
         shutil.copy(folder / ".3" / name, folder / "3" / name)
     keeper.look()
     assert (keeper.current.number, events) == (3, ["loaded", "loaded"])
+
+
+def test_a_file_that_is_added_to_a_served_version_makes_no_moment_of_refusal(folder):
+    events = []
+    keeper = Keeper(folder, poll_seconds=0.001, report=events.append)
+    keeper.start()
+    try:
+        wait_for(lambda: events)
+        for number in range(15):
+            model = graph(0.1)
+            model.doc_string = str(number)
+            with new_file(folder / "1" / "model.onnx") as path:
+                path.write_bytes(model.SerializeToString())
+            with new_file(folder / "1" / "notes.txt") as path:
+                path.write_text(str(number))
+    finally:
+        keeper.stop()
+    assert {*events} == {"loaded"} and keeper.refused == {}
 
 
 def test_removing_the_newest_version_goes_back_and_removing_all_keeps_the_last(folder):

@@ -8,6 +8,7 @@ nor TensorFlow.
     _interface      outputs.json: inputs, signatures and tasks
     _recorded       recorded.json: rows and answers for a smoke test after loading
     _manifest       manifest.json: the SHA-256 of every other file
+    _place          a file that is added to a version, which is whole at any moment
     _signature      manifest.sig: the signature of the manifest by an Ed25519 key
     _model_card     model_card.md, for people
 

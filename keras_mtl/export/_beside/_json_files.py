@@ -26,14 +26,35 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         RefusedVersion: If there is no such file, or it holds something else.
     """
+    return parse_json(path, read_file(path))
+
+
+def read_file(path: pathlib.Path) -> bytes:
+    """Returns the bytes of a file of a version.
+
+    Raises:
+        RefusedVersion: If there is no such file, or it cannot be read.
+    """
     try:
-        content = json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise RefusedVersion(
             f"{path.parent} has no {path.name}: it was not written by export.saved_model, or not "
             "to the end."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise RefusedVersion(f"{path} cannot be read: {error}.") from error
+
+
+def parse_json(path: pathlib.Path, text: bytes) -> dict[str, Any]:
+    """Returns the object in the bytes of a file.
+
+    Raises:
+        RefusedVersion: If they are something else.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise RefusedVersion(f"{path} cannot be read as JSON: {error}.") from error
     received = content.get("format") if isinstance(content, dict) else None
     if received != FORMAT:

@@ -1,15 +1,16 @@
 """manifest.json: the size and the SHA-256 of every other file of a version."""
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from keras_mtl._version import __version__
-from keras_mtl.export._beside._json_files import read_json, write_json
+from keras_mtl.export._beside._json_files import parse_json, read_file, write_json
 from keras_mtl.export._beside._refused import RefusedVersion
 
 FILE = "manifest.json"
@@ -37,11 +38,18 @@ class Manifest:
         created: When it was written, in UTC.
         versions: The versions of `keras_mtl`, `keras` and `tensorflow` that wrote it.
         files: The digest of each file by its path in the folder, with `/` between the parts.
+        coming: Likewise, files that are just being added or replaced. The folder may hold each of
+            them as well as what `files` says of its path.
     """
 
     created: str
     versions: Mapping[str, str]
     files: Mapping[str, FileDigest]
+    coming: Mapping[str, FileDigest] = dataclasses.field(default_factory=dict)
+
+    def of(self, name: str) -> list[FileDigest]:
+        """Returns what may be in the folder at a path: one file, two, or none."""
+        return [files[name] for files in (self.files, self.coming) if name in files]
 
 
 def write_manifest(folder: str | os.PathLike[str]) -> Manifest:
@@ -58,14 +66,67 @@ def write_manifest(folder: str | os.PathLike[str]) -> Manifest:
     folder = pathlib.Path(folder)
     (folder / SIGNATURE_FILE).unlink(missing_ok=True)
     digests = {name: _digest(path) for name, path in _walk(folder)}
+    return _write(folder, digests, {})
+
+
+def add_file(folder: pathlib.Path, name: str, source: pathlib.Path) -> None:
+    """Moves a file into a version, which passes `check_manifest` before, meanwhile and afterwards.
+
+    The manifest names what will come, then the file is moved by one rename, and then the manifest
+    names it for good. A kill in between leaves a version that passes, too. A signature is removed,
+    since it does not hold any more.
+
+    Args:
+        folder: The folder of the version, which passes `check_manifest`.
+        name: The name of the new file in the folder; a file of this name is replaced.
+        source: The new file, outside of the folder and on its file system.
+
+    Raises:
+        RefusedVersion: If the version is not whole.
+    """
+    digest = _digest(source)
+    with _alone(folder):
+        manifest = check_manifest(folder)
+        (folder / SIGNATURE_FILE).unlink(missing_ok=True)
+        _write(folder, manifest.files, {name: digest})
+        os.replace(source, folder / name)
+        _write(folder, {**manifest.files, name: digest}, {})
+
+
+def _write(
+    folder: pathlib.Path, files: Mapping[str, FileDigest], coming: Mapping[str, FileDigest]
+) -> Manifest:
+    """Writes manifest.json by one rename: a reader sees the old one or the new one."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     packages = {name: importlib.metadata.version(name) for name in ("keras", "tensorflow")}
-    manifest = Manifest(now, {"keras_mtl": __version__, **packages}, digests)
-    # A reader sees the old manifest or the new one, and never half of one.
-    unfinished = folder / f".{FILE}.writing"
-    write_json(unfinished, dataclasses.asdict(manifest))
+    manifest = Manifest(now, {"keras_mtl": __version__, **packages}, files, coming)
+    # Not in the folder, where it would be a file that the manifest does not name.
+    start = f".{folder.name}.{FILE}.writing-"
+    for stale in folder.parent.glob(f"{start}*"):
+        stale.unlink(missing_ok=True)
+    unfinished = folder.with_name(f"{start}{os.getpid()}")
+    content = dataclasses.asdict(manifest)
+    if not coming:
+        del content["coming"]
+    write_json(unfinished, content)
     os.replace(unfinished, folder / FILE)
     return manifest
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes of this machine from adding a file at the same time."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_manifest(folder: str | os.PathLike[str]) -> Manifest:
@@ -79,8 +140,10 @@ def check_manifest(folder: str | os.PathLike[str]) -> Manifest:
     Args:
         folder: The folder of the version. It may be a symbolic link itself.
 
+    A format that is just being added (`export.onnx`) leaves the version whole at any moment.
+
     Returns:
-        What the manifest says.
+        What the manifest says, with those files of `coming` that are there among its `files`.
 
     Raises:
         RefusedVersion: If there is no manifest, a file is missing, has changed, is not named in
@@ -98,9 +161,26 @@ def check_manifest(folder: str | os.PathLike[str]) -> Manifest:
     """
     folder = pathlib.Path(folder)
     manifest = _read_manifest(folder / FILE)
+    while True:
+        try:
+            return check_files(folder, manifest)
+        except RefusedVersion:
+            later = _read_manifest(folder / FILE)
+            # Whoever adds a file writes the manifest first: with the new one, all may be well.
+            if later == manifest:
+                raise
+            manifest = later
+
+
+def check_files(folder: pathlib.Path, manifest: Manifest) -> Manifest:
+    """Checks that a folder holds exactly the files of a manifest.
+
+    Raises:
+        RefusedVersion: As `check_manifest` does.
+    """
     present = dict(_walk(folder))
     missing = sorted(manifest.files.keys() - present.keys())
-    extra = sorted(present.keys() - manifest.files.keys())
+    extra = sorted(present.keys() - manifest.files.keys() - manifest.coming.keys())
     if missing:
         raise RefusedVersion(f"{folder}: its {FILE} names {missing}, which are not there.")
     if extra:
@@ -108,15 +188,21 @@ def check_manifest(folder: str | os.PathLike[str]) -> Manifest:
             f"{folder} holds {extra}, which its {FILE} does not name. Whoever adds files on "
             "purpose writes the manifest anew."
         )
-    for name, expected in manifest.files.items():
-        received = _digest(present[name], expected.bytes)
-        if received != expected:
-            raise RefusedVersion(
-                f"{present[name]} is not the file that was exported: the {FILE} says "
-                f"{expected.bytes} bytes with SHA-256 {expected.sha256}; received {received.bytes} "
-                f"bytes" + (f" with {received.sha256}." if received.sha256 else ".")
-            )
-    return manifest
+    files = {}
+    for name, path in present.items():
+        sizes = {digest.bytes for digest in manifest.of(name)}
+        files[name] = _digest(path, sizes)
+        if files[name] not in manifest.of(name):
+            raise _refuse_file(path, manifest.of(name)[0], files[name])
+    return dataclasses.replace(manifest, files=files)
+
+
+def _refuse_file(path: pathlib.Path, expected: FileDigest, received: FileDigest) -> RefusedVersion:
+    return RefusedVersion(
+        f"{path} is not the file that was exported: the {FILE} says {expected.bytes} bytes with "
+        f"SHA-256 {expected.sha256}; received {received.bytes} bytes"
+        + (f" with {received.sha256}." if received.sha256 else ".")
+    )
 
 
 def _read_manifest(path: pathlib.Path) -> Manifest:
@@ -127,16 +213,28 @@ def _read_manifest(path: pathlib.Path) -> Manifest:
     """
     if path.is_symlink():
         raise RefusedVersion(f"{path} is a symbolic link; a version holds files alone.")
-    content = read_json(path)
+    return parse_manifest(path, read_file(path))
+
+
+def parse_manifest(path: pathlib.Path, text: bytes) -> Manifest:
+    """Returns the content of a manifest whose bytes have been read already.
+
+    Raises:
+        RefusedVersion: If it is wrong.
+    """
+    content = parse_json(path, text)
     try:
-        files = {
-            name: FileDigest(str(entry["sha256"]), int(entry["bytes"]))
-            for name, entry in content["files"].items()
-        }
-        manifest = Manifest(str(content["created"]), dict(content["versions"]), files)
+        files, coming = (
+            {
+                name: FileDigest(str(entry["sha256"]), int(entry["bytes"]))
+                for name, entry in entries.items()
+            }
+            for entries in (content["files"], content.get("coming", {}))
+        )
+        manifest = Manifest(str(content["created"]), dict(content["versions"]), files, coming)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RefusedVersion(f"{path} is not complete: {type(error).__name__} {error}.") from error
-    outside = [name for name in files if not _is_inside(name)]
+    outside = [name for name in (*files, *coming) if not _is_inside(name)]
     if outside or not files:
         raise RefusedVersion(
             f"{path} must name files of its own folder, as in 'variables/variables.index'; "
@@ -169,10 +267,11 @@ def _walk(folder: pathlib.Path, prefix: str = "") -> Iterator[tuple[str, pathlib
             yield name, pathlib.Path(entry.path)
 
 
-def _digest(path: pathlib.Path, expected_bytes: int | None = None) -> FileDigest:
-    """Returns the digest of a file; without a SHA-256 if its size is not the expected one."""
-    size = path.stat().st_size
-    if expected_bytes is not None and size != expected_bytes:
-        return FileDigest("", size)
+def _digest(path: pathlib.Path, expected_bytes: Container[int] | None = None) -> FileDigest:
+    """Returns the digest of a file; without a SHA-256 if its size is no expected one."""
     with path.open("rb") as file:
+        # Of the open file: another one may take its place in the meantime.
+        size = os.fstat(file.fileno()).st_size
+        if expected_bytes is not None and size not in expected_bytes:
+            return FileDigest("", size)
         return FileDigest(hashlib.file_digest(file, "sha256").hexdigest(), size)

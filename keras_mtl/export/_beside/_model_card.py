@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_mtl.export._beside._interface import Interface, TaskSpec, read_interface
-from keras_mtl.export._beside._manifest import check_manifest, write_manifest
+from keras_mtl.export._beside._manifest import check_manifest
+from keras_mtl.export._beside._place import new_file
 
 FILE = "model_card.md"
 _NOT_STATED = "Not stated."
@@ -64,21 +65,25 @@ def model_card(
     check_manifest(folder)
     interface = read_interface(folder)
     rows = _metric_rows(metrics, interface)
-    write_card(folder, interface, data=data, metrics=rows, limits=limits, license=license)
-    write_manifest(folder)
+    with new_file(folder / FILE) as path:
+        write_card(folder, interface, path, data=data, metrics=rows, limits=limits, license=license)
     return folder / FILE
 
 
 def write_card(
     folder: pathlib.Path,
     interface: Interface,
+    path: pathlib.Path | None = None,
     *,
     data: str | None = None,
     metrics: Sequence[Sequence[str]] = (),
     limits: Sequence[str] = (),
     license: str | None = None,
 ) -> None:
-    """Writes the card into a folder; arguments are those of `model_card`, metrics are rows."""
+    """Writes the card of a version; arguments are those of `model_card`, metrics are rows.
+
+    It is written to the folder of the version, or to `path`.
+    """
     parts = [
         f"# {_escape(folder.absolute().parent.name)}",
         "## Tasks",
@@ -103,7 +108,7 @@ def write_card(
         "## License",
         _escape(license) if license else _NOT_STATED,
     ]
-    (folder / FILE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    (path or folder / FILE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _escape(text: str) -> str:

@@ -5,7 +5,14 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from keras_mtl.export._beside._manifest import FILE, SIGNATURE_FILE, Manifest, check_manifest
+from keras_mtl.export._beside._manifest import (
+    FILE,
+    SIGNATURE_FILE,
+    Manifest,
+    check_files,
+    check_manifest,
+    parse_manifest,
+)
 from keras_mtl.export._beside._refused import RefusedVersion
 
 Path = str | os.PathLike[str]
@@ -108,6 +115,8 @@ def verify_signature(folder: Path, public_key: Path | Sequence[Path]) -> Manifes
     """
     folder = pathlib.Path(folder)
     keys = read_public_keys(public_key)
+    if (folder / FILE).is_symlink():
+        raise RefusedVersion(f"{folder / FILE} is a symbolic link; a version holds files alone.")
     try:
         signature = (folder / SIGNATURE_FILE).read_bytes()
         content = (folder / FILE).read_bytes()
@@ -120,7 +129,8 @@ def verify_signature(folder: Path, public_key: Path | Sequence[Path]) -> Manifes
             f"{folder / SIGNATURE_FILE} is not the signature of this {FILE} by any of the "
             f"{len(keys)} trusted keys."
         )
-    return check_manifest(folder)
+    # The manifest that was verified is the one that counts, even if the file changes meanwhile.
+    return check_files(folder, parse_manifest(folder / FILE, content))
 
 
 def read_public_keys(public_key: Path | Sequence[Path]) -> list[Any]:

@@ -5,7 +5,6 @@
 - `_proof`: the comparison of an artifact with its SavedModel
 - `_graph`: nodes of a frozen graph, and paths from them to inputs
 - `_differences`: how far the answers of two artifacts differ, and whether that is too much
-- `_place`: a file that is complete or does not exist
 - `_extras`: imports of optional packages, with an error that says how to install them
 - `_quantized`: networks that Keras has quantized, which no other format holds
 - `_lookup_tables`: the keys of lookup tables

@@ -83,7 +83,7 @@ def _load_onnx(
 ) -> OnnxRuntime:
     content = (folder / MODEL).read_bytes()
     # What is loaded is what was verified, even if the file changed in between.
-    if hashlib.sha256(content).hexdigest() != manifest.files[MODEL].sha256:
+    if hashlib.sha256(content).hexdigest() not in {file.sha256 for file in manifest.of(MODEL)}:
         raise RefusedVersion(f"{folder / MODEL} changed while it was read.")
     audit_onnx(content)
     return OnnxRuntime(content, contract, threads)

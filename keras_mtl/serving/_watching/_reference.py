@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from keras_mtl.export._beside._interface import Interface, read_interface
 from keras_mtl.export._beside._json_files import read_json, write_json
-from keras_mtl.export._beside._manifest import check_manifest, write_manifest
+from keras_mtl.export._beside._manifest import check_manifest
+from keras_mtl.export._beside._place import new_file
 from keras_mtl.export._beside._refused import RefusedVersion
 from keras_mtl.serving._watching._bins import Bins, make_bins
 
@@ -96,8 +97,8 @@ def write_reference(
             raise ValueError(f"the predictions of task {task!r} must be finite numbers.")
         bins[task] = dataclasses.asdict(make_bins(array, interface.tasks[task].kind == "class"))
     content = {"bins": bins, **_describe_columns(columns, interface, min_count)}
-    write_json(folder / FILE, content)
-    write_manifest(folder)
+    with new_file(folder / FILE) as path:
+        write_json(path, content)
     return folder / FILE
 
 

@@ -6,15 +6,15 @@ import pathlib
 from collections.abc import Iterator
 
 from keras_mtl.export._beside._manifest import FILE as MANIFEST
-from keras_mtl.export._beside._manifest import write_manifest
+from keras_mtl.export._beside._manifest import add_file
 
 
 @contextlib.contextmanager
 def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a file to write to, and renames it to `path` once everything is written.
 
-    Then the manifest of the version is written anew, if it has one. A server refuses the version
-    between these two steps, and after a kill between them, until the conversion runs again.
+    The manifest of the version, if it has one, holds before, meanwhile and afterwards: a server
+    never refuses the version, and a kill at any moment leaves it whole.
 
     The file to write to lies beside the version folder and not inside it, so that a server that
     loads the version meanwhile never sees a file that the manifest does not name. The remains of
@@ -44,8 +44,9 @@ def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
     unfinished = folder.with_name(f"{start}{os.getpid()}{path.suffix}")
     try:
         yield unfinished
-        os.replace(unfinished, path)
         if (folder / MANIFEST).is_file():
-            write_manifest(folder)
+            add_file(folder, path.name, unfinished)
+        else:
+            os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
