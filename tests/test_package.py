@@ -21,7 +21,7 @@ SOURCES = sorted((ROOT / "keras_mtl").rglob("*.py"))
 PACKAGES = [mtl, *map(mtl.__getattr__, mtl._PACKAGES), mtl.analysis.figures]
 PACKAGES.sort(key=lambda package: package.__name__)
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
-COMMANDS = {"serve"}  # python -m keras_mtl.<command>
+COMMANDS = {"launch", "serve"}  # python -m keras_mtl.<command>
 every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 
 

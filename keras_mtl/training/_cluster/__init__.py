@@ -1,0 +1,1 @@
+"""Which processes train together, how they find each other, and the strategy that joins them."""
