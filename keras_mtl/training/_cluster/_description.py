@@ -63,8 +63,8 @@ def _read_tf_config(text: str) -> Description:
     other_jobs = sorted(set(cluster) - {"chief", "worker"})
     if other_jobs:
         raise _wrong(
-            f"has the jobs {other_jobs}; a cluster that trains in step has 'worker', and at most one "
-            "'chief'. Start evaluators without TF_CONFIG",
+            f"has the jobs {other_jobs}; a cluster that trains in step has 'worker', and at most "
+            "one 'chief'. Start evaluators without TF_CONFIG",
             text,
         )
     jobs = {name: _addresses(name, cluster.get(name, []), text) for name in ("chief", "worker")}
