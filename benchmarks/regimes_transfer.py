@@ -114,6 +114,16 @@ def slow_trunk(network: keras.Model, seed: int) -> keras.Model:
     )
 
 
+def remembering(network: keras.Model, seed: int, rule: str, strength: float) -> keras.Model:
+    """Trains everything on the rows of the new task, near what was learned."""
+    first, second, _ = _digits(seed)
+    old = tf.data.Dataset.from_tensor_slices((first["x"], {"upright": first["y"]})).batch(100)
+    penalty = transfer.remember(network, old, [UPRIGHT], rule, strength=strength)
+    larger = transfer.add_task(network, ROTATED, at="shared_body_0")
+    train(larger, batches(rows_of(ROTATED, second), seed=seed), penalties=[penalty])
+    return larger
+
+
 def rehearsal(network: keras.Model, seed: int, share: float = 0.05) -> keras.Model:
     """Trains everything on the rows of the new task, and on a part of the old ones."""
     first, second, _ = _digits(seed)
@@ -133,6 +143,9 @@ CONTENDERS: dict[str, Callable[[keras.Model, int], keras.Model]] = {
     "head on the frozen trunk": frozen,
     "everything": naive,
     "everything, discriminative(factor=2.6)": slow_trunk,
+    "everything, remember('ewc', 100)": lambda n, seed: remembering(n, seed, "ewc", 100.0),
+    "everything, remember('ewc', 1000)": lambda n, seed: remembering(n, seed, "ewc", 1000.0),
+    "everything, remember('l2_sp', 0.1)": lambda n, seed: remembering(n, seed, "l2_sp", 0.1),
     "everything, with 5 % of the old rows": rehearsal,
     "everything, with all old rows": joint,
 }

@@ -4,14 +4,25 @@
     add_task         one more head on a network that is trained
     discriminative   smaller steps the further a layer stands from the heads
     SlantedTriangle  a learning rate that rises fast and falls slowly
+    remember         a penalty on leaving what was learned; KeepNear is its class
 
 Helpers: `_networks` finds layers by name, `_pair_variables` the counterparts of their variables,
-`_levels` how far layers stand from the heads.
+`_levels` how far layers stand from the heads, `_fisher` how much predictions depend on variables.
 """
 
 from keras_mtl.transfer._add_task import add_task
 from keras_mtl.transfer._discriminative import discriminative
+from keras_mtl.transfer._keep_near import KeepNear
 from keras_mtl.transfer._load_trunk import TrunkReport, load_trunk
+from keras_mtl.transfer._remember import remember
 from keras_mtl.transfer._slanted_triangle import SlantedTriangle
 
-__all__ = ["SlantedTriangle", "TrunkReport", "add_task", "discriminative", "load_trunk"]
+__all__ = [
+    "KeepNear",
+    "SlantedTriangle",
+    "TrunkReport",
+    "add_task",
+    "discriminative",
+    "load_trunk",
+    "remember",
+]

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_mtl._keras_internals import has_plain_graph, ordered_nodes
+from keras_mtl.transfer._variable_names import name_in_layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _descend(
         for variable in variables:
             known = levels.get(id(variable))
             if known is None or known.depth < level:
-                name = _name_of(variable, operation)
+                name = f"{operation.name}/{name_in_layer(variable, operation)}"
                 levels[id(variable)] = Level(variable, level, name)
         for tensor in node.input_tensors:
             after[id(tensor)] = max(after.get(id(tensor), 0), level + bool(variables))
@@ -88,13 +89,3 @@ def _enter(node: Any, after: dict[int, int], levels: dict[int, Level]) -> None:
     # The tensors that a call reads stand in the order of the model's inputs.
     for tensor, entrance in zip(node.input_tensors, model.inputs, strict=False):
         after[id(tensor)] = max(after.get(id(tensor), 0), inside.get(id(entrance), 0))
-
-
-def _name_of(variable: Any, layer: keras.layers.Layer) -> str:
-    """Returns the path of a variable from its layer on.
-
-    The names of models around the layer stand before it in some paths and not in others: those of
-    `keras.Sequential` are gone after a network was saved and loaded.
-    """
-    _, separator, rest = f"/{variable.path}".rpartition(f"/{layer.name}/")
-    return f"{layer.name}/{rest}" if separator else variable.path

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_mtl.transfer._variable_names import name_in_layer
+
 Pairs = list[tuple[Any, Any]]
 
 
@@ -51,7 +53,7 @@ def _by_name(layer: keras.layers.Layer) -> dict[str, Any]:
     """Returns the variables of a layer by path, without the name of the layer itself."""
     variables: dict[str, Any] = {}
     for variable in layer.weights:
-        name = variable.path.removeprefix(f"{layer.name}/")
+        name = name_in_layer(variable, layer)
         # Two models inside of one may have layers of the same names.
         repeats = sum(1 for known in variables if known.partition("#")[0] == name)
         variables[f"{name}#{repeats}" if repeats else name] = variable
