@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_mtl.export._openvino import openvino
     from keras_mtl.export._saved_model import saved_model
     from keras_mtl.export._single_task import single_task
+    from keras_mtl.export._with_rules import with_rules
 
 __all__ = [
     "ArtifactSize",
@@ -51,6 +52,7 @@ __all__ = [
     "sign",
     "single_task",
     "verify_signature",
+    "with_rules",
 ]
 
 # Names load at first use: a server that reads the files beside a model needs no TensorFlow.

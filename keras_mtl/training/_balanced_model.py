@@ -134,6 +134,8 @@ class BalancedModel(CheckedModel):
         self.prepare = check_hook(prepare)
         for penalty in self.penalties:
             penalty.bind(network, tasks)
+        for penalty in self.penalties:
+            penalty.check_beside(self.penalties)
         if self.prepare is not None:
             self.prepare.bind(network, tasks)
         self._step = TrainStep(self)

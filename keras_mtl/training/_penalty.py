@@ -117,6 +117,18 @@ class Penalty(keras.layers.Layer, abc.ABC):
         self._network = lambda: network
         self.built = True
 
+    def check_beside(self, penalties: Sequence["Penalty"]) -> None:
+        """Checks that it fits the other penalties of a model; called when all are bound.
+
+        By default it does nothing. Rules override it that may contradict each other.
+
+        Args:
+            penalties: All penalties of the model, this one among them.
+
+        Raises:
+            ValueError: If it does not fit.
+        """
+
     @property
     def bound(self) -> bool:
         """Whether it knows its network."""
