@@ -25,6 +25,7 @@ from keras_mtl.layers._feature_propagation import FeaturePropagation
 from keras_mtl.layers._film import FiLM
 from keras_mtl.layers._frozen import Frozen
 from keras_mtl.layers._gate_nu import GateNU
+from keras_mtl.layers._gradient_reversal import GradientReversal
 from keras_mtl.layers._group_sparsity import GroupSparsity
 from keras_mtl.layers._information_transfer import InformationTransfer
 from keras_mtl.layers._joint_logit import JointLogit
@@ -34,6 +35,7 @@ from keras_mtl.layers._low_rank_factors import LowRankFactors
 from keras_mtl.layers._masked_gate import MaskedGate
 from keras_mtl.layers._mixture import Mixture
 from keras_mtl.layers._nddr import NDDR
+from keras_mtl.layers._orthogonality import Orthogonality
 from keras_mtl.layers._parallel_dense import ParallelDense
 from keras_mtl.layers._periodic_embedding import PeriodicEmbedding
 from keras_mtl.layers._pick_branch import PickBranch
@@ -67,6 +69,7 @@ __all__ = [
     "FiLM",
     "Frozen",
     "GateNU",
+    "GradientReversal",
     "GroupSparsity",
     "InformationTransfer",
     "JointLogit",
@@ -75,6 +78,7 @@ __all__ = [
     "LowRankFactors",
     "MaskedGate",
     "Mixture",
+    "Orthogonality",
     "ParallelDense",
     "PeriodicEmbedding",
     "PickBranch",
