@@ -10,6 +10,8 @@ one with `at="representation"`), and when to choose the strategy; its docstring 
       Tchebycheff        1                      only the worst task counts
       PBI                1                      one trade-off is wanted, on a Pareto front of any
                                                 shape
+      SelfPaced          1                      easy tasks should come first, and all tasks count in
+                                                the end
       DTP                1                      hard tasks (by a metric from 0 to 1) should come
                                                 first
       Uncertainty        1                      losses differ in scale or noise, or drift
@@ -32,9 +34,13 @@ one with `at="representation"`), and when to choose the strategy; its docstring 
                                                 should be learned for them
 
     Rules on the Gramian of the gradients
+      GradientSimilarity K                      a few noisy tasks should lose influence to the
+                                                majority
       DualProj           K                      the mean gradient should be followed as far as it
                                                 harms no task
       Krum               K                      a few tasks may send plainly wrong gradients
+      GradientGate       K                      one task is the aim, and auxiliary tasks may disturb
+                                                it
       GradNorm           K                      tasks should learn at the same rate
       MGDA               K                      no task may get worse
       ParetoMTL          K                      several models should be spread over the Pareto
@@ -61,6 +67,8 @@ one with `at="representation"`), and when to choose the strategy; its docstring 
       FairGrad           K                      gains should be shared fairly, by a fairness that
                                                 you choose (alpha)
       UPGrad             K                      no task may get worse, and all tasks should gain
+      GradOPS            K                      three to ten tasks conflict, and the direction
+                                                should conflict with none
       PCD                K                      one task is the aim and the other tasks must not be
                                                 forgotten
 
@@ -68,6 +76,7 @@ one with `at="representation"`), and when to choose the strategy; its docstring 
       TrimmedMean        K                      a few of many tasks may send wrong gradients
       GradDrop           K                      the signs of the gradients disagree entry by entry
       MetaBalance        K                      one task is the aim and the other tasks help it
+      AdaTask            K                      gradients differ in scale and Adam is the optimizer
       DBMTL              K                      losses differ in scale, and gradients in length
       MoCo               K                      no task may get worse, and averaged gradients should
                                                 set the weights
@@ -84,6 +93,7 @@ one with `at="representation"`), and when to choose the strategy; its docstring 
 `scripts/make_tables.py` writes the table from the docstrings.
 """
 
+from keras_mtl.balancers._adatask import AdaTask
 from keras_mtl.balancers._aligned_mtl import AlignedMTL
 from keras_mtl.balancers._auto_lambda import AutoLambda
 from keras_mtl.balancers._base import (
@@ -112,7 +122,10 @@ from keras_mtl.balancers._forum import FORUM
 from keras_mtl.balancers._geometric_mean import GeometricMean
 from keras_mtl.balancers._go4align import GO4Align
 from keras_mtl.balancers._graddrop import GradDrop
+from keras_mtl.balancers._gradient_gate import GradientGate
+from keras_mtl.balancers._gradient_similarity import GradientSimilarity
 from keras_mtl.balancers._gradnorm import GradNorm
+from keras_mtl.balancers._gradops import GradOPS
 from keras_mtl.balancers._gradvac import GradVac
 from keras_mtl.balancers._imtl_g import IMTLG
 from keras_mtl.balancers._imtl_l import IMTLL
@@ -133,6 +146,7 @@ from keras_mtl.balancers._random_weighting import RandomWeighting
 from keras_mtl.balancers._scale_invariant import ScaleInvariant
 from keras_mtl.balancers._schedule import Schedule
 from keras_mtl.balancers._sdmgrad import SDMGrad
+from keras_mtl.balancers._self_paced import SelfPaced
 from keras_mtl.balancers._stch import STCH
 from keras_mtl.balancers._tchebycheff import Tchebycheff
 from keras_mtl.balancers._trimmed_mean import TrimmedMean
@@ -158,6 +172,7 @@ __all__ = [
     "PCD",
     "PEMTL",
     "STCH",
+    "AdaTask",
     "AlignedMTL",
     "AutoLambda",
     "Balancer",
@@ -173,8 +188,11 @@ __all__ = [
     "GeometricMean",
     "GradDrop",
     "GradNorm",
+    "GradOPS",
     "GradVac",
     "GradientBalancer",
+    "GradientGate",
+    "GradientSimilarity",
     "GramianBalancer",
     "Krum",
     "LossBalancer",
@@ -190,6 +208,7 @@ __all__ = [
     "SDMGrad",
     "ScaleInvariant",
     "Schedule",
+    "SelfPaced",
     "Tchebycheff",
     "TrimmedMean",
     "UPGrad",

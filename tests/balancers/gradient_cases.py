@@ -37,5 +37,11 @@ CASES = {
     "TrimmedMean": case(
         lambda tasks: balancers.TrimmedMean(), GradientBalancer, ((1.0, 1.0, 1.0),)
     ),
+    "AdaTask": case(
+        lambda tasks: balancers.AdaTask(weights=[1.0 + task % 2 for task in tasks]),
+        GradientBalancer,
+        ((1.0, 3.0, 3.0),),  # the second task takes steps of 2
+        "scale matters",
+    ),
 }
 VARIANTS: dict[str, Case] = {}

@@ -55,6 +55,17 @@ CASES = {
         GramianBalancer,
         (1.8481, 1.0954),
     ),
+    "GradOPS": case(
+        lambda tasks: balancers.GradOPS(), GramianBalancer, (2.2222, 1.5789), "no conflict"
+    ),
+    "GradientGate": case(
+        lambda tasks: balancers.GradientGate(main=list(tasks).index(0)),
+        GramianBalancer,
+        (1.0, 0.0),
+    ),
+    "GradientSimilarity": case(
+        lambda tasks: balancers.GradientSimilarity(), GramianBalancer, (1.0, 1.0)
+    ),
     # Directions that a small solver finds.
     "UPGrad": case(
         lambda tasks: balancers.UPGrad(), GramianBalancer, (1.1111, 0.7895), "no conflict"
@@ -91,6 +102,11 @@ CASES = {
 VARIANTS = {
     "MGDA l2": case(lambda tasks: balancers.MGDA(normalization="l2"), GramianBalancer, ()),
     "MGDA loss+": case(lambda tasks: balancers.MGDA(normalization="loss+"), GramianBalancer, ()),
+    "GradientGate weighted": case(
+        lambda tasks: balancers.GradientGate(main=list(tasks).index(0), weighted=True, ema=0.5),
+        GramianBalancer,
+        (1.0, 0.0),
+    ),
     "CAGrad c=1": case(lambda tasks: balancers.CAGrad(c=1.0), GramianBalancer, (), "no conflict"),
     "CAGrad c=0": case(lambda tasks: balancers.CAGrad(c=0.0), GramianBalancer, (0.5, 0.5)),
     "EPO in descent": case(

@@ -53,6 +53,7 @@ CASES = {
     "CoV": case(lambda tasks: balancers.CoV(), LossBalancer, (0.5, 0.5), "simplex"),
     "GO4Align": case(lambda tasks: balancers.GO4Align(), LossBalancer, (0.5, 0.5)),
     "DTP": case(lambda tasks: balancers.DTP(gamma=by_task(tasks)), LossBalancer, (1.0, 1.0)),
+    "SelfPaced": case(lambda tasks: balancers.SelfPaced(), LossBalancer, (1.0, 1.0)),
     "Schedule": case(
         lambda tasks: balancers.Schedule(
             by_task(tasks), decay=[0.95**task for task in tasks], per="step"

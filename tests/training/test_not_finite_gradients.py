@@ -57,7 +57,7 @@ def test_a_step_in_which_a_shared_kernel_breaks_changes_nothing(name, at, every)
 # other tasks have the weights of a step in which it took part.
 WEIGHTS_READ_ALL_LOSSES = {
     *("COSMOS", "CoV", "FAMO", "GO4Align", "GeometricMean", "PBI", "RandomWeighting", "STCH"),
-    *("Tchebycheff", "UncertaintySoftmax"),
+    *("SelfPaced", "Tchebycheff", "UncertaintySoftmax"),
 }
 
 
