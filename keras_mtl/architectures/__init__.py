@@ -15,6 +15,9 @@ when not to.
                             tied by a penalty                    of their own
       hierarchical          one body, at whose stages tasks end  some tasks are lower-level than
                             at different depths                  others
+      shared_private        one body, beside a private one for   the tasks are data sets of one
+                            each task; an adversary keeps it     kind, and a further one may come
+                            general
       partial_sharing       some layers of the body              tasks branch early, but not at the
                                                                  input
 
@@ -141,6 +144,7 @@ from keras_mtl.architectures._pad_net import pad_net
 from keras_mtl.architectures._partial_sharing import partial_sharing
 from keras_mtl.architectures._pepnet import pepnet
 from keras_mtl.architectures._ple import ple
+from keras_mtl.architectures._shared_private import shared_private
 from keras_mtl.architectures._single_task import single_task
 from keras_mtl.architectures._sluice import sluice
 from keras_mtl.architectures._snr import snr
@@ -182,6 +186,7 @@ __all__ = [
     "partial_sharing",
     "pepnet",
     "ple",
+    "shared_private",
     "single_task",
     "sluice",
     "snr",

@@ -11,6 +11,7 @@ CASES: dict[str, dict[str, Any]] = {
     "knowledge_propagation": {"body": (8, 7), "tower": (5,)},
     "nddr": {"body": (8, 7), "tower": (5,), "shortcut": True},
     "partial_sharing": {"body": (8, 7, 6), "sharing": [True, False, True], "tower": (5,)},
+    "shared_private": {"shared": (8, 7), "private": (6,), "tower": (5,)},
     "sluice": {"body": (8, 8), "tower": (5,), "orthogonality": 0.01},
     "soft_sharing": {"body": (8, 7), "tower": (5,), "strength": 0.01},
 }
