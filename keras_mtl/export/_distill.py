@@ -68,7 +68,7 @@ def distill(
         >>> import numpy as np
         >>> import keras_mtl as mtl
         >>> tasks = [mtl.Task.binary("click"), mtl.Task.regression("price")]
-        >>> teacher = mtl.architectures.mmoe(keras.Input((4,)), tasks, num_experts=8)
+        >>> teacher = mtl.architectures.hard_sharing(keras.Input((4,)), tasks, shared=(256, 128))
         >>> rows = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
         >>> student = distill(
         ...     teacher,

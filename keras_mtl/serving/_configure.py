@@ -19,6 +19,7 @@ _FILES = {
     "kubernetes.yaml": "kubernetes.yaml",
     "prometheus.yaml": "prometheus.yaml",
     "alerts.yaml": "alerts.yaml",
+    "alertmanager.yaml": "alertmanager.yaml",
 }
 
 
@@ -43,6 +44,10 @@ class Front:
         min_replicas: The fewest model servers.
         max_replicas: The most model servers.
         slow_seconds: The 99 % latency beyond which an alert rings.
+        alertmanager: The address of Alertmanager as Prometheus sees it.
+        pages: Where Alertmanager posts what somebody must look at now: no version is served, the
+            server fails, or answers slowly. A webhook of your messenger or pager.
+        tickets: Where it posts what can wait for the next day.
 
     Example:
         >>> Front(model="census").servers
@@ -65,6 +70,9 @@ class Front:
     min_replicas: int = 2
     max_replicas: int = 10
     slow_seconds: float = 0.1
+    alertmanager: str = "alertmanager:9093"
+    pages: str = "http://localhost:9095/pages"
+    tickets: str = "http://localhost:9095/tickets"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.model):
@@ -93,11 +101,13 @@ def configure(folder: str | os.PathLike[str], front: Front) -> list[pathlib.Path
       addresses are 404. Its file `passwords` is made by `openssl passwd -apr1`.
     - `front/haproxy.cfg`: the same with JSON Web Tokens in place of passwords: RS256 only, with an
       expiry, limited per subject. nginx itself cannot check tokens. Use one of the two.
-    - `compose.yaml`: the server without any right, nginx and Prometheus, for docker compose.
+    - `compose.yaml`: the server without any right, nginx, Prometheus and Alertmanager, for docker
+      compose.
     - `kubernetes.yaml`: a deployment that loses no request while it rolls, its service, and an
       autoscaler on rows that wait.
     - `prometheus.yaml` and `alerts.yaml`: scraping, and alerts on errors, latency, refused
       versions, drift, calibration and unusual columns.
+    - `alertmanager.yaml`: where alerts go, pages apart from tickets, both by webhook.
 
     The files are a start and say what was decided: read them before they go to production. The
     server has no passwords and no TLS: never let clients reach it without such a front.

@@ -46,6 +46,13 @@ def _heads() -> dict[str, Callable[[], Case]]:
         "scaled regression": mtl.Task.regression("z", scale="standard").fit_scale([325.0, 475.0]),
         "regression of columns": mtl.Task.regression("z", columns=["w", "a"]),
         "count": mtl.Task.count("z"),
+        "ordinal": mtl.Task.ordinal("z", 4),
+        "ordinal by CORN": mtl.Task.ordinal("z", 4, method="corn"),
+        "quantiles": mtl.Task.quantiles("z", [0.1, 0.5, 0.9]),
+        "zero inflated": mtl.Task.zero_inflated("z"),
+        "survival": mtl.Task.survival("z", [30.0, 90.0, 365.0]),
+        "survival by Cox": mtl.Task.survival("z", [30.0, 90.0], method="cox"),
+        "ranking": mtl.Task.ranking("z", 5),
     }
     return {
         name: functools.partial(_on_numbers, [task, mtl.Task.regression("a")])
@@ -53,8 +60,13 @@ def _heads() -> dict[str, Callable[[], Case]]:
     }
 
 
-def _tagging() -> Case:
-    tasks = [mtl.Task.tagging("z", 3), mtl.Task.binary("a")]
+def _marginal() -> Case:
+    groups = [[0, 1, 4], [2, 3]]
+    return _on_numbers([mtl.Task.multiclass("a", 5), mtl.Task.marginal("z", of="a", groups=groups)])
+
+
+def _on_words(task: mtl.Task) -> Case:
+    tasks = [task, mtl.Task.binary("a")]
     words = keras.Input((5,), dtype="int32", name="words")
     embedded = keras.layers.Embedding(9, 4, mask_zero=True)(words)
     pooled = keras.layers.GlobalAveragePooling1D()(embedded)
@@ -106,7 +118,9 @@ def _table(column: str, **options: Any) -> Case:
 
 HEADS = {
     **_heads(),
-    "tagging": _tagging,
+    "marginal": _marginal,
+    "tagging": lambda: _on_words(mtl.Task.tagging("z", 3)),
+    "generation": lambda: _on_words(mtl.Task.generation("z", 9)),
     "segmentation": _segmentation,
 }
 INPUTS: Mapping[str, Callable[[], Case]] = {

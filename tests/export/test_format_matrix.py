@@ -1,5 +1,7 @@
 """Every architecture, kind of head and kind of input in each format: exact, or refused."""
 
+import inspect
+import pathlib
 import re
 
 import format_cases
@@ -36,6 +38,31 @@ CASES = [
     for name in format_cases.NAMES
     for convert in ("onnx", "litert", "openvino")
 ]
+
+
+def read_table():
+    """Reads the table of the benchmarks page: by case, the cells of the four formats."""
+    text = (pathlib.Path(__file__).parents[2] / "benchmarks" / "README.md").read_text("utf-8")
+    (table,) = re.findall(r"\| case \| SavedModel .*\n\|---.*\n((?:\|.*\n)+)", text)
+    return {row.split("|")[1].strip(): row.split("|")[2:6] for row in table.splitlines()}
+
+
+def test_the_table_of_benchmarks_says_what_is_refused():
+    formats = ("SavedModel", "onnx", "litert", "openvino")
+    cells = {
+        (name, f): c
+        for name, row in read_table().items()
+        for f, c in zip(formats, row, strict=True)
+    }
+    assert {key for key, cell in cells.items() if cell.strip() == "refused"} == {*REFUSED}
+
+
+@pytest.mark.slow
+def test_every_kind_of_task_is_in_the_matrix_and_every_case_in_the_table_of_benchmarks():
+    kinds = {name for name, _ in inspect.getmembers(mtl.Task, inspect.ismethod)} - {"from_config"}
+    cases = {name.partition(" by ")[0].replace(" ", "_") for name in format_cases.HEADS}
+    assert kinds <= cases
+    assert {*read_table()} == {*format_cases.NAMES}
 
 
 @pytest.mark.parametrize(("name", "convert"), CASES)

@@ -26,11 +26,11 @@ NOT_FOR_CLIENTS = [
 
 def test_the_files_name_the_model_and_nothing_is_left_open(tmp_path):
     paths = configure(tmp_path, Front(model="Census_2", servers=("a:1", "b:2")))
-    assert len(paths) == 6
+    assert len(paths) == 7
     for path in paths:
         text = path.read_text()
         assert "{%" not in text and "None" not in text
-        assert "Census_2" in text or path.name == "prometheus.yaml"
+        assert "Census_2" in text or path.name in ("prometheus.yaml", "alertmanager.yaml")
     assert "server a:1;\n        server b:2;" in (tmp_path / "front/nginx.conf").read_text()
     assert "name: census-2" in (tmp_path / "kubernetes.yaml").read_text()
     alerts = (tmp_path / "alerts.yaml").read_text()
@@ -47,6 +47,7 @@ def test_the_files_name_the_model_and_nothing_is_left_open(tmp_path):
         ({"model": "m", "servers": ()}, "at least one address"),
         ({"model": "m", "servers": ("a:1; root /",)}, "servers cannot stand"),
         ({"model": "m", "burst": 0}, "burst must be positive"),
+        ({"model": "m", "pages": 'http://x/"}]'}, "pages cannot stand"),
         ({"model": "m", "min_replicas": 11}, "more than max_replicas"),
     ],
 )
@@ -91,6 +92,43 @@ def test_a_planted_fault_in_an_alert_is_noticed(tmp_path, old, new):
     alerts.write_text(text.replace(old, new))
     (tmp_path / "tests.yaml").write_text(json.dumps(unit_tests("alerts.yaml")))
     assert run("promtool", "test", "rules", str(tmp_path / "tests.yaml"))[0] == 1
+
+
+@pytest.mark.slow
+@program("amtool")
+@pytest.mark.parametrize(
+    ("old", "new", "is_right"),
+    [
+        ("", "", True),
+        ("receiver: tickets", "receiver: nobody", False),
+        ("matchers: ['severity=\"page\"']", "matchers: ['severity is page']", False),
+        ("equal: [model]", "equals: [model]", False),
+        ("http://localhost:9095/pages", "localhost", False),
+    ],
+)
+def test_alertmanager_reads_the_file_and_refuses_planted_faults(tmp_path, old, new, is_right):
+    configure(tmp_path, Front(model="census"))
+    path = tmp_path / "alertmanager.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    code, output = run("amtool", "check-config", str(path))
+    assert (code == 0) == is_right, output
+
+
+@pytest.mark.slow
+@program("amtool")
+def test_alerts_go_where_their_severity_says(tmp_path):
+    configure(tmp_path, Front(model="census"))
+    alerts = re.findall(
+        r"alert: (\w+)\n(?:.*\n)*?.*severity: (\w+)", (tmp_path / "alerts.yaml").read_text()
+    )
+    assert {name for name, _ in alerts} == {name for name, _, _ in CASES}
+    for name, severity in alerts:
+        labels = [f"alertname={name}", f"severity={severity}", "model=census"]
+        config = f"--config.file={tmp_path / 'alertmanager.yaml'}"
+        code, output = run("amtool", "config", "routes", "test", config, *labels)
+        assert (code, output.splitlines()[0]) == (0, f"{severity}s")
 
 
 @pytest.mark.slow
