@@ -36,8 +36,9 @@ def write_triton(
     The configuration and the code for Triton's Python backend are made from the version: inputs
     that not all tasks read are optional, a request that names one output gets that task alone, and
     every value is checked as `python -m keras_mtl.serve` checks it. A version appears by one
-    rename, so start Triton with `--model-control-mode=poll`: its HTTP control interface would
-    stand still while it loads. Call it again for each further version.
+    rename, so start Triton with `--model-control-mode=poll`, or load it through gRPC
+    (`tritonclient.grpc`, `load_model`): through the HTTP control interface, connections would stand
+    still while it loads. Call it again for each further version.
 
     Choose it where Triton runs already, or serves other models beside this one. Not for a single
     model of this kind: the small server is simpler, and says what is wrong with a request.

@@ -13,6 +13,8 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -57,8 +59,8 @@ def free_port():
 
 
 @contextlib.contextmanager
-def triton(repository, scratch):
-    """Yields the address of a Triton that serves a repository."""
+def triton(repository, scratch, control=("poll", "--repository-poll-secs=1")):
+    """Yields the address of a Triton that serves a repository, and its port of gRPC."""
     site = next((pathlib.Path(PLACE).resolve() / "lib").glob("python3*/site-packages"))
     binaries = site / "pytriton" / "tritonserver"
     backend = scratch / "backends" / "python"
@@ -80,7 +82,8 @@ def triton(repository, scratch):
     options = [f"--{name}-port={port}" for name, port in ports.items()]
     options += [f"--{name}-address=127.0.0.1" for name in ports]
     options += [f"--model-repository={repository}", f"--backend-directory={scratch / 'backends'}"]
-    options += ["--model-control-mode=poll", "--repository-poll-secs=1"]
+    mode, *further = control
+    options += [f"--model-control-mode={mode}", *further]
     with (scratch / "log").open("w") as log:
         process = subprocess.Popen(
             [binaries / "bin" / "tritonserver", *options], env=environment, stdout=log, stderr=log
@@ -96,7 +99,7 @@ def triton(repository, scratch):
     try:
         wait_for(is_ready, 60)
         assert process.poll() is None, (scratch / "log").read_text()[-3000:]
-        yield url
+        yield url, ports["grpc"]
     finally:
         process.terminate()
         process.wait(30)
@@ -122,7 +125,7 @@ def test_triton_answers_as_numpy_and_reloads_under_load(tmp_path):
     rows = {name: np.array(values) for name, values in ROWS.items()}
     rows["age"] = np.array([[39.0], [-20.5], [61.0]])
     expected = reference(rows)
-    with triton(tmp_path / "repository", tmp_path) as url:
+    with triton(tmp_path / "repository", tmp_path) as (url, _):
         with Client(url, "tiny", protocol="v2") as client:
             answers = client.predict(rows)
             assert set(answers) == set(expected)
@@ -154,3 +157,67 @@ def test_triton_answers_as_numpy_and_reloads_under_load(tmp_path):
             assert min(np.abs(answer - values).max() for values in both) < 1e-6
         with Client(url, "tiny", protocol="v2") as client:
             wait_for(lambda: np.allclose(client.predict(rows, "income")["income"].ravel(), both[1]))
+
+
+LOAD = """
+import sys
+import tritonclient.grpc
+tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{sys.argv[1]}").load_model("tiny")
+"""
+
+
+def load_by_grpc(port):
+    """Tells Triton to load the model anew, by a client of its environment; returns its status."""
+    command = [pathlib.Path(PLACE) / "bin" / "python", "-c", LOAD, str(port)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.slow
+@needs_triton
+def test_triton_reloads_by_grpc_without_an_error_or_a_second_of_silence(tmp_path):
+    rows = {name: np.array(values) for name, values in ROWS.items()}
+    rows["age"] = np.array([[39.0], [-20.5], [61.0]])
+
+    def add(number):
+        write_version(tmp_path / "tiny" / str(number), bias=number / 10)
+        write_triton(tmp_path / "tiny" / str(number), tmp_path / "repository", "tiny")
+
+    stopped, seen, slowest = threading.Event(), [], [0.0]
+
+    def ask_on():
+        with Client(url, "tiny", protocol="v2") as client:
+            while not stopped.is_set():
+                start = time.monotonic()
+                seen.append(client.predict(rows, "income")["income"].ravel())
+                slowest[0] = max(slowest[0], time.monotonic() - start)
+
+    add(1)
+    with (
+        triton(tmp_path / "repository", tmp_path, ("explicit", "--load-model=tiny")) as (
+            url,
+            port,
+        ),
+        concurrent.futures.ThreadPoolExecutor(4) as pool,
+    ):
+        running = [pool.submit(ask_on) for _ in range(4)]
+        try:
+            for number in (2, 3):
+                add(number)
+                done = load_by_grpc(port)
+                assert done.returncode == 0, done.stderr
+            add(4)
+            model = tmp_path / "repository" / "tiny" / "4" / "model.onnx"
+            model.write_bytes(model.read_bytes()[:100])
+            assert load_by_grpc(port).returncode == 1
+            count = len(seen)
+            wait_for(lambda: len(seen) > count + 20)
+        finally:
+            stopped.set()
+        for future in running:
+            future.result()
+    versions = [reference(rows, number / 10)["income"].ravel() for number in (1, 2, 3)]
+    distances = np.abs(np.array(seen)[:, None] - np.array(versions)).max(-1)
+    assert distances.min(1).max() < 1e-6
+    assert {*distances.argmin(1)} == {0, 1, 2}
+    assert {*distances[-20:].argmin(1)} == {2}  # the broken version is refused, the old one goes on
+    print(f"\n{len(seen)} answers over two new versions, the slowest {1000 * slowest[0]:.0f} ms")
