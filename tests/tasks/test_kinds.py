@@ -1,5 +1,8 @@
 """Ordinal, quantile and zero-inflated tasks: equations, metrics, refusals, every way to train."""
 
+import dataclasses
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ from keras_mtl import Head, Task
 from keras_mtl._tasks._kinds._ordinal import OrdinalCrossentropy, OrdinalProbabilities
 from keras_mtl._tasks._kinds._quantiles import Ascending, Pinball
 from keras_mtl._tasks._kinds._zero_inflated import ZeroInflatedLogNormal, ZeroInflatedMean
+from keras_mtl.export._distill import _soft_loss
+from keras_mtl.studies._data._test_rows import _metric_of_rows
 
 ROWS = 24
 X = np.random.default_rng(0).normal(size=(ROWS, 4)).astype("float32")
@@ -295,9 +300,8 @@ def test_the_losses_of_a_batch_are_those_of_numpy_in_every_way_to_train(data):
         np.testing.assert_allclose(balanced[f"{name}_mean_loss"], value, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "at", ["representation", pytest.param("parameters", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["representation", "parameters"])
 def test_a_rule_on_gradients_sees_the_gradients_of_plain_keras(data, at):
     """With equal weights, all kinds of balancers take the step of stock Keras."""
     batches, tasks = data
@@ -328,3 +332,76 @@ def test_a_rule_on_gradients_sees_the_gradients_of_plain_keras(data, at):
         np.testing.assert_allclose(
             factor * (after[2] - before), after[0] - before, atol=2e-6, err_msg=variable.path
         )
+
+
+KINDS = {
+    "ordinal": lambda: Task.ordinal("zoo", 4),
+    "quantiles": lambda: Task.quantiles("zoo"),
+    "zero_inflated": lambda: Task.zero_inflated("zoo"),
+    "survival": lambda: Task.survival("zoo", [1.0, 2.0]),
+    "cox": lambda: Task.survival("zoo", [1.0, 2.0], method="cox"),
+    "ranking": lambda: Task.ranking("zoo", 3),
+    "marginal": lambda: Task.marginal("zoo", of="axis", groups=[[0], [1]]),
+    "generation": lambda: Task.generation("zoo", 5),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_thresholds_columns_and_scales_are_refused_where_they_mean_nothing(kind):
+    task = KINDS[kind]()
+    with pytest.raises(ValueError, match="task 'zoo': threshold is for yes-or-no labels"):
+        dataclasses.replace(task, threshold=0.5)
+    with pytest.raises(ValueError, match="task 'zoo': columns are tasks of their own"):
+        dataclasses.replace(task, columns=("one", "two"))
+    if kind != "quantiles":
+        with pytest.raises(ValueError, match=r"task 'zoo': (scale is for real|a network learns)"):
+            dataclasses.replace(task, scale="standard")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_study_scores_a_kind_row_by_row_or_says_why_not(kind):
+    task = KINDS[kind]()
+    metric = _metric_of_rows(task, task.metric_names[0])
+    if kind in ("zero_inflated", "marginal", "generation"):
+        assert metric.name in ("mae", "accuracy")
+    else:
+        assert "cannot be computed row by row" in metric
+
+
+def test_a_teacher_is_no_label_for_kinds_that_need_measured_ones():
+    for kind in ("quantiles", "zero_inflated", "survival", "cox", "ranking"):
+        with pytest.raises(
+            ValueError, match="task 'zoo': its loss takes labels that were measured"
+        ):
+            _soft_loss(KINDS[kind]())
+    for kind in ("ordinal", "marginal"):
+        assert isinstance(_soft_loss(KINDS[kind]()), keras.losses.CategoricalCrossentropy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["xla", "mixed", "every", "served"])
+def test_all_kinds_train_in_one_network_under_every_option(data, option, tmp_path):
+    batches, tasks = data
+    if option == "mixed":
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = build(tasks)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = mtl.BalancedModel(
+        network, tasks, mtl.balancers.PCGrad(), every=2 if option == "every" else 1
+    )
+    model.compile("adam", jit_compile=option == "xla")
+    history = model.fit(batches, epochs=2, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    if option != "served":
+        return
+    folder = mtl.export.saved_model(network, tasks, tmp_path / "1", formats=["onnx", "litert"])
+    served = tf.saved_model.load(folder).signatures["serving_default"]
+    (name,) = served.structured_input_signature[1]
+    answers = served(**{name: tf.constant(X)})
+    for name, values in network(X).items():
+        np.testing.assert_allclose(answers[name], values, rtol=1e-5, atol=1e-6)
+    described = json.loads((folder / "outputs.json").read_text())["tasks"]
+    assert described["minutes"]["levels"] == [0.1, 0.5, 0.9]
+    assert described["zoo"]["kind"] == described["corn"]["kind"] == "class"
