@@ -2,12 +2,27 @@
 
 import argparse
 import sys
+from typing import Any
 
 import keras
 import numpy as np
 import small_problem as problem
+import tensorflow as tf
 
 import keras_mtl as mtl
+
+
+def make_data(kind: str, cluster: mtl.training.Cluster) -> Any:
+    """Returns all rows, or those of this worker, such that global batches have the same rows."""
+    if kind == "auto":
+        return problem.dataset(4).repeat()
+    if kind == "off":
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        return problem.dataset(4).with_options(options)
+    part = problem.BATCH // len(cluster)
+    rows = problem.dataset(4).repeat().unbatch().batch(part).shard(len(cluster), cluster.index)
+    return cluster.strategy.distribute_datasets_from_function(lambda context: rows)
 
 
 def main() -> None:
@@ -16,6 +31,7 @@ def main() -> None:
     parser.add_argument("--rule", default="PCGrad")
     parser.add_argument("--at", default="parameters")
     parser.add_argument("--wait", type=float, default=60.0)
+    parser.add_argument("--data", choices=["auto", "off", "sharded"], default="auto")
     parser.add_argument("--late", action="store_true", help="use TensorFlow before")
     arguments = parser.parse_args()
     if arguments.late:
@@ -30,7 +46,12 @@ def main() -> None:
     with cluster.strategy.scope():
         model = mtl.BalancedModel(problem.network(), problem.tasks(), balancer, at=arguments.at)
         model.compile(keras.optimizers.SGD(0.1))
-    history = model.fit(problem.dataset(), verbose=0, epochs=2).history
+    try:
+        history = model.fit(
+            make_data(arguments.data, cluster), verbose=0, epochs=2, steps_per_epoch=4
+        ).history
+    except ValueError as error:
+        sys.exit(f"ValueError: {error}")
     values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
     values |= {f"log_{key}": value for key, value in history.items()}
     np.savez(f"{arguments.out}_{cluster.index}", workers=len(cluster), **values)

@@ -268,3 +268,16 @@ def test_a_strategy_after_the_first_tensor_is_refused_by_every_worker(tmp_path):
     done = start(tmp_path, SCRIPT, "--out", tmp_path / "x", "--late")
     assert done.returncode != 0
     assert "Call training.cluster() first in the script" in done.stdout
+
+
+@pytest.mark.slow
+def test_each_row_is_seen_by_one_worker_or_refused(tmp_path):
+    refused = start(tmp_path, SCRIPT, "--out", tmp_path / "x", "--data", "off")
+    assert refused.returncode != 0
+    assert "every worker would read the same rows" in refused.stdout
+    whole = start(tmp_path, SCRIPT, "--out", tmp_path / "whole")
+    parts = start(tmp_path, SCRIPT, "--out", tmp_path / "parts", "--data", "sharded")
+    assert whole.returncode == parts.returncode == 0, whole.stdout + parts.stdout
+    with np.load(tmp_path / "whole_0.npz") as one, np.load(tmp_path / "parts_1.npz") as other:
+        for name in one.files:
+            np.testing.assert_allclose(other[name], one[name], rtol=1e-5, atol=3e-6, err_msg=name)

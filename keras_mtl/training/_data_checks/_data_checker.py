@@ -15,6 +15,7 @@ from keras_mtl.data._check_dataset import check_cardinality, check_structure
 from keras_mtl.data._inputs._missing_path import MissingPath
 from keras_mtl.data._inputs._readable_inputs import check_input_names, check_readable
 from keras_mtl.training._data_checks._checked_stream import checked_stream
+from keras_mtl.training._data_checks._sharding import check_sharding
 from keras_mtl.training._data_checks._streams import (
     is_distributed,
     is_stream,
@@ -89,6 +90,7 @@ class DataChecker:
         refuse_arguments(x, y=y, sample_weight=sample_weight)
         if is_distributed(x):
             return x
+        check_sharding(x, "x", self._network.distribute_strategy)
         if not isinstance(x, tf.data.Dataset):
             return self._adapt(x, steps, "steps_per_epoch", shuffle=shuffle, with_updates=True)
         if steps is not None and x.cardinality() == tf.data.UNKNOWN_CARDINALITY:
@@ -109,6 +111,7 @@ class DataChecker:
             return data
         if is_distributed(data):
             return data
+        check_sharding(data, "validation_data", self._network.distribute_strategy)
         if not isinstance(data, tf.data.Dataset):
             return self._adapt(data, steps, "validation_steps")
         if steps is not None and data.cardinality() == tf.data.UNKNOWN_CARDINALITY:
