@@ -185,3 +185,20 @@ def test_the_loss_is_that_of_the_tokens_that_are_there_and_nothing_looks_ahead()
 def test_what_is_no_sequence_of_tokens_is_refused_by_the_name_of_the_task(make, message):
     with pytest.raises(ValueError, match=f"task 'text': .*{message}"):
         make()
+
+
+@pytest.mark.slow
+def test_marginal_tasks_train_under_xla_and_are_served_in_every_format(tmp_path):
+    network = build([FINE, COARSE])
+    model = mtl.BalancedModel(network, [FINE, COARSE], mtl.balancers.PCGrad())
+    model.compile("adam", jit_compile=True)
+    history = model.fit(data(), epochs=2, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    folder = mtl.export.saved_model(
+        network, [FINE, COARSE], tmp_path / "1", formats=["onnx", "litert"]
+    )
+    served = tf.saved_model.load(folder).signatures["kind"]
+    (name,) = served.structured_input_signature[1]
+    np.testing.assert_allclose(
+        served(**{name: tf.constant(X)})["kind"], network(X)["kind"], rtol=1e-5, atol=1e-6
+    )

@@ -354,6 +354,38 @@ def test_the_losses_of_a_batch_are_those_of_numpy_in_every_way_to_train(data):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("option", ["xla", "mixed", "every", "representation", "served"])
+def test_the_kinds_train_in_one_network_under_every_option(data, option, tmp_path):
+    batches, tasks = data
+    keras.config.set_dtype_policy("mixed_float16" if option == "mixed" else "float32")
+    try:
+        network = build(tasks)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    at = "representation" if option == "representation" else "parameters"
+    every = 2 if option == "every" else 1
+    model = mtl.BalancedModel(network, tasks, mtl.balancers.PCGrad(), at=at, every=every)
+    model.compile("adam", jit_compile=option == "xla")
+    history = model.fit(batches, epochs=2, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    if option != "served":
+        return
+    network.save(tmp_path / "network.keras")
+    back = keras.models.load_model(tmp_path / "network.keras")
+    folder = mtl.export.saved_model(network, tasks, tmp_path / "1", formats=["onnx", "litert"])
+    served = tf.saved_model.load(folder).signatures["serving_default"]
+    x = next(batches.as_numpy_iterator())[0]
+    (name,) = served.structured_input_signature[1]
+    answers = served(**{name: tf.constant(x)})
+    for name, values in network(x).items():
+        np.testing.assert_allclose(answers[name], values, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(back(x)[name], values, rtol=1e-6)
+    described = json.loads((folder / "outputs.json").read_text())["tasks"]
+    assert [described[task.name]["kind"] for task in tasks] == ["scores", "survival", "survival"]
+    assert [described[task.name]["levels"] for task in tasks] == [None, BINS, None]
+
+
+@pytest.mark.slow
 def test_two_replicas_train_every_kind_as_one_device_does():
     """Also Cox, whose risk sets are those of the global batch, and metrics of all examples."""
     script = pathlib.Path(__file__).with_name("kind_replica_runs.py")
