@@ -46,6 +46,19 @@ def predictions(study, contender):
     return {name: np.stack([of[s] for s in sorted(of)]) for name, of in by_task.items()}
 
 
+def test_trainings_that_end_at_their_best_are_counted(study):
+    text = str(study)
+    for name in study.runs:
+        runs = seeds_of(study, name)
+        by_hand = sum(
+            training.best_epoch == max(map(len, training.curves.values())) - 1
+            for _, training in runs
+        )
+        line = f"{name}: {by_hand} of {len(runs)} trainings were best in their last epoch."
+        assert (line in text) == (by_hand > len(runs) / 2)
+    assert "were best in their last epoch" in text  # two epochs are too few
+
+
 @pytest.mark.parametrize("contender", ["balanced", "searched"])
 def test_the_verdicts_are_those_of_analysis_on_the_predictions(study, contender):
     _, labels = make_arrays("test")

@@ -13,7 +13,12 @@ from keras_mtl.studies._contenders._contender import BASELINE
 from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._data._label_counts import count_labels, read_labels
 from keras_mtl.studies._verdicts._best import validation_scores
-from keras_mtl.studies._verdicts._tables import ON_LABELED, passes_of, training_records
+from keras_mtl.studies._verdicts._tables import (
+    ON_LABELED,
+    count_best_at_end,
+    passes_of,
+    training_records,
+)
 
 if TYPE_CHECKING:
     from keras_mtl.studies._study import Study
@@ -57,6 +62,7 @@ def _describe(study: "Study", contender: str) -> dict[str, Any]:
         "chosen settings": " | ".join(_text(first[index]) for index in sorted(first)),
         "validation gain %": 100.0 * float(np.mean(scores)) if scores else None,
         "trainings": len(trainings),
+        "best in the last epoch": f"{count_best_at_end(study.runs[contender])} of {len(final)}",
         "steps": sum(training.steps for training in trainings),
         "backward passes": passes_of(trainings),
         "seconds": round(sum(training.seconds for training in trainings), 1),

@@ -64,6 +64,12 @@ def table_of(study: "Study") -> str:
         f"trials, {budget.epochs} epochs, {budget.seeds} seeds. Best by validation data: "
         f"{study.best_name()}. Constant: what the best answer without looking at the inputs scores."
     )
+    lines += [
+        f"{name}: {ended} of {len(runs)} trainings were best in their last epoch. With more epochs "
+        "it may be better, and verdicts may change."
+        for name, runs in study.runs.items()
+        if (ended := count_best_at_end(runs)) > len(runs) / 2
+    ]
     if study.failures:
         lines.append(f"{len(study.failures)} trainings failed: {study.failures[0].error}")
     return "\n".join(lines)
@@ -105,6 +111,13 @@ def passes_of(trainings: Sequence[Training]) -> float | None:
     counted = [(training.steps, training.passes) for training in trainings if training.steps]
     known = [steps * passes for steps, passes in counted if passes is not None]
     return sum(known) if known and len(known) == len(counted) else None
+
+
+def count_best_at_end(runs: Sequence[tuple[Job, Training]]) -> int:
+    """Returns how many trainings of several epochs had their best one at the end."""
+    return sum(
+        training.epochs > 1 and training.best_epoch == training.epochs - 1 for _, training in runs
+    )
 
 
 def training_records(trainings: Sequence[Training]) -> list[dict[str, Any]]:
