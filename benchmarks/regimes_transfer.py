@@ -59,11 +59,15 @@ def batches(*datasets: tf.data.Dataset, seed: int) -> tf.data.Dataset:
 
 
 def train(
-    network: keras.Model, dataset: tf.data.Dataset, optimizer: Any = None, **options: Any
+    network: keras.Model,
+    dataset: tf.data.Dataset,
+    optimizer: Any = None,
+    tasks: Sequence[Task] = (UPRIGHT, ROTATED),
+    **options: Any,
 ) -> None:
     """Trains a network of both tasks for 150 epochs."""
     epochs = options.pop("epochs", 150)
-    model = mtl.BalancedModel(network, TASKS, mtl.balancers.Equal(), **options)
+    model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal(), **options)
     model.compile(keras.optimizers.Adam(2e-3) if optimizer is None else optimizer)
     model.fit(dataset, epochs=epochs, verbose=0, shuffle=False)
 
@@ -124,6 +128,15 @@ def remembering(network: keras.Model, seed: int, rule: str, strength: float) -> 
     return larger
 
 
+def without_forgetting(network: keras.Model, seed: int) -> keras.Model:
+    """Trains everything on the rows of the new task, which the old network labels too."""
+    larger = transfer.add_task(network, ROTATED, at="shared_body_0")
+    labeled = batches(rows_of(ROTATED, _digits(seed)[1]), seed=seed)
+    taught = transfer.with_teachers(labeled, {"upright": network}, TASKS)
+    train(larger, taught, tasks=[transfer.taught(UPRIGHT, temperature=2.0), ROTATED])
+    return larger
+
+
 def rehearsal(network: keras.Model, seed: int, share: float = 0.05) -> keras.Model:
     """Trains everything on the rows of the new task, and on a part of the old ones."""
     first, second, _ = _digits(seed)
@@ -143,6 +156,7 @@ CONTENDERS: dict[str, Callable[[keras.Model, int], keras.Model]] = {
     "head on the frozen trunk": frozen,
     "everything": naive,
     "everything, discriminative(factor=2.6)": slow_trunk,
+    "everything, with_teachers(T=2)": without_forgetting,
     "everything, remember('ewc', 100)": lambda n, seed: remembering(n, seed, "ewc", 100.0),
     "everything, remember('ewc', 1000)": lambda n, seed: remembering(n, seed, "ewc", 1000.0),
     "everything, remember('l2_sp', 0.1)": lambda n, seed: remembering(n, seed, "l2_sp", 0.1),

@@ -152,6 +152,7 @@ _MODULES = {
     "SelfPaced": "balancers._self_paced",
     "SlantedTriangle": "transfer._slanted_triangle",
     "SlowerSchedule": "transfer._discriminative",
+    "Softened": "transfer._soft_labels",
     "SpanF1": "_tasks._metrics_by_name._span_f1",
     "SparseFocal": "_tasks._focal_loss",
     "Spearman": "_tasks._metrics_by_name._spearman",

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_mtl._tasks import Task, check_tasks
 from keras_mtl._types import Optimizer, Tensor
 from keras_mtl.training import BalancedModel
+from keras_mtl.transfer._soft_labels import soft_label, soft_loss
 
 Build = Callable[[Sequence[Task]], keras.Model]
 
@@ -95,7 +96,7 @@ def distill(
         student = student(tasks)
     student = _network_of(student, "student")
     _check_outputs(teacher, student, tasks)
-    losses = {task.name: _soft_loss(task) for task in tasks}
+    losses = {task.name: soft_loss(task) for task in tasks}
     student.compile(optimizer, loss=losses, loss_weights={task.name: task.weight for task in tasks})
     if "validation_data" in fit_options:
         held_out = _with_targets(fit_options["validation_data"], teacher, tasks)
@@ -137,27 +138,6 @@ def _check_outputs(teacher: keras.Model, student: keras.Model, tasks: Sequence[T
             )
 
 
-def _soft_loss(task: Task) -> keras.losses.Loss:
-    """Returns the loss of a task whose labels are predictions of a teacher."""
-    output = task.described()
-    if output.kind == "yes or no":
-        return keras.losses.BinaryCrossentropy(from_logits=output.logits)
-    if output.kind in ("class", "one-hot", "distribution"):
-        return keras.losses.CategoricalCrossentropy(from_logits=output.logits)
-    if output.kind == "number" and task.loss_takes_means:
-        return task.make_loss()
-    if output.kind in ("number", "quantiles", "survival", "scores"):
-        raise ValueError(
-            f"task {task.name!r}: its loss takes labels that were measured, and what the teacher "
-            "predicts is a mean, quantiles, a curve or a score, and no such label. Train the "
-            "student on labels, or distill the other tasks."
-        )
-    raise ValueError(
-        f"task {task.name!r}: what its labels say is not known, so that nobody knows how far two "
-        "predictions are apart; make it by a factory such as Task.regression, or state labels="
-    )
-
-
 def _with_targets(dataset: Any, teacher: keras.Model, tasks: Sequence[Task]) -> tf.data.Dataset:
     """Returns a dataset of inputs and of what the teacher predicts."""
     if not isinstance(dataset, tf.data.Dataset):
@@ -169,18 +149,7 @@ def _with_targets(dataset: Any, teacher: keras.Model, tasks: Sequence[Task]) -> 
     def add_targets(*batch: Any) -> tuple[Any, dict[str, Tensor]]:
         inputs = batch[0]
         predictions = teacher(inputs, training=False)
-        targets = {task.name: _probabilities(task, predictions[task.name]) for task in tasks}
+        targets = {task.name: soft_label(task, predictions[task.name]) for task in tasks}
         return inputs, targets
 
     return dataset.map(add_targets, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-def _probabilities(task: Task, prediction: Tensor) -> Tensor:
-    """Returns the prediction of a teacher as a label: probabilities of logits."""
-    output = task.described()
-    prediction = keras.ops.cast(prediction, "float32")
-    if not output.logits:
-        return prediction
-    to_probabilities = keras.ops.sigmoid if output.kind == "yes or no" else keras.ops.softmax
-    probabilities: Tensor = to_probabilities(prediction)
-    return probabilities

@@ -5,9 +5,12 @@
     discriminative   smaller steps the further a layer stands from the heads
     SlantedTriangle  a learning rate that rises fast and falls slowly
     remember         a penalty on leaving what was learned; KeepNear is its class
+    with_teachers    predictions of trained networks as labels; taught makes tasks that take them
 
 Helpers: `_networks` finds layers by name, `_pair_variables` the counterparts of their variables,
-`_levels` how far layers stand from the heads, `_fisher` how much predictions depend on variables.
+`_variable_names` names that survive saving, `_levels` how far layers stand from the heads,
+`_fisher` how much predictions depend on variables, `_soft_labels`
+the losses of predictions as labels.
 """
 
 from keras_mtl.transfer._add_task import add_task
@@ -16,6 +19,7 @@ from keras_mtl.transfer._keep_near import KeepNear
 from keras_mtl.transfer._load_trunk import TrunkReport, load_trunk
 from keras_mtl.transfer._remember import remember
 from keras_mtl.transfer._slanted_triangle import SlantedTriangle
+from keras_mtl.transfer._with_teachers import taught, with_teachers
 
 __all__ = [
     "KeepNear",
@@ -25,4 +29,6 @@ __all__ = [
     "discriminative",
     "load_trunk",
     "remember",
+    "taught",
+    "with_teachers",
 ]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_mtl as mtl
 from keras_mtl.export import distill
-from keras_mtl.export._distill import _probabilities, _soft_loss
+from keras_mtl.transfer._soft_labels import soft_label, soft_loss
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(256, 3)).astype("float32")
@@ -80,8 +80,8 @@ def test_logits_of_the_teacher_become_probabilities_and_those_of_the_student_sta
     task = mtl.Task("z", head=mtl.Head(1), loss=loss)
     logits = np.float32([[2.0], [-1.0]])
     probabilities = 1 / (1 + np.exp(-logits))
-    np.testing.assert_allclose(_probabilities(task, logits), probabilities, rtol=1e-6)
-    assert float(_soft_loss(task)(probabilities, logits)) == pytest.approx(
+    np.testing.assert_allclose(soft_label(task, logits), probabilities, rtol=1e-6)
+    assert float(soft_loss(task)(probabilities, logits)) == pytest.approx(
         float(keras.losses.BinaryCrossentropy()(probabilities, probabilities)), rel=1e-5
     )
 
