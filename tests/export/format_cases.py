@@ -116,6 +116,20 @@ def _table(column: str, **options: Any) -> Case:
     return mtl.data.with_preprocessing(encoder, network), tasks, rows
 
 
+def _rules() -> Case:
+    """Builds a network whose outputs obey one rule of each kind."""
+    tasks = [mtl.Task.binary(name) for name in "abcdefgh"]
+    tasks += [mtl.Task.regression(name) for name in ("all", "north", "south")]
+    network, _, rows = _on_numbers(tasks)
+    rules = [
+        mtl.rules.exactly_one(["a", "b", "c"]),
+        mtl.rules.ordered(["d", "e", "f"]),
+        mtl.rules.hierarchy({"g": "h"}),
+        mtl.rules.sums("all", ["north", "south"]),
+    ]
+    return mtl.export.with_rules(network, rules, tasks), tasks, rows
+
+
 HEADS = {
     **_heads(),
     "marginal": _marginal,
@@ -132,6 +146,7 @@ INPUTS: Mapping[str, Callable[[], Case]] = {
     ),
     "unrolled LSTM": lambda: _series(lambda: keras.layers.LSTM(4, unroll=True), is_masked=True),
     "GRU": lambda: _series(lambda: keras.layers.GRU(4)),
+    "outputs under rules": _rules,
     "attention": lambda: _series(_attention),
     "convolution in time": lambda: _series(lambda: _pooled_convolution()),
 }

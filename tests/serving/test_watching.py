@@ -17,7 +17,7 @@ from keras_mtl.serving import (
 )
 from keras_mtl.serving._requests._request import Request
 from keras_mtl.serving._watching._bins import make_bins
-from keras_mtl.serving._watching._bounds import bound_ece
+from keras_mtl.serving._watching._bounds import bound_ece, bound_psi
 from keras_mtl.serving._watching._calibration import CalibrationCounts
 from keras_mtl.serving._watching._reference import Reference, _round_up, read_reference
 from keras_mtl.serving._watching._returned_labels import ReturnedLabels
@@ -227,6 +227,11 @@ def test_rows_of_a_batch_that_did_not_ask_for_a_task_do_not_count_for_it():
     assert metric(text, "mtl_prediction_bin_total", task="left", bin=9) is None
     assert metric(text, "mtl_prediction_bin_total", task="income", bin=0) == 1
     assert metric(text, "mtl_prediction_bin_total", task="income", bin=9) == 3
+    # The bound is that of both tasks together, as in a report.
+    drift = population_stability(bins.counts, [1, *[0] * 8, 3])
+    bound = metric(text, "mtl_prediction_psi_bound", task="income")
+    assert bound == pytest.approx(bound_psi(drift, 10, 2))
+    assert bound > drift.null_99
 
 
 def test_refused_values_are_counted_by_column(folder):
