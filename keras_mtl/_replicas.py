@@ -5,6 +5,7 @@ layers above this file go on speaking plain Keras.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -36,6 +37,11 @@ class Replicas:
     def all_true(self, flags: Tensor) -> Tensor:
         """Returns which flags are true on all replicas."""
         return flags
+
+    def assign(self, variables: Sequence[keras.Variable], values: Sequence[Tensor]) -> None:
+        """Assigns values that are the same on all replicas, also to slots of an optimizer."""
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
     def share(self, factor: Tensor | float) -> Tensor | float:
         """Returns one replica's share of a number: what all of them give adds up to it."""
@@ -72,6 +78,20 @@ class SeveralReplicas(Replicas):
         """Returns which flags are true on all replicas."""
         false = keras.ops.cast(keras.ops.logical_not(flags), "float32")
         return keras.ops.equal(self.sum(false), 0.0)
+
+    def assign(self, variables: Sequence[keras.Variable], values: Sequence[Tensor]) -> None:
+        """Assigns values that are the same on all replicas, also to slots of an optimizer."""
+
+        def update(strategy: Any, values: Sequence[Tensor]) -> None:
+            for variable, value in zip(variables, values, strict=True):
+                strategy.extended.update(
+                    variable.value, lambda old, new: old.assign(new), args=(value,), group=False
+                )
+
+        context = _context()
+        if context is not None:
+            # A slot says nothing of how replicas agree, so that no replica can assign it alone.
+            context.merge_call(update, args=(list(values),))
 
 
 def current_replicas() -> Replicas:

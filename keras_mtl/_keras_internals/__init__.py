@@ -67,7 +67,9 @@ from keras_mtl._keras_internals._trainer import (
     compiled_metrics,
     is_decayed,
     loss_tracker,
+    resize,
     slots_of,
+    steps_so_far,
 )
 
 __all__ = [
@@ -105,11 +107,13 @@ __all__ = [
     "position_of",
     "reads_logits",
     "replay",
+    "resize",
     "run_graph",
     "run_in_mode",
     "scale_of",
     "set_direction",
     "slots_of",
+    "steps_so_far",
     "walk",
     "watch_batches",
     "with_logits",

@@ -60,6 +60,24 @@ def slots_of(optimizer: Any, variable: keras.Variable) -> list[keras.Variable]:
     ]
 
 
+def resize(variable: keras.Variable, value: Any) -> None:
+    """Gives a variable a value of another shape; graphs that were traced keep the old one.
+
+    Keras refuses to assign it, and a variable in its place would be saved at another position
+    (docs/keras_notes.md, 136).
+    """
+    variable._shape = tuple(value.shape)
+    variable._initialize(value)
+
+
+def steps_so_far(optimizer: Any) -> Tensor:
+    """Returns how many steps an optimizer has been given, with those whose gradients it adds up.
+
+    `iterations` is the number of updates then (docs/keras_notes.md, 136).
+    """
+    return optimizer._iterations.value
+
+
 def is_decayed(optimizer: Any, variable: Tensor) -> bool:
     """Returns whether an optimizer applies weight decay to a variable.
 

@@ -20,6 +20,12 @@ def compile_args(tasks: Sequence[Task]) -> dict[str, Any]:
     Pass `shuffle=False` to `network.fit` with a dataset, which keeps its own order in any case:
     Keras warns of its default `shuffle=True` otherwise. `BalancedModel.fit` does so itself.
 
+    A task without a valid label in a batch has a gradient of 0, which is no rest for its tower:
+    under optimizers with moments or weight decay (Adam, AdamW, momentum) it goes on moving, and
+    moving averages follow each batch. Keras offers plain training nothing against it, except SGD
+    without momentum and without weight decay, under which the tower stays. `BalancedModel` with
+    `balancers.Equal()` or `Fixed` takes the same steps and lets absent tasks rest.
+
     Args:
         tasks: The tasks of the network, in any order.
 

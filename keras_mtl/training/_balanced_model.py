@@ -12,6 +12,7 @@ from keras_mtl.balancers import Balancer
 from keras_mtl.data._inputs._guarded_network import guarded_network
 from keras_mtl.training._batch_hook import BatchHook, check_hook
 from keras_mtl.training._checks import (
+    check_absent,
     check_balancing,
     check_distribution,
     check_needs,
@@ -22,6 +23,7 @@ from keras_mtl.training._data_checks import CheckedModel, DataChecker
 from keras_mtl.training._frontier import find_frontier, split_forward
 from keras_mtl.training._optimizer import spare_from_decay, synchronize_statistics
 from keras_mtl.training._penalty import Penalty
+from keras_mtl.training._resting import check_accumulation
 from keras_mtl.training._step_penalties import check_penalties
 from keras_mtl.training._train_step import TrainStep
 
@@ -74,6 +76,10 @@ class BalancedModel(CheckedModel):
             tasks that take part in it. Defaults to `False`.
         scale_towers: Whether the variables that belong to one task get their gradient times
             the task's weight; a `LossBalancer` does that by definition. Defaults to `False`.
+        absent: `"rest"`: what belongs only to tasks that take no part in a step stays as it is,
+            with all that the optimizer keeps for it. `"drift"`: it gets a gradient of 0, so that
+            moments, weight decay and moving averages go on moving it, as under plain Keras.
+            Defaults to `"rest"`.
         penalties: `training.Penalty` objects: terms of the goal that need no labels. They are not
             balanced. Defaults to none.
         prepare: A `training.BatchHook`, which changes each batch of training inside the step.
@@ -109,6 +115,7 @@ class BalancedModel(CheckedModel):
         every: int = 1,
         rescale_weights: bool = False,
         scale_towers: bool = False,
+        absent: str = "rest",
         penalties: Sequence[Penalty] = (),
         prepare: BatchHook | None = None,
         name: str | None = None,
@@ -124,6 +131,7 @@ class BalancedModel(CheckedModel):
         self.every = every
         self.rescale_weights = rescale_weights
         self.scale_towers = scale_towers
+        self.absent = check_absent(absent)
         self._tasks = tasks
         # Keras sorts a dict of outputs, and names metrics by this list (docs/keras_notes.md, F2).
         self.output_names = sorted(task.name for task in tasks)
@@ -194,6 +202,8 @@ class BalancedModel(CheckedModel):
         self._step.make_variables()
         # A MultiOptimizer may know its optimizers only now (docs/keras_notes.md, pain 81).
         check_needs(self, optimizer)
+        if self.absent == "rest":
+            check_accumulation(optimizer)
         check_distribution(optimizer, jit_compile, steps_per_execution)
         spare_from_decay(optimizer, self.trainable_variables, self.balancer.trainable_variables)
         synchronize_statistics(self.network)
@@ -266,6 +276,7 @@ class BalancedModel(CheckedModel):
             "every": self.every,
             "rescale_weights": self.rescale_weights,
             "scale_towers": self.scale_towers,
+            "absent": self.absent,
             "penalties": [serialize(penalty) for penalty in self.penalties],
             "prepare": None if self.prepare is None else serialize(self.prepare),
             "name": self.name,

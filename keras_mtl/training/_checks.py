@@ -18,6 +18,7 @@ from keras_mtl.training._optimizer import CLIPPING, inner_optimizers, normalizat
 from keras_mtl.training._steps import excluded_option
 
 __all__ = [
+    "check_absent",
     "check_arrays",
     "check_balancing",
     "check_distribution",
@@ -50,6 +51,13 @@ def check_outputs(network: keras.Model, tasks: Sequence[Task]) -> tuple[str, ...
             + "."
         )
     return names
+
+
+def check_absent(absent: str) -> str:
+    """Returns the option `absent`; checks that it is one of its two values."""
+    if absent not in ("rest", "drift"):
+        raise ValueError(f"absent must be 'rest' or 'drift'; received {absent!r}.")
+    return absent
 
 
 def check_balancing(

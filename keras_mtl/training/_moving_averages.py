@@ -1,5 +1,6 @@
 """Moving averages, and other state of layers, that stay finite."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -47,6 +48,21 @@ class MovingAverages:
         kept = replicas.all_true(tf.reduce_all(_are_finite(after) | ~_are_finite(before)))
         for variable, old, new in zip(self.variables, before, after, strict=True):
             variable.assign(tf.where(kept, new, old))
+
+    def rest(
+        self, mask: Callable[[Any, Tensor], tuple[Tensor, Any] | None], active: Tensor
+    ) -> None:
+        """Restores those from before the pass which belong to tasks that take no part in the step.
+
+        Args:
+            mask: Returns whether a variable moves, for the losses that take part.
+            active: These losses, bool `[K]`.
+        """
+        for variable, old in zip(self.variables, self._before, strict=True):
+            moves = mask(variable, active)
+            if moves is not None:
+                new = tf.convert_to_tensor(variable.value)
+                variable.assign(tf.where(moves[0], new, old))
 
 
 def _are_finite(values: list[Tensor]) -> Tensor:

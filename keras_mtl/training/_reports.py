@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -27,6 +27,7 @@ class ReportingModel(PreparedModel):
     _tasks: tuple[Task, ...]
     _step: TrainStep
     balancer: Balancer
+    every: int
     _evaluating: bool = False
 
     @property
@@ -58,6 +59,38 @@ class ReportingModel(PreparedModel):
     def check_trained(self) -> None:
         """Checks that no layer has been frozen or thawed since `compile`."""
         self._step.trained.check(self.trainable_variables)
+        self._step.flags.refresh()
+
+    @property
+    def active_tasks(self) -> list[str]:
+        """The names of the tasks that may take part in steps: see `set_active`."""
+        return self._step.flags.active_tasks
+
+    def set_active(
+        self,
+        tasks: Collection[str] | None = None,
+        variables: Collection[keras.Variable] | None = None,
+    ) -> None:
+        """Sets which tasks take part in the steps to come, and which variables are trained.
+
+        For callbacks, between two steps. It needs neither `compile` nor a new optimizer. What
+        is left out rests to the last bit, with all that the optimizer keeps for it and with moving
+        averages; balancers see the other tasks as if there were no more. Gradients of variables
+        that rest are 0 in every statistic at the shared variables. The next step computes weights,
+        whatever `every` is. The flags are saved with the model.
+
+        A forward pass still goes through everything, in the mode of training: to save its time
+        as well, set `layer.trainable = False` and call `compile` again.
+
+        Args:
+            tasks: The names of the tasks that take part; `None` changes nothing.
+            variables: The variables of the network that are trained; `None` changes nothing.
+
+        Raises:
+            ValueError: If a task is none of the model, or a variable none of the network.
+        """
+        self._step.flags.set(tasks, variables)
+        self._step.state.make_due(self.every)
 
     def check_logs(self, *, validated: bool, validation_freq: Any) -> None:
         """Checks that the logs will have what the balancer reads.

@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_mtl._keras_internals import steps_so_far
 from keras_mtl._types import Tensor
 from keras_mtl.training._steps import StepResult
 
@@ -33,6 +34,33 @@ class StepState:
         self.left_out: Any = model.add_weight(
             name="left_out", shape=(num_losses,), dtype="int32", initializer="zeros", **options
         )
+
+        # For optimizers that add up gradients: which tasks took part since their last update.
+        self._recent: Any = model.add_weight(
+            name="recently_active",
+            shape=(num_losses,),
+            dtype="float32",
+            initializer="zeros",
+            **options,
+        )
+
+    def remember(self, active: Tensor, optimizer: Any, steps: int) -> Tensor:
+        """Returns which tasks took part since the last update, for an optimizer that accumulates.
+
+        Args:
+            active: The tasks that take part in this step, bool `[K]`.
+            optimizer: The optimizer, before this step.
+            steps: Of how many steps it adds up the gradients.
+        """
+        recent = active | (tf.convert_to_tensor(self._recent) > 0.0)
+        updates = tf.equal((steps_so_far(optimizer) + 1) % steps, 0)
+        self._recent.assign(tf.cast(recent & ~updates, tf.float32))
+        return recent
+
+    def make_due(self, every: int) -> None:
+        """Lets the next step compute weights, whatever the period is."""
+        ahead = -int(self.iteration.numpy()) % every
+        self.iteration.assign_add(ahead)
 
     @property
     def stored_weights(self) -> Tensor:

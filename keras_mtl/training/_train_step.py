@@ -17,6 +17,7 @@ from keras_mtl._replicas import Replicas, current_replicas, num_replicas, severa
 from keras_mtl._tasks import describe_loss
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import LossBalancer
+from keras_mtl.training._active_flags import ActiveFlags
 from keras_mtl.training._batch import Batch
 from keras_mtl.training._dropout_seeds import seeds_by_replica
 from keras_mtl.training._extra_forward import State, forward_with, state_before, with_preference
@@ -29,6 +30,7 @@ from keras_mtl.training._gradients import (
 )
 from keras_mtl.training._logs import Losses, MetricGroup, StepLogs, TaskLosses
 from keras_mtl.training._moving_averages import MovingAverages
+from keras_mtl.training._resting import make_rest
 from keras_mtl.training._state import StepState
 from keras_mtl.training._step_penalties import (
     StepPenalties,
@@ -69,6 +71,7 @@ class TrainStep:
         self.task_losses = TaskLosses(model.tasks)
         num_losses = sum(self.task_losses.sizes)
         self.state = StepState(model, num_losses)
+        self.flags = ActiveFlags(model, model.tasks)
         self.logs = StepLogs(model)
         self._names = [task.name for task in model.tasks]
         self.penalties = StepPenalties(model.penalties, self._names)
@@ -145,10 +148,13 @@ class TrainStep:
         def backward(of_replica: list[Tensor]) -> Backward:
             return make_backward(tape, model.frontier, forward, of_replica, loss_scale, replicas)
 
-        of_penalty = added(*(gradients_of_penalty(model, tape, penalty) for penalty in scaled))
+        of_penalties = [gradients_of_penalty(model, tape, penalty) for penalty in scaled]
+        of_penalty = added(*of_penalties)
         step = self._make_step(backward, losses, loss_scale, frozenset(of_penalty))
         run = self._choose(backward, samples, batch, second, before)
-        result = update_variables(model, run(step), of_penalty, loss_scale, step.kernels)
+        absent = self.task_losses.may_be_absent(predictions, batch.sample_weight)
+        rest = make_rest(model, step, self, absent, of_penalties[1], averages)
+        result = update_variables(model, run(step), of_penalty, step, rest)
         if balancer.needs.losses_after:
             self._look_back(forward_with(model, batch.x, before), batch, step.asked)
         self._count(result, losses, step.reuse.due)
@@ -213,7 +219,7 @@ class TrainStep:
         # Not `> 0`: sample weights that are NaN have a sum that is no number.
         some = ~(losses.counts <= 0.0)
         # A task of weight 0 is measured, not balanced: a min-norm rule would take its gradient, 0.
-        labeled = some & (task_weights > 0.0)
+        labeled = some & (task_weights > 0.0) & self.flags.tasks
         return weighted, labeled, labeled & tf.math.is_finite(weighted)
 
     def _make_step(
@@ -241,6 +247,7 @@ class TrainStep:
             scale_towers=model.scale_towers,
             penalized=penalized,
             kernels=find_kernels(model.network),
+            flag_of=self.flags.of_variable,
         )
 
     def _choose(
@@ -306,7 +313,7 @@ class TrainStep:
         after_update(self.model.balancer, weighted, asked & tf.math.is_finite(weighted))
 
     def _count(self, result: StepResult, losses: Losses, due: Tensor | None) -> None:
-        took_part = (losses.counts > 0.0) & ~result.broken
+        took_part = (losses.counts > 0.0) & ~result.broken & self.flags.tasks
         self.state.update(result, took_part, due)
         self.logs.means.update_state(losses.unweighted, losses.counts, result.weights, took_part)
 

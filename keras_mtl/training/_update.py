@@ -9,22 +9,22 @@ import tensorflow as tf
 from keras_mtl._types import Tensor
 from keras_mtl.training._gradients import (
     Gradient,
-    Kernels,
     LossScale,
     branch,
     is_finite,
     parts_to_check,
 )
 from keras_mtl.training._optimizer import as_on_one_device
-from keras_mtl.training._steps import StepResult, unreached_message
+from keras_mtl.training._resting import Rest
+from keras_mtl.training._steps import Step, StepResult, unreached_message
 
 
 def update_variables(
     model: Any,
     result: StepResult,
     of_penalty: Mapping[int, Tensor],
-    loss_scale: LossScale,
-    kernels: Kernels,
+    step: Step,
+    rest: Rest | None,
 ) -> StepResult:
     """Hands the optimizer a gradient for every trainable variable.
 
@@ -37,14 +37,15 @@ def update_variables(
         model: The `BalancedModel`.
         result: The result of the step.
         of_penalty: The gradients of regularizers and `add_loss`, by `id` of the variable.
-        loss_scale: The loss scale of the optimizer.
-        kernels: Kernels of which one column shows whether the gradient is finite.
+        step: The step.
+        rest: What stays as it is in this step; `None` if everything moves.
 
     Returns:
         The result, with the tasks that were left out.
     """
     variables = model.trainable_variables
-    gradients = [_gradient(variable, result, of_penalty) for variable in variables]
+    loss_scale, kernels = step.loss_scale, step.kernels
+    gradients = [_gradient(variable, result, of_penalty, step) for variable in variables]
     if not loss_scale.skips_overflow:
         # Those of the tasks' own variables have been looked at, and need no second look.
         checked = result.checked - of_penalty.keys()
@@ -55,11 +56,20 @@ def update_variables(
         gradients, result = _all_or_none(gradients, unknown, result, loss_scale)
     arrays = [gradient.array for gradient in gradients]
     arrays = list(as_on_one_device(model.optimizer, arrays, loss_scale))
-    model.optimizer.apply_gradients(zip(arrays, variables, strict=True))
+
+    def update() -> None:
+        model.optimizer.apply_gradients(zip(arrays, variables, strict=True))
+
+    if rest is None:
+        update()
+    else:
+        rest.around(result, update)
     return result
 
 
-def _gradient(variable: Any, result: StepResult, of_penalty: Mapping[int, Tensor]) -> Gradient:
+def _gradient(
+    variable: Any, result: StepResult, of_penalty: Mapping[int, Tensor], step: Step
+) -> Gradient:
     """Returns the gradient of a variable: that of the tasks, and that of the penalty.
 
     Raises:
@@ -69,9 +79,9 @@ def _gradient(variable: Any, result: StepResult, of_penalty: Mapping[int, Tensor
     if of_tasks is None and extra is None:
         raise ValueError(unreached_message(variable))
     if of_tasks is None or extra is None:
-        return Gradient(extra if of_tasks is None else of_tasks)
+        return step.flagged(variable, Gradient(extra if of_tasks is None else of_tasks))
     dense = tf.cast(Gradient(of_tasks).dense(), extra.dtype)
-    return Gradient(dense + tf.convert_to_tensor(extra))
+    return step.flagged(variable, Gradient(dense + tf.convert_to_tensor(extra)))
 
 
 def _all_or_none(

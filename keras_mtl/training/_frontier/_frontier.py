@@ -48,8 +48,8 @@ class Frontier:
             variables: only then does it carry a gradient into the trunk.
         shared: Trainable variables of the trunk.
         task_variables: Trainable variables of each task's tower; slices of those of joint layers.
-        users: The tasks whose outputs depend on each variable, by the variable's identity; without
-            variables of joint layers.
+        users: The tasks whose outputs depend on each variable, trainable or not, by the variable's
+            identity; without variables of joint layers.
         tied: Whether one variable is used in several of these places (a layer that two towers
             call), so that the parts of the network do not tell which tasks it belongs to.
         branched: Whether an operation of the trunk has several outputs (a nested model with
@@ -281,7 +281,7 @@ def _variables_of(
 def _users_of_variables(users: Users) -> dict[int, set[str]]:
     tasks_of: dict[int, set[str]] = {}
     for node, tasks in users.values():
-        for variable in _trainable([node]):
+        for variable in getattr(node.operation, "variables", []):
             tasks_of.setdefault(id(variable), set()).update(tasks)
     return tasks_of
 

@@ -27,12 +27,14 @@ class Backward(Protocol):
         shareable: The variables that the graph shows as shared, in the order in which a rule that
             merges gradients knows them; `shared` holds all of them, or some in the same order.
         task_variables: For each loss, the variables that only its task's losses reach.
+        users: The tasks whose losses reach each variable, by `id`; without joint variables.
     """
 
     sizes: list[int]
     shared: Sources
     shareable: list[keras.Variable]
     task_variables: list[Sources]
+    users: dict[int, set[str]]
 
     def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
         """Takes one pass of the weighted sum of losses through all towers.

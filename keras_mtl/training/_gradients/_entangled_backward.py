@@ -50,6 +50,9 @@ class EntangledBackward:
             for i, variable in enumerate(variables)
         ]
         pairs = list(zip(variables, tasks_of, strict=True))
+        names = list(task_variables)
+        reaching = {id(v): {names[k] for k in tasks} for v, tasks in pairs}
+        self.users = {**self._frontier.users, **reaching}
         # The columns of a lone task share all that the graph shows below the layer where they part.
         alone = {id(variable) for variable in self.shareable} if len(task_variables) == 1 else set()
         shared = [v for v, tasks in pairs if len(tasks) > 1 or (tasks and id(v) in alone)]

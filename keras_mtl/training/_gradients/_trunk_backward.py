@@ -28,6 +28,7 @@ class TrunkBackward:
         self.shareable = frontier.shared
         self.shared: Sources = list(frontier.shared)
         self.task_variables = tape.by_loss(self._sources, [])
+        self.users = frontier.users
 
     def towers(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
         """Takes one pass of the weighted sum of losses through all towers."""

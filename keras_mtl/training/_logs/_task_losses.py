@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_mtl._keras_internals import mask_of
 from keras_mtl._replicas import sum_over_replicas
 from keras_mtl._tasks import Task, is_variable
 from keras_mtl._types import Tensor
@@ -47,6 +48,23 @@ class TaskLosses:
         if any(map(is_variable, weights)):  # read in each step, for a callback may change it
             return tf.stack([tf.cast(tf.convert_to_tensor(w), tf.float32) for w in weights])
         return tf.constant(weights, tf.float32)
+
+    def may_be_absent(self, predictions: dict[str, Tensor], sample_weight: Any) -> list[str]:
+        """Returns the tasks that may have no valid label in some batch of this form.
+
+        Args:
+            predictions: Predictions by task; one may have a mask.
+            sample_weight: Weights by task, or `None`.
+        """
+        weights = sample_weight or {}
+        return [
+            name
+            for name, weight, _ in self._named
+            if weights.get(name) is not None
+            or mask_of(predictions[name]) is not None
+            or is_variable(weight)
+            or weight <= 0
+        ]
 
     def __call__(self, y: Any, predictions: dict[str, Tensor], sample_weight: Any) -> Losses:
         """Returns the losses of a batch.

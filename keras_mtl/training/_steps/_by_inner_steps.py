@@ -27,6 +27,7 @@ from keras_mtl.training._steps._moved_variables import (
     look_ahead_weights,
     moved,
     tower_gradients,
+    trained,
     with_variables,
 )
 from keras_mtl.training._steps._step import Step, StepResult
@@ -134,4 +135,4 @@ class _InnerDescent:
             [tf.math.divide_no_nan(gradient, weight) for gradient in row]
             for weight, row in zip(tf.unstack(self.weights), towers, strict=True)
         ]
-        return [shared, *unweighted]
+        return trained(step, [shared, *unweighted])

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from keras_mtl._types import Tensor
+from keras_mtl.training._frontier import source_of
 from keras_mtl.training._gradients import (
     Gradient,
     Row,
@@ -46,9 +47,25 @@ def gradients_here(step: Step) -> tuple[StackedGradients, list[Row], Tensor]:
 
 def tower_gradients(step: Step, towers: list[Row]) -> Values:
     """Returns the towers' gradients of the global batch, without loss scaling."""
-    return [
+    rows = [
         step.replicas.sum([step.loss_scale.unscaled(gradient.dense()) for gradient in row])
         for row in towers
+    ]
+    return trained(step, [[], *rows])[1:]
+
+
+def trained(step: Step, directions: Values) -> Values:
+    """Returns directions, 0 for variables that are not trained now."""
+    flags = [
+        [step.flag_of(source_of(variable)) for variable in group]
+        for group in [step.backward.shared, *step.backward.task_variables]
+    ]
+    return [
+        [
+            move if flag is None else tf.where(flag, move, tf.zeros_like(move))
+            for move, flag in pairs
+        ]
+        for pairs in map(zip, directions, flags)
     ]
 
 
@@ -110,7 +127,8 @@ def gradients_at(
         for loss, of_task in zip(replica_losses, values[1:], strict=True)
     ]
     num_shared = len(values[0])
-    shared = step.replicas.sum(step.stack([row[:num_shared] for row in rows]))
+    of_shared = [step.flagged_row(step.backward.shared, row[:num_shared]) for row in rows]
+    shared = step.replicas.sum(step.stack(of_shared))
     return shared, [row[num_shared:] for row in rows], usable
 
 

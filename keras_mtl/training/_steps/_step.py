@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -76,6 +77,7 @@ class Step:
         penalized: The variables, by `id`, that regularizers or `add_loss` reach. They need no
             gradient from the loss of a task.
         kernels: Kernels of which one column shows whether the gradient is finite.
+        flag_of: Returns whether a variable is trained, a bool scalar; `None` if nothing is frozen.
     """
 
     balancer: Balancer
@@ -90,6 +92,7 @@ class Step:
     scale_towers: bool
     penalized: frozenset[int]
     kernels: Kernels
+    flag_of: Callable[[Any], Tensor | None] = lambda variable: None
 
     @property
     def num_losses(self) -> int:
@@ -137,7 +140,16 @@ class Step:
             gradient if there else self._zeros(variable)
             for variable, gradient, there in zip(backward.shared, rows[0], reached, strict=True)
         ]
-        return self.stack(rows)
+        return self.stack([self.flagged_row(backward.shared, row) for row in rows])
+
+    def flagged(self, variable: Any, gradient: Gradient) -> Gradient:
+        """Returns the gradient of a variable, 0 where its flag says that it is not trained."""
+        flag = self.flag_of(source_of(variable))
+        return gradient if flag is None else gradient.times(tf.cast(flag, tf.float32))
+
+    def flagged_row(self, variables: Sequence[Any], row: Row) -> Row:
+        """Returns the gradients of some variables, 0 for those that are not trained."""
+        return [self.flagged(*pair) for pair in zip(variables, row, strict=True)]
 
     def _zeros(self, variable: Any) -> Gradient:
         """Returns the gradient of the losses for a variable that only a penalty reaches.
