@@ -10,7 +10,11 @@ Each table is a module `regimes_<name>.py` with a `TITLE`, a `HEADER` and `rows(
 import argparse
 import importlib
 
+<<<<<<< HEAD
 NAMES = ("adversarial", "gates", "kinds", "transfer")
+=======
+NAMES = ("adversarial", "gates", "modalities", "rules", "transfer")
+>>>>>>> 2c450b4 (wip)
 
 
 def print_table(name: str, seeds: int) -> None:

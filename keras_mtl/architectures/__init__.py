@@ -15,6 +15,8 @@ when not to.
                             tied by a penalty                    of their own
       hierarchical          one body, at whose stages tasks end  some tasks are lower-level than
                             at different depths                  others
+      multimodal            one encoder per modality, and their  examples have several modalities,
+                            fusion                               of which some may be missing
       shared_private        one body, beside a private one for   the tasks are data sets of one
                             each task; an adversary keeps it     kind, and a further one may come
                             general
@@ -139,6 +141,7 @@ from keras_mtl.architectures._mmoeex import mmoeex
 from keras_mtl.architectures._moe import moe
 from keras_mtl.architectures._mtan import mtan
 from keras_mtl.architectures._mti_net import mti_net
+from keras_mtl.architectures._multimodal import multimodal
 from keras_mtl.architectures._nddr import nddr
 from keras_mtl.architectures._pad_net import pad_net
 from keras_mtl.architectures._partial_sharing import partial_sharing
@@ -181,6 +184,7 @@ __all__ = [
     "moe",
     "mtan",
     "mti_net",
+    "multimodal",
     "nddr",
     "pad_net",
     "partial_sharing",

@@ -22,9 +22,11 @@ from keras_mtl.layers._experts import Experts
 from keras_mtl.layers._factorized_dense import FactorizedDense
 from keras_mtl.layers._feature_gate import FeatureGate
 from keras_mtl.layers._feature_propagation import FeaturePropagation
+from keras_mtl.layers._fill_missing import FillMissing
 from keras_mtl.layers._film import FiLM
 from keras_mtl.layers._frozen import Frozen
 from keras_mtl.layers._gate_nu import GateNU
+from keras_mtl.layers._gated_fusion import GatedFusion
 from keras_mtl.layers._gradient_reversal import GradientReversal
 from keras_mtl.layers._group_sparsity import GroupSparsity
 from keras_mtl.layers._information_transfer import InformationTransfer
@@ -34,12 +36,14 @@ from keras_mtl.layers._low_rank_body import LowRankBody
 from keras_mtl.layers._low_rank_factors import LowRankFactors
 from keras_mtl.layers._masked_gate import MaskedGate
 from keras_mtl.layers._mixture import Mixture
+from keras_mtl.layers._modality_dropout import ModalityDropout
 from keras_mtl.layers._nddr import NDDR
 from keras_mtl.layers._orthogonality import Orthogonality
 from keras_mtl.layers._parallel_dense import ParallelDense
 from keras_mtl.layers._periodic_embedding import PeriodicEmbedding
 from keras_mtl.layers._pick_branch import PickBranch
 from keras_mtl.layers._piecewise_linear_encoding import PiecewiseLinearEncoding
+from keras_mtl.layers._presence_flags import PresenceFlags
 from keras_mtl.layers._select_or_skip import SelectOrSkip
 from keras_mtl.layers._stack_branches import StackBranches
 from keras_mtl.layers._stop_gradient import StopGradient
@@ -67,8 +71,10 @@ __all__ = [
     "FeatureGate",
     "FeaturePropagation",
     "FiLM",
+    "FillMissing",
     "Frozen",
     "GateNU",
+    "GatedFusion",
     "GradientReversal",
     "GroupSparsity",
     "InformationTransfer",
@@ -78,11 +84,13 @@ __all__ = [
     "LowRankFactors",
     "MaskedGate",
     "Mixture",
+    "ModalityDropout",
     "Orthogonality",
     "ParallelDense",
     "PeriodicEmbedding",
     "PickBranch",
     "PiecewiseLinearEncoding",
+    "PresenceFlags",
     "SelectOrSkip",
     "StackBranches",
     "StopGradient",

@@ -1,0 +1,111 @@
+"""Two halves of an image as modalities, of which one may be missing when the network is used.
+
+Digits of 8 x 8 pixels: the top and the bottom half. 700 rows with both; accuracy on the rest with
+both halves, and with one of them alone. The last row has a network (of scikit-learn, as wide) for
+each half alone.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
+
+import keras_mtl as mtl
+
+TITLE = "Halves of digits: accuracy with both, and where one half is missing"
+HEADER = ("network", "both", "top alone", "bottom alone")
+ROWS, EPOCHS, BATCH_SIZE = 700, 60, 100
+HALVES = ("top", "bottom")
+TASKS = [mtl.Task.multiclass("digit", 10)]
+SETTINGS: dict[str, dict[str, Any]] = {
+    "no dropout": {},
+    "dropout .2": {"dropout": 0.2},
+    "dropout .5": {"dropout": 0.5},
+    "gated, dropout .2": {"fusion": "gated", "dropout": 0.2},
+}
+
+
+def digits(seed: int) -> tuple[dict[str, Any], Any]:
+    """Returns the halves of all images in the order of the seed, and their labels."""
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    images = images[order].astype("float32") / 16
+    return {"top": images[:, :32], "bottom": images[:, 32:]}, labels[order]
+
+
+class Trial:
+    """Trains a network in one setting, again and again with the graph of the first time."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.arguments = arguments
+        self.network = self._make()
+        self.network.compile(
+            keras.optimizers.Adam(2e-3),
+            steps_per_execution=ROWS // BATCH_SIZE,
+            **mtl.compile_args(TASKS),
+        )
+
+    def _make(self) -> keras.Model:
+        inputs = {half: keras.Input((32,), name=half) for half in HALVES}
+        flags = {f"{half}_present": keras.Input((), name=f"{half}_present") for half in HALVES}
+        encoders = dict.fromkeys(HALVES, (32,))
+        return mtl.architectures.multimodal(
+            inputs | flags, TASKS, encoders=encoders, tower=(32,), **self.arguments
+        )
+
+    def run(self, seed: int) -> list[float]:
+        """Returns the accuracy with both halves, with the top, and with the bottom alone."""
+        keras.utils.set_random_seed(seed)
+        self.network.set_weights(self._make().get_weights())
+        for variable in self.network.optimizer.variables:
+            if "learning_rate" not in variable.path:
+                variable.assign(keras.ops.zeros_like(variable))
+        halves, labels = digits(seed)
+        there = {f"{half}_present": np.ones(len(labels), "float32") for half in HALVES}
+        train = {key: value[:ROWS] for key, value in (halves | there).items()}
+        self.network.fit(
+            train, {"digit": labels[:ROWS]}, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0
+        )
+        test = {key: value[ROWS:] for key, value in (halves | there).items()}
+        none = np.zeros(len(labels) - ROWS, "float32")
+        cases = [{}, {"bottom_present": none}, {"top_present": none}]
+        predictions = [np.asarray(self.network(test | case)["digit"]) for case in cases]
+        return [float(np.mean(p.argmax(axis=1) == labels[ROWS:])) for p in predictions]
+
+
+def of_their_own(seed: int) -> list[float]:
+    """Returns the accuracy of a network for each half alone."""
+    halves, labels = digits(seed)
+    scores = []
+    for half in HALVES:
+        network = MLPClassifier(
+            (32, 32), learning_rate_init=2e-3, batch_size=BATCH_SIZE, max_iter=60, random_state=seed
+        )
+        network.n_iter_no_change = 60
+        network.fit(halves[half][:ROWS], labels[:ROWS])
+        scores.append(float(network.score(halves[half][ROWS:], labels[ROWS:])))
+    return scores
+
+
+def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
+    """Returns the rows of the table: a network, and its accuracies over the seeds."""
+    table: list[tuple[str, ...]] = []
+    seeds = list(seeds)
+    for setting, arguments in SETTINGS.items():
+        trial = Trial(arguments)
+        table.append((setting, *_texts([trial.run(seed) for seed in seeds])))
+    alone = _texts([of_their_own(seed) for seed in seeds])
+    return [*table, ("a network for each half", "-", *alone)]
+
+
+def _texts(scores: list[list[float]]) -> list[str]:
+    pairs = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
+    return [f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs]
+
+
+if __name__ == "__main__":
+    for cells in [HEADER, *rows(range(5))]:
+        print("| " + " | ".join(cells) + " |", flush=True)

@@ -1,0 +1,201 @@
+"""One encoder per modality, and one body above them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import keras
+
+from keras_mtl._tasks import Task, check_tasks
+from keras_mtl._types import Activation, Tensor
+from keras_mtl.architectures._building import (
+    Part,
+    Tower,
+    apply_part,
+    check_separate_variables,
+    end_towers,
+    read_inputs,
+)
+from keras_mtl.layers import FillMissing, GatedFusion, ModalityDropout, PresenceFlags
+
+Fusion: TypeAlias = Literal["late", "gated"]
+Missing: TypeAlias = Literal["learned", "zeros"]
+_PRESENT = "_present"
+
+
+def multimodal(
+    inputs: Any,
+    tasks: Sequence[Task],
+    *,
+    encoders: Mapping[str, Part] | None = None,
+    fusion: Fusion = "late",
+    missing: Missing = "learned",
+    dropout: float = 0.0,
+    tower: Tower = (32,),
+    activation: Activation = "relu",
+    name: str | None = "multimodal",
+) -> keras.Model:
+    """Encodes each modality by itself, and joins what is there for all tasks.
+
+    With the features z_m of modality m, or a learned vector where it is missing, and the towers
+    h_k,
+
+        late:   y_k = h_k([z_1; ...; z_M])
+        gated:  y_k = h_k(sum_m a_m z_m)        a: a softmax over the modalities that are there
+
+    An input named `<modality>_present`, `(batch,)`, says for each example whether the modality is
+    there (above 0) or missing. Its numbers then count as nothing, whatever they are, also NaN
+    (which `BalancedModel` refuses without `compile(check_inputs=False)`); so a served network
+    takes the same inputs as in training, with zeros and a flag of 0 for what it lacks.
+    A modality without a flag is always there. With `dropout`, modalities are left out at random
+    in training (`layers.ModalityDropout`), so that each of them learns to do alone.
+
+    Choose it for images, texts and tables of the same examples. Not the right choice where all
+    inputs are columns of one table: give `hard_sharing` a dict of inputs. Zeros that mean
+    "missing" without a flag are not recognized. An example without any modality gets a prediction
+    too: give it the weight 0 in training.
+
+    Guide:
+        Kind: nothing or one body
+        Shares: one encoder per modality, and their fusion
+        Choose it when: examples have several modalities, of which some may be missing
+        Not when: all inputs are columns of one table
+        Source: Neverova et al. 2016, arXiv:1501.00102
+
+    Args:
+        inputs: A dict of `keras.Input`: one for each modality, named as in `encoders`, and for
+            those that may be missing a flag named `<modality>_present`. One input alone is the
+            only modality, `"input"`.
+        tasks: The tasks, at least one.
+        encoders: For each modality, units of its encoder, or a recipe `input -> features`.
+            Features are `(batch, channels)`: a recipe for images or texts ends in a pooling.
+            Defaults to `None`: one layer of 64 units for each.
+        fusion: `"late"` joins the features; `"gated"` takes their weighted mean, for which all
+            encoders end in as many channels. Defaults to `"late"`.
+        missing: What stands in for the features of a missing modality in a late fusion, a
+            `"learned"` vector or `"zeros"`. Defaults to `"learned"`.
+        dropout: Probability with which each modality is left out in training, below 1. Defaults to
+            `0.0`.
+        tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
+            at each call. A dict gives each task a tower of its own (`None` stands for all others).
+            Defaults to `(32,)`.
+        activation: Activation of the layers made from units. Defaults to `"relu"`.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model` from a dict of inputs to a dict of predictions by task name.
+
+    Raises:
+        ValueError: If an encoder has no input, an input or a flag no encoder, features are not
+            `(batch, channels)`, widths differ in a gated fusion, an argument is out of range,
+            tasks share a name, or a tower ends in a shape that does not fit its task.
+        TypeError: If an argument is of another type.
+
+    Example:
+        >>> import keras_mtl as mtl
+        >>> inputs = {
+        ...     "image": keras.Input((8, 8, 1), name="image"),
+        ...     "image_present": keras.Input((), name="image_present"),
+        ...     "table": keras.Input((5,), name="table"),
+        ... }
+        >>> encoders = {"image": lambda x: keras.layers.Flatten()(x), "table": (16,)}
+        >>> network = mtl.architectures.multimodal(
+        ...     inputs, [mtl.Task.binary("ill")], encoders=encoders, dropout=0.2
+        ... )
+        >>> network.get_layer("shared_fusion").output.shape  # 64 + 16
+        (None, 80)
+
+    Reference:
+        Neverova et al., ModDrop: Adaptive Multi-modal Gesture Recognition, TPAMI 2016,
+        arXiv:1501.00102, for the dropout of modalities, which here never takes the last one. The
+        learned vectors and flags are common practice. Attention bottlenecks (arXiv:2107.00135)
+        are not included.
+    """
+    tasks = check_tasks(tasks)
+    inputs, tensors = read_inputs(inputs, tasks, join=False)
+    if not isinstance(tensors, dict):
+        tensors = {"input": tensors}
+    if encoders is None:
+        encoders = {key: (64,) for key in tensors if key not in _flags_of(tensors, tensors)}
+    _check_arguments(tensors, encoders, fusion, missing)
+
+    flags = _read_flags(tensors, list(encoders), dropout)
+    features = {
+        modality: _encode(tensors[modality], flags, i, modality, encoders[modality], activation)
+        for i, modality in enumerate(encoders)
+    }
+    check_separate_variables(features, tensors.values())
+    fused = _fuse(features, flags, fusion, missing)
+
+    outputs = end_towers(tower, {task.name: fused for task in tasks}, tasks, activation)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _flags_of(tensors: Mapping[str, Any], modalities: Iterable[str]) -> set[str]:
+    """Returns the names of the inputs that are flags of modalities."""
+    return {f"{modality}{_PRESENT}" for modality in modalities} & {*tensors}
+
+
+def _check_arguments(
+    tensors: Mapping[str, Tensor], encoders: Mapping[str, Part], fusion: str, missing: str
+) -> None:
+    """Checks that each modality has an input and an encoder, and that options are known."""
+    if not isinstance(encoders, Mapping):
+        raise TypeError(f"encoders must be a dict by modality; received {encoders!r}.")
+    modalities = {*tensors} - (_flags_of(tensors, encoders) - {*encoders})
+    if modalities != {*encoders} or not encoders:
+        raise ValueError(
+            f"encoders must have exactly the modalities of inputs; inputs without an encoder: "
+            f"{sorted(modalities - {*encoders})}, encoders without an input: "
+            f"{sorted({*encoders} - modalities)}. The flag of a modality is an input named "
+            f"'<modality>{_PRESENT}'."
+        )
+    for argument, value, known in (("fusion", fusion, Fusion), ("missing", missing, Missing)):
+        if value not in get_args(known):
+            raise ValueError(f"{argument} must be one of {get_args(known)}; received {value!r}.")
+
+
+def _read_flags(tensors: Mapping[str, Tensor], modalities: list[str], dropout: float) -> Any:
+    """Returns flags `(batch, modalities)`, or `None` where all modalities are always there."""
+    flagged = [f"{modality}{_PRESENT}" in tensors for modality in modalities]
+    if not any(flagged) and dropout == 0:
+        return None
+    given_flags = [tensors[f"{m}{_PRESENT}"] for m in modalities if f"{m}{_PRESENT}" in tensors]
+    flags = PresenceFlags(flagged, name="shared_presence")([tensors[modalities[0]], *given_flags])
+    if dropout == 0:
+        return flags
+    return ModalityDropout(dropout, name="shared_modality_dropout")(flags)
+
+
+def _encode(
+    tensor: Tensor, flags: Any, index: int, modality: str, encoder: Part, activation: Activation
+) -> Tensor:
+    """Encodes one modality, whose missing rows are zeros before the encoder."""
+    if flags is not None:
+        fill = FillMissing(index, learned=False, name=f"shared_{modality}_input")
+        tensor = fill([tensor, flags])
+    features = apply_part(encoder, tensor, f"shared_{modality}_encoder", activation)
+    if len(features.shape) != 2 or features.shape[-1] is None:
+        raise ValueError(
+            f"modality {modality!r}: its encoder must end in (batch, channels); received features "
+            f"of shape {features.shape}. End it in a pooling or keras.layers.Flatten()."
+        )
+    return features
+
+
+def _fuse(features: Mapping[str, Tensor], flags: Any, fusion: Fusion, missing: Missing) -> Tensor:
+    """Joins the features of all modalities to those that the towers read."""
+    parts = list(features.values())
+    if fusion == "gated":
+        if flags is None:
+            flags = PresenceFlags([False] * len(parts), name="shared_presence")([parts[0]])
+        return GatedFusion(name="shared_fusion")([*parts, flags])
+    if flags is not None:
+        parts = [
+            FillMissing(i, learned=missing == "learned", name=f"shared_{modality}_features")(
+                [part, flags]
+            )
+            for i, (modality, part) in enumerate(features.items())
+        ]
+    if len(parts) == 1:
+        return parts[0]
+    return keras.layers.Concatenate(name="shared_fusion")(parts)
