@@ -10,11 +10,7 @@ Each table is a module `regimes_<name>.py` with a `TITLE`, a `HEADER` and `rows(
 import argparse
 import importlib
 
-<<<<<<< HEAD
-NAMES = ("adversarial", "gates", "kinds", "transfer")
-=======
-NAMES = ("adversarial", "gates", "modalities", "rules", "transfer")
->>>>>>> 2c450b4 (wip)
+NAMES = ("adversarial", "gates", "kinds", "modalities", "rules", "transfer")
 
 
 def print_table(name: str, seeds: int) -> None:

@@ -26,7 +26,7 @@ class GradientReversal(keras.layers.Layer):
     what the tower must forget, the tasks then lack. The adversary's loss does not show success:
     it also rises if its tower is too small, or is weighted down by a balancer. Train a fresh probe
     on the frozen features instead (`benchmarks/regimes_adversarial.py`). Rules that look at
-    conflicts see the reversed gradient as one: train an adversary under `Equal` or `Fixed`.
+    conflicts see the reversed gradient as one; `Equal` leaves the game as it is.
 
     Args:
         strength: Factor of the reversed gradient, not negative. Defaults to `1.0`. It is a

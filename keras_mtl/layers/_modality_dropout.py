@@ -16,10 +16,11 @@ class ModalityDropout(keras.layers.Layer):
     leave an example without any, one that was there is kept, each with equal probability.
 
     Choose it where a modality may be missing when the network is used: a network that has seen
-    all of them in each example leans on the easiest one. (On the halves of handwritten digits,
-    the top half alone gave an accuracy of .21 without it and .85 with it at rate .2, at a cost of
-    about .01 where both are there: `benchmarks/regimes_modalities.py`.) Not the right choice
-    where all modalities are always there, nor where one of them is useless without another.
+    all of them in each example leans on the easiest one. (Halves of handwritten digits, accuracy
+    with both, the top and the bottom alone: without it .963, .343, .408; at rate .2 .961, .807,
+    .844; at .5 .954, .828, .857; a network for each half alone .846 and .860:
+    `benchmarks/regimes_modalities.py`.) Not the right choice where all modalities are always
+    there, nor where one of them is useless without another.
 
     Args:
         rate: The probability, from 0 to below 1. Defaults to `0.2`.

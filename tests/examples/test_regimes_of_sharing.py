@@ -1,0 +1,38 @@
+"""The examples of gates, adversaries and modalities, for a few epochs."""
+
+import pathlib
+import sys
+
+import keras
+import pytest
+
+sys.path.append(str(pathlib.Path(__file__).parents[2] / "examples"))
+
+import auxiliary_task
+import missing_half
+import two_sources
+
+pytestmark = pytest.mark.slow  # each trains a network
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    keras.utils.set_random_seed(0)
+
+
+def test_a_network_answers_when_one_half_of_the_image_is_missing():
+    accuracies = missing_half.main(epochs=30)
+    assert accuracies["both"] > 0.9
+    assert min(accuracies.values()) > 0.6  # chance is 0.1; without dropout, 0.2 to 0.4
+
+
+def test_an_adversary_hides_the_source_from_a_fresh_probe():
+    scores = two_sources.main(epochs=40)
+    assert min(scores["films"], scores["books"]) > 0.85
+    assert scores["fresh probe"] < 0.9  # without an adversary, 0.9 and more
+
+
+def test_a_gate_opens_for_a_task_that_helps():
+    accuracy, share = auxiliary_task.main(epochs=20)
+    assert accuracy > 0.7
+    assert 0.5 < share <= 1
