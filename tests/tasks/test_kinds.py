@@ -17,8 +17,8 @@ from keras_mtl import Head, Task
 from keras_mtl._tasks._kinds._ordinal import OrdinalCrossentropy, OrdinalProbabilities
 from keras_mtl._tasks._kinds._quantiles import Ascending, Pinball
 from keras_mtl._tasks._kinds._zero_inflated import ZeroInflatedLogNormal, ZeroInflatedMean
-from keras_mtl.export._distill import _soft_loss
 from keras_mtl.studies._data._test_rows import _metric_of_rows
+from keras_mtl.transfer._soft_labels import soft_loss
 
 ROWS = 24
 X = np.random.default_rng(0).normal(size=(ROWS, 4)).astype("float32")
@@ -373,9 +373,9 @@ def test_a_teacher_is_no_label_for_kinds_that_need_measured_ones():
         with pytest.raises(
             ValueError, match="task 'zoo': its loss takes labels that were measured"
         ):
-            _soft_loss(KINDS[kind]())
+            soft_loss(KINDS[kind]())
     for kind in ("ordinal", "marginal"):
-        assert isinstance(_soft_loss(KINDS[kind]()), keras.losses.CategoricalCrossentropy)
+        assert isinstance(soft_loss(KINDS[kind]()), keras.losses.CategoricalCrossentropy)
 
 
 @pytest.mark.slow
