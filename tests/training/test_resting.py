@@ -28,7 +28,7 @@ OPTIMIZERS = {
     ),
     "Adafactor": lambda: keras.optimizers.Adafactor(0.01),
 }
-EVERYDAY = ("AdamW", "EMA", "several")
+EVERYDAY = ("AdamW", "EMA")
 
 
 def kept(model, variables):
@@ -221,7 +221,7 @@ def test_flags_freeze_tasks_and_variables_with_moments_and_moving_averages(tmp_p
 @pytest.mark.parametrize(
     "name",
     [
-        n if n in ("PCGrad", "AutoLambda") else pytest.param(n, marks=pytest.mark.slow)
+        n if n == "PCGrad" else pytest.param(n, marks=pytest.mark.slow)
         for n in every_balancer.names()
     ],
 )
@@ -268,7 +268,8 @@ def test_a_rule_between_outputs_trains_the_tower_of_an_absent_task():
     assert resting(model, without("b")) == ["b", "r"]
 
 
-@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jit", [False, True])
 def test_the_same_in_a_graph(jit):
     models = [problem.balanced(mtl.balancers.MGDA(), optimizer=OPTIMIZERS[ADAMW]()) for _ in "ab"]
     models[1].compile(OPTIMIZERS[ADAMW](), jit_compile=jit)

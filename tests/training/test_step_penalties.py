@@ -53,11 +53,16 @@ def test_a_step_goes_along_the_gradient_of_the_losses_and_the_penalties():
     ("rule", "at", "every"),
     [
         ("MGDA", "parameters", 2),
-        ("MGDA", "representation", 1),
-        ("GradDrop", "parameters", 1),
         ("Uncertainty", "parameters", 2),
-        ("MoDo", "parameters", 1),
-        ("AutoLambda", "parameters", 1),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("MGDA", "representation", 1),
+                ("GradDrop", "parameters", 1),
+                ("MoDo", "parameters", 1),
+                ("AutoLambda", "parameters", 1),
+            )
+        ),
     ],
 )
 def test_no_rule_sees_a_penalty(rule, at, every):
