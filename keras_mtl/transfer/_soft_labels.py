@@ -32,8 +32,14 @@ def soft_loss(task: Task, temperature: float = 1.0) -> keras.losses.Loss:
         return keras.losses.BinaryCrossentropy(from_logits=output.logits)
     if output.kind in CLASSES:
         return keras.losses.CategoricalCrossentropy(from_logits=output.logits)
-    if output.kind == "number":
+    if output.kind == "number" and task.loss_takes_means:
         return task.make_loss()
+    if output.kind in ("number", "quantiles", "survival", "scores"):
+        raise ValueError(
+            f"task {task.name!r}: its loss takes labels that were measured, and what the teacher "
+            "predicts is a mean, quantiles, a curve or a score, and no such label. Train the "
+            "student on labels, or distill the other tasks."
+        )
     raise ValueError(
         f"task {task.name!r}: what its labels say is not known, so that nobody knows how far two "
         "predictions are apart; make it by a factory such as Task.regression, or state labels="
