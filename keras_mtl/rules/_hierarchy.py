@@ -35,9 +35,9 @@ def hierarchy(
     level excludes itself (one class), sums of its probabilities as the outputs of the levels above
     agree with it as probabilities. On digits in three groups (50 rows with the digit, 1,000 with
     the group; mean of 5 seeds, sd about 3; `benchmarks/regimes_rules.py`) 84.7 % of the digits are
-    right with two heads alone, 89.4 % with this rule, 90.3 % with `rules.sums` over the classes, and 89.9 %
-    where the group is the sum of its digits; the two answers contradict each other in 10.8, 2.8,
-    2.2 and 0.5 % of the rows.
+    right with two heads alone, 89.4 % with this rule, 90.3 % with `rules.sums` over the classes,
+    and 89.9 % where the group is the sum of its digits; the two answers contradict each other in
+    10.8, 2.8, 2.2 and 0.5 % of the rows.
 
     Args:
         parents: The parent, or parents, of each output that has some, as `"task"`,

@@ -32,10 +32,13 @@ def add_task(
     There are three ways to train the new head (`benchmarks/regimes_transfer.py` measures them on
     digits, upright and then turned):
 
-    - alone, with `freeze="*"`: nothing is forgotten, and the new task learns less than it could;
-    - with everything, on rows of the new task: it learns most, and the old tasks are forgotten.
-      Smaller steps below the heads (`discriminative`) keep more of them;
-    - with everything, on rows of all tasks: both are learned, and the old rows are needed.
+    - alone, with `freeze="*"`: nothing is forgotten, and the new task learns less than it could
+      (accuracy .962 of the old and .891 of the new task);
+    - with everything, on rows of the new task: it learns most, and the old tasks are forgotten
+      (.728 and .944). Smaller steps below the heads (`discriminative`) keep more of them (.841 and
+      .939), and a penalty nearly all (`remember`, .948 and .932);
+    - with everything, on rows of all tasks: both are learned (.967 and .939), and the old rows are
+      needed.
 
     A balancer has state for each of its tasks (averages of losses, weights, moments), and that of
     K - 1 tasks does not fit K. Make a new balancer for the new network; one that has been in use is
