@@ -65,8 +65,8 @@ def table_of(study: "Study") -> str:
         f"{study.best_name()}. Constant: what the best answer without looking at the inputs scores."
     )
     lines += [
-        f"{name}: {ended} of {len(runs)} trainings were best in their last epoch. With more epochs "
-        "it may be better, and verdicts may change."
+        f"{name}: {ended} of {len(runs)} trainings were best in their last epoch. Unless a "
+        "schedule of the learning rate ends there, more epochs may change verdicts."
         for name, runs in study.runs.items()
         if (ended := count_best_at_end(runs)) > len(runs) / 2
     ]
