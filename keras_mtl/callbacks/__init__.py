@@ -12,6 +12,8 @@ from keras_mtl.callbacks._gate_monitor import GateMonitor
 from keras_mtl.callbacks._keep_best import KeepBest
 from keras_mtl.callbacks._pause_tasks import PauseTasks
 from keras_mtl.callbacks._refit_heads import RefitHeads
+from keras_mtl.callbacks._stages import Stages
+from keras_mtl.callbacks._staging._stage import Stage
 from keras_mtl.callbacks._stop_by_tasks import StopByTasks
 from keras_mtl.callbacks._tensorboard_tasks import TensorBoardTasks
 
@@ -22,6 +24,8 @@ __all__ = [
     "KeepBest",
     "PauseTasks",
     "RefitHeads",
+    "Stage",
+    "Stages",
     "StopByTasks",
     "TensorBoardTasks",
 ]

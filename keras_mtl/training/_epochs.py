@@ -21,7 +21,7 @@ class EpochEnd(keras.callbacks.Callback):
         """Ends the epoch of the balancer, and warns of each task that was left out of steps."""
         if logs is not None:
             self.model.mark_epoch(logs)
-        self.model.balancer.end_epoch(logs)
+        self.model.balancer.end_epoch(self._without_inactive(logs))
         listed = listing(self.model.left_out, "step(s)")
         if listed:
             warnings.warn(
@@ -38,6 +38,16 @@ class EpochEnd(keras.callbacks.Callback):
                 f"gradients were not finite in many steps, which the optimizer skipped. {CURE}",
                 stacklevel=2,
             )
+
+    def _without_inactive(self, logs: dict[str, float] | None) -> dict[str, float] | None:
+        """Returns the logs without the weight 0 of tasks that are switched off.
+
+        A balancer would take it for a task that is starved, and warn of the others.
+        """
+        if logs is None:
+            return None
+        names = {task.name for task in self.model.tasks} - {*self.model.active_tasks}
+        return {k: v for k, v in logs.items() if k not in {f"{name}_weight" for name in names}}
 
 
 def with_epoch_end(callbacks: Any, model: keras.Model) -> Any:

@@ -1,4 +1,4 @@
-"""The examples of gates, adversaries and modalities, for a few epochs."""
+"""The examples of gates, adversaries, modalities and stages, for a few epochs."""
 
 import pathlib
 import sys
@@ -10,6 +10,7 @@ sys.path.append(str(pathlib.Path(__file__).parents[2] / "examples"))
 
 import auxiliary_task
 import missing_half
+import stages
 import two_sources
 
 pytestmark = pytest.mark.slow  # each trains a network
@@ -36,3 +37,10 @@ def test_a_gate_opens_for_a_task_that_helps():
     accuracy, share = auxiliary_task.main(epochs=20)
     assert accuracy > 0.7
     assert 0.5 < share <= 1
+
+
+def test_stages_train_one_task_after_the_other():
+    results = stages.main(epochs=12)
+    assert list(results) == ["together", "frozen", "staged"]
+    for accuracy, error in results.values():
+        assert accuracy > 0.5 and error < 1.0  # chance is 0.25, and the mean has 1.0
