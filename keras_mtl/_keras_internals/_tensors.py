@@ -58,7 +58,8 @@ def with_parameters(prediction: Tensor, numbers: Tensor) -> Tensor:
 def is_shape_inference() -> bool:
     """Returns whether operations run on placeholders, to find out shapes alone.
 
-    Keras builds losses and metrics so, of predictions that have lost what hangs on tensors.
+    Keras builds losses and metrics so, of predictions that have lost what hangs on tensors
+    (docs/keras_notes.md, pain 137).
     """
     return bool(in_symbolic_scope())
 

@@ -122,6 +122,6 @@ class Implies(Rule):
 
 def not_without(condition: Chance, consequence: Chance) -> Tensor:
     """Computes -log(1 - a (1 - b)) as -log((1 - a) + a b), a sum in which no digit is lost."""
-    # The gradient of keras.ops.logaddexp is wrong where both are equal.
+    # The gradient of logaddexp is wrong where both are equal (docs/keras_notes.md, pain 138).
     ways = ops.stack([condition.no, condition.yes + consequence.yes], axis=-1)
     return -ops.logsumexp(ways, axis=-1)

@@ -148,7 +148,8 @@ def _slower(base: keras.optimizers.Optimizer, divisor: float) -> keras.optimizer
 def _patterns(levels: Sequence[Level]) -> dict[int, str]:
     """Returns a pattern of paths for each level below the heads, from the highest down.
 
-    One pattern per level: under several keys, Keras would load one optimizer as several.
+    One pattern per level: under several keys, Keras would load one optimizer as several, and whole
+    paths change when a model is loaded (docs/keras_notes.md, pain 139).
 
     Raises:
         ValueError: If the path of a variable does not tell its level.
