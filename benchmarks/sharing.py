@@ -32,7 +32,7 @@ def main(options):
             *case.parts,
             budget=studies.Budget(options.trials, epochs, options.seeds),
             directory=options.folder and options.folder / options.set,
-            **case.settings,
+            **(case.settings(epochs) if callable(case.settings) else case.settings),
         )
         print(f"\n{study}")
         shares = np.mean([t.seconds for t in study.trainings])

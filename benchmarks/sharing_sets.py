@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,6 +24,7 @@ from keras_mtl import BalancedModel, Task, architectures, balancers, data, datas
 class Case:
     """Holds a data set with its contenders; the first one's function builds the baseline.
 
+    `settings` are arguments of the comparison, or a function from the number of epochs to them.
     `tables` are the labeled rows of training and of test, for the plain models beside them.
     """
 
@@ -30,7 +32,9 @@ class Case:
     parts: list[Any]
     contenders: dict[str, Any]
     epochs: int
-    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    settings: dict[str, Any] | Callable[[int], dict[str, Any]] = dataclasses.field(
+        default_factory=dict
+    )
     tables: list[Any] | None = None
 
 
@@ -142,7 +146,7 @@ def census(place):
     rows = parts[0].unbatch().shuffle(200_000, seed=0, reshuffle_each_iteration=False)
     parts[0] = data.known_cardinality(rows.batch(1024, drop_remainder=True))
     parts = [part.cache() for part in parts]
-    steps = 5 * int(parts[0].cardinality())
+    steps = int(parts[0].cardinality())
 
     def features():
         return data.embed_columns(encoder, units=8, numeric="piecewise")
@@ -154,16 +158,18 @@ def census(place):
         body = {"num_experts": 4, "expert": (128, 64), "tower": (64,)}
         return architectures.mmoe(features(), tasks, **body)
 
-    def optimizer(rate):
-        schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-        return keras.optimizers.AdamW(schedule, weight_decay=1e-4)
+    def settings(epochs):
+        def optimizer(rate):
+            schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * steps)
+            return keras.optimizers.AdamW(schedule, weight_decay=1e-4)
+
+        return {"optimizer": optimizer, "learning_rate": (1e-3, 4e-3)}
 
     contenders = {
         "hard sharing": sharing,
         "hard sharing, PCGrad": balanced(sharing, balancers.PCGrad),
         "MMoE": experts,
     }
-    settings = {"optimizer": optimizer, "learning_rate": (1e-3, 4e-3)}
     tables = [read_rows(raw[0].concatenate(raw[1]), tasks), read_rows(raw[2], tasks)]
     return Case(tasks, parts, contenders, epochs=5, settings=settings, tables=tables)
 
