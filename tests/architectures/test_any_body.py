@@ -25,6 +25,7 @@ IMPRESSIONS = "its head imputes one error an impression"
 REFUSALS = {
     **{(name, rank, None): MAPS for name in ("pad_net", "mti_net") for rank in (2, 3)},
     **{("escm2", rank, None): IMPRESSIONS for rank in (3, 4)},
+    **{("multimodal", rank, None): "its encoder must end in" for rank in (3, 4)},
     ("sluice", None, "model"): "or set orthogonality=0",
     ("sparse", 3, "recipe"): "a GRU; begin it with a Dense or Conv layer",
     ("tensor_factorized", None, "recipe"): "nothing is factorized .* choose hard_sharing",

@@ -173,7 +173,7 @@ def test_statistics_that_replicas_cannot_share_are_refused(monkeypatch):
     ],
 )
 def test_an_optimizer_inside_of_another_is_checked_too(options, option, monkeypatch):
-    model = problem.balanced(mtl.balancers.MGDA())
+    model = problem.balanced(mtl.balancers.MGDA(), absent="drift")
     monkeypatch.setattr(_checks, "num_replicas", lambda: 2)
     inside = optimizer_cases.of_towers(keras.optimizers.SGD(**options), keras.optimizers.SGD())
     with pytest.raises(ValueError, match=f"on 2 replicas {option}"):
