@@ -22,10 +22,12 @@ TOKENS = np.array([[3, 1, 4, 0], [5, 2, 0, 0]])
 # Messages of builders that refuse parts, by (builder, rank, kind of parts); `None` for any.
 MAPS = "features must be maps .* use another architecture"
 IMPRESSIONS = "its head imputes one error an impression"
+ROWS = "its encoder must end in"
 REFUSALS = {
     **{(name, rank, None): MAPS for name in ("pad_net", "mti_net") for rank in (2, 3)},
     **{("escm2", rank, None): IMPRESSIONS for rank in (3, 4)},
-    **{("multimodal", rank, None): "its encoder must end in" for rank in (3, 4)},
+    **{("multimodal", rank, None): ROWS for rank in (3, 4)},
+    **{("multimodal", rank, "model"): ROWS for rank in (3, 4)},  # said before LIVE_LAYER
     ("sluice", None, "model"): "or set orthogonality=0",
     ("sparse", 3, "recipe"): "a GRU; begin it with a Dense or Conv layer",
     ("tensor_factorized", None, "recipe"): "nothing is factorized .* choose hard_sharing",
@@ -108,6 +110,8 @@ def tasks_of(name, rank):
 
 def refusal(name, rank, kind):
     """Returns the message with which a builder refuses such parts, or None."""
+    if name == "multimodal" and (name, rank, kind) in REFUSALS:
+        return REFUSALS[name, rank, kind]
     known = inspect.signature(getattr(architectures, name)).parameters
     if kind == "model" and not set(LIVE) & set(known):
         return LIVE_LAYER
