@@ -54,8 +54,7 @@ def test_trainings_that_end_at_their_best_are_counted(study):
             training.best_epoch == max(map(len, training.curves.values())) - 1
             for _, training in runs
         )
-        line = f"{name}: {by_hand} of {len(runs)} trainings were best in their last epoch."
-        assert (line in text) == (by_hand > len(runs) / 2)
+        assert (f"{name} ({by_hand} of {len(runs)})" in text) == (by_hand > len(runs) / 2)
     assert "were best in their last epoch" in text  # two epochs are too few
 
 

@@ -64,12 +64,16 @@ def table_of(study: "Study") -> str:
         f"trials, {budget.epochs} epochs, {budget.seeds} seeds. Best by validation data: "
         f"{study.best_name()}. Constant: what the best answer without looking at the inputs scores."
     )
-    lines += [
-        f"{name}: {ended} of {len(runs)} trainings were best in their last epoch. Unless a "
-        "schedule of the learning rate ends there, more epochs may change verdicts."
+    at_end = [
+        f"{name} ({ended} of {len(runs)})"
         for name, runs in study.runs.items()
         if (ended := count_best_at_end(runs)) > len(runs) / 2
     ]
+    if at_end:
+        lines.append(
+            f"Most trainings were best in their last epoch: {', '.join(at_end)}. Unless a schedule "
+            "of the learning rate ends there, more epochs may change verdicts."
+        )
     if study.failures:
         lines.append(f"{len(study.failures)} trainings failed: {study.failures[0].error}")
     return "\n".join(lines)
