@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 _PAUSE = 0.1
@@ -33,8 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not pathlib.Path(options.script).is_file():
         raise SystemExit(f"there is no script {options.script!r}.")
     for attempt in range(options.restarts + 1):
-        status = _run(options)
-        if status == 0 or status == _INTERRUPTED:
+        try:
+            status = _run(options)
+        except _Stopped as stopped:
+            return stopped.status
+        if status == 0:
             break
         if attempt < options.restarts:
             print(
@@ -45,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-_INTERRUPTED = 130
+class _Stopped(Exception):
+    """Ends the command, whatever may start again: it was interrupted, or its time is over."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,20 +83,27 @@ def _run(options: argparse.Namespace) -> int:
     ports = _free_ports(options.workers)
     command = [sys.executable, options.script, *options.arguments]
     workers: list[subprocess.Popen[str]] = []
+    threads = []
     try:
-        for index in range(options.workers):
-            workers.append(_start(command, ports, index))
-        return _wait(workers, options.seconds)
+        with _terminating():
+            for index in range(options.workers):
+                workers.append(_start(command, ports, index))
+                thread = threading.Thread(target=_pass_on, args=(workers[-1], index), daemon=True)
+                thread.start()
+                threads.append(thread)
+            return _wait(workers, options.seconds)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        raise _Stopped(130) from None
     finally:
         _stop(workers)
+        for thread in threads:  # the last lines, which say why a worker has ended
+            thread.join(_GRACE)
 
 
 def _start(command: list[str], ports: list[int], index: int) -> "subprocess.Popen[str]":
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     task = {"type": "worker", "index": index}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command,
         env={
             **os.environ,
@@ -101,32 +116,28 @@ def _start(command: list[str], ports: list[int], index: int) -> "subprocess.Pope
         errors="replace",
         start_new_session=True,  # so that its own processes are stopped with it
     )
-    if process.stdout is not None:
-        threading.Thread(target=_pass_on, args=(process.stdout, index), daemon=True).start()
-    return process
 
 
-def _pass_on(lines: IO[str], index: int) -> None:
-    for line in lines:
+def _pass_on(worker: "subprocess.Popen[str]", index: int) -> None:
+    for line in worker.stdout or ():
         print(f"[worker {index}] {line}", end="" if line.endswith("\n") else "\n", flush=True)
 
 
 def _wait(workers: "list[subprocess.Popen[str]]", seconds: float | None) -> int:
     deadline = None if seconds is None else time.monotonic() + seconds
-    with _terminating():
-        while True:
-            statuses = [worker.poll() for worker in workers]
-            for index, status in enumerate(statuses):
-                if status:
-                    text = f"signal {-status}" if status < 0 else f"status {status}"
-                    print(f"[launch] worker {index} ended with {text}", flush=True)
-                    return 128 - status if status < 0 else status
-            if all(status == 0 for status in statuses):
-                return 0
-            if deadline is not None and time.monotonic() > deadline:
-                print(f"[launch] stopped after {seconds:g} s", flush=True)
-                return 124
-            time.sleep(_PAUSE)
+    while True:
+        statuses = [worker.poll() for worker in workers]
+        for index, status in enumerate(statuses):
+            if status:
+                text = f"signal {-status}" if status < 0 else f"status {status}"
+                print(f"[launch] worker {index} ended with {text}", flush=True)
+                return 128 - status if status < 0 else status
+        if all(status == 0 for status in statuses):
+            return 0
+        if deadline is not None and time.monotonic() > deadline:
+            print(f"[launch] stopped after {seconds:g} s", flush=True)
+            raise _Stopped(124)
+        time.sleep(_PAUSE)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,8 @@ class Stages(keras.callbacks.Callback):
 
     At the begin of a stage the optimizer starts anew (`reset_optimizer`): moments of what wakes up
     are 0 while Adam's count of steps is not, so that its first steps would be up to 6.6 times too
-    long. After the last epoch all flags are up, and the learning rate is that of before.
+    long. With them its count of steps begins anew, and so does a learning rate that follows a
+    schedule. After the last epoch all flags are up, and the learning rate is that of before.
 
     Layers that rest run in training mode: batch normalization uses the statistics of the batch
     there, unlike one with `trainable=False`.

@@ -78,6 +78,18 @@ def test_texts_are_categories_and_gaps_are_filled():
     assert same.scores["price", None, "r2"] == pytest.approx(row, abs=0.02)
 
 
+def test_columns_come_in_any_order_and_may_be_empty_in_one_part():
+    labels = {"price": np.where(CITY == "Rome", 3.0, 0.0) + X[:, 1]}
+    nothing = np.where(np.arange(500) < 400, np.nan, X[:, 0])  # no value in training
+    train, test = cut({"city": CITY, "a": X[:, 1], "b": X[:, 2], "nothing": nothing}, labels)
+    expected = baselines(train, test, {"price": "r2"})
+    other = dict(reversed(test[0].items()))
+    assert baselines(train, (other, test[1]), {"price": "r2"}).scores == expected.scores
+    unknown = {**other, "city": np.full(100, None)}
+    row = baselines(train, (unknown, test[1]), {"price": "r2"}).scores["price", None, "r2"]
+    assert row["linear"] < expected.scores["price", None, "r2"]["linear"]
+
+
 def test_boosting_is_that_of_scikit_learn():
     labels = {"age": LABELS["age"]}
     answers = baselines(*cut(X, labels), {"age": "r2"}, kinds=["boosted"], seed=3).predictions
@@ -144,10 +156,12 @@ def test_functions_choose_by_the_labels():
     ("change", "message"),
     [
         (lambda a, b: ((a[0][:10], a[1]), b), "train has 10 rows of inputs and 400 of labels"),
-        (lambda a, b: (a, (b[0][:, :2], b[1])), "expected the same ones, in the same order"),
+        (lambda a, b: (a, (b[0][:, :2], b[1])), "columns .*x.2.* of numbers and test"),
+        (lambda a, b: (a, (np.full_like(b[0], np.inf), b[1])), "column 'x', hold infinite values"),
+        (lambda a, b: (a, ({"x": np.zeros((0, 3))}, b[1])), "the inputs of test have no row"),
         (lambda a, b: (a, (b[0], {"age": b[1]["age"]})), "train has the tasks"),
         (lambda a, b: ((a[0][:, None, None], a[1]), b), r"expected \[n\] or \[n, d\]"),
-        (lambda a, b: (({}, a[1]), b), "expected at least one column"),
+        (lambda a, b: (({}, a[1]), b), "the inputs of train have no column"),
         (lambda a, b: (({"a": X[:, 0], "b": X[:9, 0]}, a[1]), b), "the same rows in all columns"),
     ],
 )

@@ -1,6 +1,7 @@
 """Who trains together: what the environment says, how workers meet, and that they train as one."""
 
 import json
+import os
 import pathlib
 import socket
 import subprocess
@@ -166,7 +167,7 @@ def test_what_is_no_worker_is_named_or_passed_over():
     arguments = Description(workers, 0, "TF_CONFIG"), {}, 20.0
     waiting = threading.Thread(target=lambda: outcome.append(meet(*arguments)))
     waiting.start()
-    for line in (b"", b"GET / HTTP/1.0\n", b"[]\n"):
+    for line in (b"", b"GET / HTTP/1.0\n", b"[]\n", b'{"index": [1]}\n'):
         address = ("127.0.0.1", int(workers[0].rpartition(":")[2]))
         with connect(address) as connection:
             connection.sendall(line)
@@ -206,6 +207,7 @@ import json, os, sys, time
 task = json.loads(os.environ["TF_CONFIG"])["task"]
 print("here", sys.argv[1:], flush=True)
 if task["index"] == int(sys.argv[1]):
+    print("\\n" * 200 + "the reason", flush=True)
     sys.exit(7)
 time.sleep(float(sys.argv[2]))
 """
@@ -221,6 +223,7 @@ def test_the_command_starts_workers_and_ends_all_if_one_fails(tmp_path):
     failed = start(tmp_path, "prints.py", 1, 600)
     assert failed.returncode == 7 and time.monotonic() - begin < 60
     assert "[launch] worker 1 ended with status 7" in failed.stdout
+    assert "[worker 1] the reason" in failed.stdout
 
 
 def test_the_command_starts_again_and_stops_in_time(tmp_path):
@@ -228,8 +231,20 @@ def test_the_command_starts_again_and_stops_in_time(tmp_path):
     again = start(tmp_path, "--restarts", 2, "prints.py", 0, 600)
     assert again.returncode == 7
     assert again.stdout.count("[launch] worker 0 ended with status 7") == 3
-    late = start(tmp_path, "prints.py", -1, 600, seconds=2)
-    assert late.returncode == 124 and "[launch] stopped after 2 s" in late.stdout
+    late = start(tmp_path, "--restarts", 2, "prints.py", -1, 600, seconds=2)
+    assert late.returncode == 124 and late.stdout.count("[launch] stopped after 2 s") == 1
+
+
+def test_an_interrupted_command_leaves_no_worker(tmp_path):
+    (tmp_path / "prints.py").write_text(PRINTS.replace('"here"', '"pid", os.getpid()'))
+    command = [sys.executable, "-m", "keras_mtl.launch", "--workers", "2", "prints.py", "-1", "600"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        workers = [int(process.stdout.readline().split("pid ")[1].split()[0]) for _ in range(2)]
+        process.terminate()
+        assert process.wait(60) == 130
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
 
 
 def test_a_script_that_is_not_there_is_refused(tmp_path):

@@ -112,14 +112,30 @@ def answer(kind: str, problem: Problem) -> FloatArray:
 
     Where all labels are equal, every kind answers with the constant.
     """
+    problem = _without_empty(problem)
     if len(np.unique(problem.y)) < 2 or not problem.x.shape[1]:
         return answer_constant(problem)
     return MODELS[kind](problem)
 
 
+def _without_empty(problem: Problem) -> Problem:
+    """Returns the problem without the numbers of which no training row has a value."""
+    numbers = problem.x[:, : problem.num_numbers].astype(np.float64)
+    empty = np.flatnonzero(np.isnan(numbers).all(axis=0))
+    return dataclasses.replace(
+        problem,
+        x=np.delete(problem.x, empty, axis=1),
+        other_x=np.delete(problem.other_x, empty, axis=1),
+        num_numbers=problem.num_numbers - len(empty),
+    )
+
+
 def _linear_columns(problem: Problem) -> Any:
     numbers, texts = _positions(problem)
-    steps = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    steps = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True),
+        StandardScaler(),
+    )
     encoder = OneHotEncoder(handle_unknown="ignore", max_categories=_MOST_CATEGORIES)
     return ColumnTransformer([("numbers", steps, numbers), ("texts", encoder, texts)])
 

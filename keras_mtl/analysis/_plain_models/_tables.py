@@ -1,7 +1,7 @@
 """Inputs as users bring them, cut into columns of numbers and columns of text."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,33 +19,40 @@ class Table:
     Args:
         numbers: `[n, p]`, NaN where a value is missing.
         texts: `[n, q]` of `str`, empty where a value is missing.
-        names: The names of the p and then of the q columns.
+        number_names: The names of the p columns.
+        text_names: The names of the q columns.
     """
 
     numbers: FloatArray
     texts: npt.NDArray[Any]
-    names: tuple[str, ...]
+    number_names: tuple[str, ...]
+    text_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.numbers)
 
 
-def read_table(inputs: Any, part: str) -> Table:
+def read_table(inputs: Any, part: str, like: Table | None = None) -> Table:
     """Reads an array, a frame, or a dict of columns.
 
     Args:
         inputs: `[n, d]` numbers, a data frame, or a dict of columns `[n]` or `[n, d]`.
         part: "train" or "test", for errors.
+        like: The table of the training rows, whose columns and order of columns are expected.
 
     Raises:
         TypeError: If a column holds neither numbers nor text.
-        ValueError: If columns differ in their number of rows, or there is none.
+        ValueError: If columns differ in their number of rows or from those of `like`, a number is
+            infinite, or there is no row.
     """
     numbers, texts = {}, {}
-    for name, values in _columns(inputs).items():
+    columns = _columns(inputs)
+    for name, values in columns.items():
         array = np.asarray(values)
         where = f"the inputs of {part}, column {name!r},"
-        if _is_text(array):
+        # A column without any value in the test rows is of the kind that it was before.
+        known = like is not None and name in like.text_names
+        if _is_text(array) or (known and all(map(is_missing, array.ravel().tolist()))):
             texts[name] = np.array([_read_text(entry, where) for entry in array.ravel()], object)
             continue
         read = read_numbers(values, where)
@@ -54,16 +61,23 @@ def read_table(inputs: Any, part: str) -> Table:
                 f"{where} have shape {read.shape}; expected [n] or [n, d]. Plain models read "
                 "tables: flatten images and sequences, or pass features of them."
             )
-        columns = read[:, None] if read.ndim == 1 else read
-        several = columns.shape[1] > 1
-        for position in range(columns.shape[1]):
-            numbers[f"{name}[{position}]" if several else name] = columns[:, position]
+        if np.isinf(read).any():
+            raise ValueError(f"{where} hold infinite values; pass NaN for a missing one.")
+        of_name = read[:, None] if read.ndim == 1 else read
+        several = of_name.shape[1] > 1
+        for position in range(of_name.shape[1]):
+            numbers[f"{name}[{position}]" if several else name] = of_name[:, position]
     _check_rows({**numbers, **texts}, part)
+    if like is not None:
+        _check_like(like, [*numbers], [*texts])
+        numbers = {name: numbers[name] for name in like.number_names}
+        texts = {name: texts[name] for name in like.text_names}
     num_rows = len(next(iter([*numbers.values(), *texts.values()])))
     return Table(
         np.stack([*numbers.values()], axis=1) if numbers else np.empty((num_rows, 0)),
         np.stack([*texts.values()], axis=1) if texts else np.empty((num_rows, 0), object),
-        (*numbers, *texts),
+        tuple(numbers),
+        tuple(texts),
     )
 
 
@@ -100,9 +114,22 @@ def _read_text(entry: Any, where: str) -> str:
 def _check_rows(columns: Mapping[str, Any], part: str) -> None:
     rows = {name: len(values) for name, values in columns.items()}
     if not rows or not max(rows.values()):
-        raise ValueError(f"the inputs of {part} have no value; expected at least one column.")
+        what = "no row" if rows else "no column"
+        raise ValueError(f"the inputs of {part} have {what}; expected at least one.")
     if len({*rows.values()}) > 1:
         raise ValueError(
             f"the inputs of {part} have these numbers of rows: {rows}; expected the same rows in "
             "all columns."
         )
+
+
+def _check_like(like: Table, numbers: Sequence[str], texts: Sequence[str]) -> None:
+    for kind, known, names in (
+        ("numbers", like.number_names, numbers),
+        ("text", like.text_names, texts),
+    ):
+        if set(known) != set(names):
+            raise ValueError(
+                f"train has the columns {list(known)} of {kind} and test {list(names)}; expected "
+                "the same ones."
+            )

@@ -72,9 +72,9 @@ def cluster(*, timeout: float = 300.0) -> Cluster:
     - otherwise this process trains alone, with all of its GPUs.
 
     Workers first meet at their own addresses, so that one that is missing, or that runs another
-    script or other packages, ends all of them with a sentence; TensorFlow would wait, or train on.
-    A worker that dies later ends the others within seconds: they cannot go on, and the job starts
-    again.
+    script, or has other arguments or packages, ends all of them with a sentence; TensorFlow would
+    wait, or train on. A worker that dies later ends the others within seconds: they cannot go on,
+    and the job starts again.
 
     Choose it when a step is too slow for one machine. Not for many small networks, such as trials
     of a search: those are independent, and workers of `tuning.search` do better. The slowest link

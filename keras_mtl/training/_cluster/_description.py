@@ -43,7 +43,7 @@ def read_description(environment: Mapping[str, str]) -> Description:
     """
     if environment.get("TF_CONFIG", "").strip():
         return _read_tf_config(environment["TF_CONFIG"])
-    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    if environment.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "0", "1"):
         return _read_slurm(environment)
     if "JOB_COMPLETION_INDEX" in environment:
         return _read_kubernetes(environment)
@@ -94,12 +94,12 @@ def _addresses(job: str, addresses: Any, text: str) -> list[str]:
 def _read_slurm(environment: Mapping[str, str]) -> Description:
     import tensorflow as tf
 
-    num_tasks = int(environment["SLURM_STEP_NUM_TASKS"])
+    num_tasks = environment["SLURM_STEP_NUM_TASKS"]
     try:
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            {"worker": num_tasks},
+            {"worker": int(num_tasks)},
             port_base=_SLURM_PORT,
-            gpus_per_node=num_tasks,  # not used: without a number it asks the driver
+            gpus_per_node=int(num_tasks),  # not used: without a number it asks the driver
             gpus_per_task=1,
             auto_set_gpu=False,
         )
@@ -129,6 +129,9 @@ def _read_kubernetes(environment: Mapping[str, str]) -> Description:
             f"JOB_COMPLETION_INDEX is {index!r} and KERAS_MTL_WORKERS {count!r}; expected an index "
             "below the number of workers."
         )
+    port = environment.get("KERAS_MTL_PORT", str(_PORT))
+    if not port.isdigit():
+        raise ValueError(f"KERAS_MTL_PORT is {port!r}; expected a number.")
     job = host.removesuffix(f"-{index}")
     if job == host:
         raise ValueError(
@@ -136,7 +139,6 @@ def _read_kubernetes(environment: Mapping[str, str]) -> Description:
             "names that Kubernetes gives to the pods of an Indexed Job."
         )
     service = environment["KERAS_MTL_SERVICE"]
-    port = environment.get("KERAS_MTL_PORT", str(_PORT))
     workers = tuple(f"{job}-{i}.{service}:{port}" for i in range(int(count)))
     return Description(workers, int(index), "Kubernetes")
 

@@ -96,7 +96,7 @@ class _Listener:
                     connection.settimeout(5)
                     question = _read_line(connection)
                     connection.sendall(self._answer)
-                    index = json.loads(question)["index"]
+                    index = int(json.loads(question)["index"])
                 except (OSError, ValueError, KeyError, TypeError):
                     continue  # no worker: a check of health, or another program
             with self._changed:
@@ -158,5 +158,5 @@ def _compare(
         raise ValueError(
             f"worker {description.index} ({description.address}) and worker {index} "
             f"({description.workers[index]}) differ. {listed}. All workers of a cluster run the "
-            "same script with the same packages and the same list of addresses."
+            "same script with the same arguments and packages, and the same list of addresses."
         )
