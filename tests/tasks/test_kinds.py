@@ -224,6 +224,28 @@ def test_what_a_kind_cannot_be_is_refused_by_the_name_of_the_task(make, message)
         make()
 
 
+@pytest.mark.parametrize(
+    ("task", "labels", "wrong"),
+    [
+        (Task.ordinal("zoo", 4), np.full(8, 1), (1, 2, 7)),
+        (Task.quantiles("zoo", [0.1, 0.5, 0.9]), np.full(8, 1.0), (1, 2, 7)),
+        (Task.ranking("zoo", 5, metrics=[]), np.full((8, 5), 1.0), (1, 2, 7)),
+        (Task.ranking("zoo", 5, metrics=[], loss="listmle"), np.full((8, 5), 1.0), (1, 2, 7)),
+        (Task.survival("zoo", [1.0, 2.0, 3.0]), np.full((8, 2), 1.0), (1, 2, 7)),
+        (Task.survival("zoo", [1.0, 2.0], method="cox"), np.full((8, 2), 1.0), (2, 7)),
+    ],
+    ids=["ordinal", "quantiles", "pairwise", "listmle", "hazards", "cox"],
+)
+def test_networks_of_users_with_another_number_of_outputs_are_refused(task, labels, wrong):
+    x = keras.Input((4,))
+    for units in wrong:
+        network = keras.Model(x, {"zoo": keras.layers.Dense(units)(x)})
+        model = mtl.BalancedModel(network, [task], mtl.balancers.Equal())
+        model.compile("sgd")
+        with pytest.raises(ValueError, match=r"task .zoo.: .*(predictions|scores)"):
+            model.train_on_batch(X[:8], {"zoo": labels})
+
+
 def test_labels_of_another_width_are_refused_and_do_not_broadcast():
     loss = Task.quantiles("zoo").make_loss()
     with pytest.raises(ValueError, match="expected one number"):

@@ -91,7 +91,7 @@ class OrdinalFactory(BaseTask):
         return cls(
             name,
             head=OrdinalHead(num_classes, method=method),
-            loss=corn if method == "corn" else OrdinalCrossentropy(),
+            loss=corn if method == "corn" else OrdinalCrossentropy(num_classes),
             metrics=metrics,
             weight=weight,
             labels=Labels(integer=True, low=0, high=num_classes - 1),

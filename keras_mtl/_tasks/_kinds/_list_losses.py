@@ -42,7 +42,7 @@ class ListLoss(keras.losses.Loss, abc.ABC):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Computes the loss of each list, all of whose items are there."""
-        labels, scores = as_lists(y_true), as_lists(y_pred)
+        labels, scores = read_lists(y_true, y_pred)
         return self.of_lists(labels, scores, ops.ones_like(scores, dtype="bool"))[0]
 
     def get_config(self) -> dict[str, Any]:
@@ -67,6 +67,23 @@ def as_lists(values: Tensor) -> Tensor:
     return values
 
 
+def read_lists(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns relevances and scores `[batch, items]`.
+
+    Raises:
+        ValueError: If they have other axes, or another number of items: one score would otherwise
+            stand for all items of a list, without a word.
+    """
+    labels, scores = as_lists(y_true), as_lists(y_pred)
+    sizes = labels.shape[1], scores.shape[1]
+    if None not in sizes and sizes[0] != sizes[1]:
+        raise ValueError(
+            f"a list has {sizes[0]} labels and {sizes[1]} scores; expected one score per item, "
+            "from features (batch, items, units)."
+        )
+    return labels, scores
+
+
 def total_of_lists(
     loss: ListLoss, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -84,7 +101,7 @@ def total_of_lists(
         The sum of the losses times their weights, and the sum of the weights.
     """
     weights = unit_weights(2, y_pred, sample_weight)
-    labels, scores = as_lists(y_true), as_lists(y_pred)
+    labels, scores = read_lists(y_true, y_pred)
     factors = ops.ones_like(scores)
     factors = factors if weights is None else factors * weights
     valid = ops.not_equal(factors, 0.0)

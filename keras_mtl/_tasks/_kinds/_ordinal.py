@@ -143,6 +143,8 @@ class OrdinalCrossentropy(keras.losses.Loss):
     of a softmax too. An error by three classes costs more than one by a single class.
 
     Args:
+        num_classes: The number of classes K that predictions must have. Defaults to `None`: as many
+            as they have.
         name: Name of the loss.
 
     Call arguments:
@@ -159,8 +161,11 @@ class OrdinalCrossentropy(keras.losses.Loss):
     label_kind: ClassVar[str] = "class"
     reading: ClassVar[Reading] = Reading("last axis", sparse=True, takes_zero=True, casts=False)
 
-    def __init__(self, name: str = "ordinal_crossentropy") -> None:
+    def __init__(
+        self, num_classes: int | None = None, *, name: str = "ordinal_crossentropy"
+    ) -> None:
         super().__init__(name=name)
+        self.num_classes = num_classes
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Computes the loss of each class number."""
@@ -169,6 +174,12 @@ class OrdinalCrossentropy(keras.losses.Loss):
             log_p = ops.log(ops.clip(y_pred, keras.config.epsilon(), 1.0))
         log_p = ops.log_softmax(ops.cast(log_p, "float32"), axis=-1)
         num_classes = log_p.shape[-1]
+        if self.num_classes not in (None, num_classes):
+            # A class without a probability would be taken for the highest one that has one.
+            raise ValueError(
+                f"there are {self.num_classes} ordered classes, and predictions have the shape "
+                f"{tuple(log_p.shape)}; their last axis holds one probability per class."
+            )
         steps = ops.arange(num_classes - 1)
         is_above = ops.arange(num_classes)[None, :] > steps[:, None]  # [K - 1, K]
         log_p = ops.expand_dims(log_p, -2)
@@ -181,4 +192,4 @@ class OrdinalCrossentropy(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that build an equal loss."""
-        return {"name": self.name}
+        return {"num_classes": self.num_classes, "name": self.name}
