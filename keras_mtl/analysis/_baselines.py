@@ -116,7 +116,7 @@ def baselines(
     if isinstance(kinds, str) or not kinds or not {*kinds} <= {*MODELS}:
         raise ValueError(f"kinds is {kinds!r}; expected a list of some of {[*MODELS]}.")
     x = read_table(train[0], "train")
-    other_x = read_table(test[0], "test", like=x)
+    other_x = read_table(test[0], "test", reference=x)
     y, other_y = read_labels(train[1]), read_labels(test[1])
     _check_fit(x, other_x, y, other_y)
     read = read_metrics(metrics, [*other_y])

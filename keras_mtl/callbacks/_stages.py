@@ -130,10 +130,10 @@ class Stages(keras.callbacks.Callback):
         self._begins, self._schedule = True, StageSchedule(self._stages)
         self._check_tasks([task.name for task in model.tasks])
         self._check_epochs()
-        if any(stage.learning_rate is not None for stage in self._stages):
-            check_rates(model.optimizer, self._labels[0])
+        pairs = [*zip(self._stages, self._labels, strict=True)]
+        if with_rate := [label for stage, label in pairs if stage.learning_rate is not None]:
+            check_rates(model.optimizer, with_rate[0])
             self._rates = learning_rates(model.optimizer)
-        pairs = zip(self._stages, self._labels, strict=True)
         self._variables = [find_variables(stage, model, label) for stage, label in pairs]
 
     def _check_tasks(self, names: list[str]) -> None:
@@ -192,9 +192,9 @@ class Stages(keras.callbacks.Callback):
             if fresh and index and self._reset_optimizer:
                 reset(model.optimizer, model.trainable_variables)
             if self._rates:
-                rate = stage.learning_rate
-                rates = self._rates if rate is None else [rate] * len(self._rates)
-                set_learning_rates(model.optimizer, rates)
+                rate, highest = stage.learning_rate, max(self._rates)
+                factor = 1.0 if rate is None else rate / highest
+                set_learning_rates(model.optimizer, [r * factor for r in self._rates])
             names = [task.name for task in model.tasks]
             model.set_active(names if stage.tasks is None else stage.tasks, self._variables[index])
 

@@ -173,6 +173,29 @@ def test_bad_arguments_are_refused_with_a_sentence():
         fit(make(optimizer=keras.optimizers.Adam(schedule)), stages())
 
 
+def test_several_optimizers_keep_the_ratios_of_their_rates():
+    class Rates(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append([round(float(o.learning_rate), 6) for o in self.model.optimizer.optimizers])
+
+    seen = []
+    network = make().network
+    optimizer = mtl.transfer.discriminative(keras.optimizers.Adam(0.01), network, factor=2.0)
+    model = mtl.BalancedModel(network, tasks(), mtl.balancers.Equal())
+    model.compile(optimizer)
+    fit(model, Stages([Stage(epochs=1), Stage(epochs=1, learning_rate=0.001)]), Rates(), epochs=2)
+    assert len(seen[0]) > 1 and max(seen[0]) == 0.01 and min(seen[0]) < 0.01
+    np.testing.assert_allclose(seen[1], np.array(seen[0]) / 10)
+
+
+def test_the_stage_whose_rate_cannot_be_set_is_named():
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 10)
+    with pytest.raises(ValueError, match=r"stage 1 has a learning_rate, .* follows a schedule"):
+        fit(make(optimizer=keras.optimizers.Adam(schedule)), stages())
+    with pytest.raises(ValueError, match="stage 1 has a learning_rate, and that of Adam is 0"):
+        fit(make(optimizer=keras.optimizers.Adam(0.0)), stages())
+
+
 def test_a_task_that_waits_for_its_stage_is_not_taken_for_a_starved_one():
     fit(make(mtl.balancers.Uncertainty), stages())  # a warning is an error here
 

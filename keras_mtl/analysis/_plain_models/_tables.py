@@ -32,17 +32,17 @@ class Table:
         return len(self.numbers)
 
 
-def read_table(inputs: Any, part: str, like: Table | None = None) -> Table:
+def read_table(inputs: Any, part: str, reference: Table | None = None) -> Table:
     """Reads an array, a frame, or a dict of columns.
 
     Args:
         inputs: `[n, d]` numbers, a data frame, or a dict of columns `[n]` or `[n, d]`.
         part: "train" or "test", for errors.
-        like: The table of the training rows, whose columns and order of columns are expected.
+        reference: The table of the training rows, whose columns and order of columns are expected.
 
     Raises:
         TypeError: If a column holds neither numbers nor text.
-        ValueError: If columns differ in their number of rows or from those of `like`, a number is
+        ValueError: If columns differ in their number of rows or from those of `reference`, a number is
             infinite, or there is no row.
     """
     numbers, texts = {}, {}
@@ -51,7 +51,7 @@ def read_table(inputs: Any, part: str, like: Table | None = None) -> Table:
         array = np.asarray(values)
         where = f"the inputs of {part}, column {name!r},"
         # A column without any value in the test rows is of the kind that it was before.
-        known = like is not None and name in like.text_names
+        known = reference is not None and name in reference.text_names
         if _is_text(array) or (known and all(map(is_missing, array.ravel().tolist()))):
             texts[name] = np.array([_read_text(entry, where) for entry in array.ravel()], object)
             continue
@@ -68,10 +68,10 @@ def read_table(inputs: Any, part: str, like: Table | None = None) -> Table:
         for position in range(of_name.shape[1]):
             numbers[f"{name}[{position}]" if several else name] = of_name[:, position]
     _check_rows({**numbers, **texts}, part)
-    if like is not None:
-        _check_like(like, [*numbers], [*texts])
-        numbers = {name: numbers[name] for name in like.number_names}
-        texts = {name: texts[name] for name in like.text_names}
+    if reference is not None:
+        _check_like(reference, [*numbers], [*texts])
+        numbers = {name: numbers[name] for name in reference.number_names}
+        texts = {name: texts[name] for name in reference.text_names}
     num_rows = len(next(iter([*numbers.values(), *texts.values()])))
     return Table(
         np.stack([*numbers.values()], axis=1) if numbers else np.empty((num_rows, 0)),
@@ -123,10 +123,10 @@ def _check_rows(columns: Mapping[str, Any], part: str) -> None:
         )
 
 
-def _check_like(like: Table, numbers: Sequence[str], texts: Sequence[str]) -> None:
+def _check_like(reference: Table, numbers: Sequence[str], texts: Sequence[str]) -> None:
     for kind, known, names in (
-        ("numbers", like.number_names, numbers),
-        ("text", like.text_names, texts),
+        ("numbers", reference.number_names, numbers),
+        ("text", reference.text_names, texts),
     ):
         if set(known) != set(names):
             raise ValueError(

@@ -41,7 +41,7 @@ def check_rates(optimizer: Any, label: str) -> None:
     """Checks that learning rates can be set.
 
     Raises:
-        ValueError: If one of them follows a schedule.
+        ValueError: If one of them follows a schedule, or all are 0.
     """
     for inner in inner_optimizers(optimizer):
         if isinstance(inner.get_config()["learning_rate"], dict):  # that of a schedule
@@ -49,3 +49,8 @@ def check_rates(optimizer: Any, label: str) -> None:
                 f"{label} has a learning_rate, and that of {type(inner).__name__} follows a "
                 "schedule; compile with a number, or leave learning_rate out of all stages."
             )
+    if not max(learning_rates(optimizer)) > 0:
+        raise ValueError(
+            f"{label} has a learning_rate, and that of {type(optimizer).__name__} is 0; compile "
+            "with a rate above 0."
+        )

@@ -22,6 +22,8 @@ class Stage:
             `"shared_*|click_*"`. All other layers rest. Defaults to `"*"`: whatever the tasks
             reach.
         learning_rate: The learning rate of the stage. Defaults to `None`: that of the optimizer.
+            Of several optimizers (`transfer.discriminative`) it is the highest rate, and the others
+            keep their ratios to it.
         epochs: How long it lasts; with `until`, how long at most.
         until: A pair `(name, "min" or "max")`, as `keras_mtl.monitor` returns it: the stage ends
             when this value of the logs has not improved for `patience` epochs.
