@@ -42,8 +42,8 @@ def read_table(inputs: Any, part: str, reference: Table | None = None) -> Table:
 
     Raises:
         TypeError: If a column holds neither numbers nor text.
-        ValueError: If columns differ in their number of rows or from those of `reference`, a number is
-            infinite, or there is no row.
+        ValueError: If columns differ in their number of rows or from those of `reference`, a number
+            is infinite, or there is no row.
     """
     numbers, texts = {}, {}
     columns = _columns(inputs)
@@ -69,7 +69,7 @@ def read_table(inputs: Any, part: str, reference: Table | None = None) -> Table:
             numbers[f"{name}[{position}]" if several else name] = of_name[:, position]
     _check_rows({**numbers, **texts}, part)
     if reference is not None:
-        _check_like(reference, [*numbers], [*texts])
+        _check_columns(reference, [*numbers], [*texts])
         numbers = {name: numbers[name] for name in reference.number_names}
         texts = {name: texts[name] for name in reference.text_names}
     num_rows = len(next(iter([*numbers.values(), *texts.values()])))
@@ -123,7 +123,7 @@ def _check_rows(columns: Mapping[str, Any], part: str) -> None:
         )
 
 
-def _check_like(reference: Table, numbers: Sequence[str], texts: Sequence[str]) -> None:
+def _check_columns(reference: Table, numbers: Sequence[str], texts: Sequence[str]) -> None:
     for kind, known, names in (
         ("numbers", reference.number_names, numbers),
         ("text", reference.text_names, texts),
