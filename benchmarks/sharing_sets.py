@@ -1,6 +1,7 @@
 """The data sets of sharing.py, with the contenders of each."""
 
 import dataclasses
+import importlib
 import pathlib
 import sys
 from collections.abc import Callable
@@ -12,12 +13,13 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
 
-import intent_and_slots
-import review_domains
-import toxicity
-import words
+from helpers import words
 
 from keras_mtl import BalancedModel, Task, architectures, balancers, data, datasets
+
+intent_and_slots = importlib.import_module("07_intent_and_slots")
+review_domains = importlib.import_module("11_review_domains")
+toxicity = importlib.import_module("12_toxicity")
 
 
 @dataclasses.dataclass(frozen=True)

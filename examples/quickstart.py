@@ -12,63 +12,17 @@ import argparse
 import pathlib
 import tempfile
 
-import census_served
 import keras
-import tensorflow as tf
+from helpers import census, census_served
 
 import keras_mtl as mtl
 from keras_mtl import analysis, architectures, balancers, data, datasets, studies
 
-LONG_TAILED = ("capital_gains", "capital_losses", "dividends", "wage_per_hour")
-
-
-def make_strategy(replicas):
-    """Returns a strategy over the GPUs, or over virtual CPU devices if there are too few GPUs."""
-    if replicas > 1 and len(tf.config.list_physical_devices("GPU")) < 2:
-        devices = [tf.config.LogicalDeviceConfiguration()] * replicas
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, devices)
-        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    return mtl.training.strategy()
-
-
-def prepare(options):
-    """Returns the encoder of raw columns, the encoded batches by part, and raw test batches."""
-    splits = {"train": "train[:30%]", "validation": "train[90%:]", "test": "test"}
-    place = {"config": options.config, "data_dir": options.data_dir}
-    raw = {
-        part: datasets.census_income(split, batch_size=options.batch_size, **place)
-        for part, split in splits.items()
-    }
-    encoder = data.tabular_encoder(raw["train"], log=LONG_TAILED, bins=48)
-    sets = {
-        part: batches.map(lambda columns, labels: (encoder(columns), labels))
-        for part, batches in raw.items()
-    }
-    # One order for all epochs: every network, on any number of replicas, sees the same batches.
-    rows = sets["train"].unbatch().shuffle(50_000, seed=0, reshuffle_each_iteration=False)
-    sets["train"] = data.known_cardinality(rows.batch(options.batch_size, drop_remainder=True))
-    return encoder, {part: batches.cache() for part, batches in sets.items()}, raw["test"]
-
-
-def keep_few(batches, task, share):
-    """Returns batches in which only a share of the rows, the same ones each time, has a label."""
-
-    def mask(place, element):
-        inputs, labels = element
-        labels = {name: tf.cast(values, tf.float32) for name, values in labels.items()}
-        shape = tf.shape(labels[task])
-        draws = tf.random.stateless_uniform(shape, tf.stack([0, tf.cast(place, tf.int32)]))
-        labels[task] = tf.where(draws < share, labels[task], float("nan"))
-        return inputs, labels
-
-    return batches.enumerate().map(mask).cache()
-
 
 def main(options):
-    strategy = make_strategy(options.replicas)  # before anything else makes a variable
+    strategy = census.make_strategy(options.replicas)  # before anything else makes a variable
     tasks = datasets.census_income_tasks()
-    encoder, sets, raw_test = prepare(options)
+    encoder, sets, raw_test = census.prepare(options)
     steps = options.epochs * int(sets["train"].cardinality())
     budget = studies.Budget(trials=options.trials, epochs=options.epochs, seeds=options.seeds)
 
@@ -81,10 +35,8 @@ def main(options):
 
     def experts(tasks):
         with strategy.scope():
-            network = architectures.mmoe(
-                features(), tasks, num_experts=4, expert=(64,), tower=(16,)
-            )
-            return mtl.BalancedModel(network, tasks, balancers.PCGrad())
+            mmoe = architectures.mmoe(features(), tasks, num_experts=4, expert=(64,), tower=(16,))
+            return mtl.BalancedModel(mmoe, tasks, balancers.PCGrad())
 
     def optimizer(rate):
         schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
@@ -110,7 +62,7 @@ def main(options):
         {"hard sharing": sharing, "MMoE, PCGrad": experts}, tasks, sets["train"], "all_labels"
     )
     print("2. One person in a hundred has told the income: does college help?", flush=True)
-    few = keep_few(sets["train"], "income", share=0.01)
+    few = census.keep_few(sets["train"], "income", share=0.01)
     two = [task for task in tasks if task.name != "never_married"]
     scarce = compare({"hard sharing": sharing}, two, few, "few_labels")
 

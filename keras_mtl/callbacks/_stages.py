@@ -32,7 +32,7 @@ class Stages(keras.callbacks.Callback):
 
     Choose stages where one task feeds the next, or where a small or noisy task should not disturb
     a large one: prices that depend on a class, known in 100 of 2,000 rows, have an error of .82 of
-    their variance end to end, .70 frozen and .67 staged (`examples/stages.py`, three seeds), and
+    their variance end to end, .70 frozen and .67 staged (`examples/19_stages.py`, three seeds), and
     the class is none the worse (.795, .807, .808). Do not choose them for tasks that help each
     other from the first step on: joint training sees both. For a task in each step by turns, use
     `data.mixture(batched_sets, tasks, sampling="round_robin")`: a task that is not in a batch

@@ -10,27 +10,26 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "examples"))
 
-import comparison
-import scores
+from helpers import comparison, scores
 
 EXAMPLES = {
-    "sentiment_and_topic": ["sentiment accuracy", "topic accuracy"],
-    "pos_and_ner": ["POS accuracy", "entity F1"],
-    "intent_and_slots": ["intent accuracy", "slot F1"],
-    "multi_digit": ["left accuracy", "right accuracy"],
-    "toxicity": ["mean AUC of 12"],
-    "classification_and_regression": ["species accuracy", "mass R²"],
-    "review_domains": ["mean accuracy"],
+    "03_sentiment_and_topic": ["sentiment accuracy", "topic accuracy"],
+    "05_pos_and_ner": ["POS accuracy", "entity F1"],
+    "07_intent_and_slots": ["intent accuracy", "slot F1"],
+    "09_multi_digit": ["left accuracy", "right accuracy"],
+    "12_toxicity": ["mean AUC of 12"],
+    "02_classification_and_regression": ["species accuracy", "mass R²"],
+    "11_review_domains": ["mean accuracy"],
 }
 DEFAULTS = {"split": "test", "validate": False, "clothes": False, "set": "tox21"}
 DEFAULTS["domains"] = ["books", "MR", "baby"]
 NETWORKS = {
-    "review_domains": 1,
-    "pos_and_ner": 1,
-    "intent_and_slots": 1,
+    "11_review_domains": 1,
+    "05_pos_and_ner": 1,
+    "07_intent_and_slots": 1,
 }  # the row of the table; else the last
 
-RATES = {"intent_and_slots": 0.005}  # of learning; else 0.01
+RATES = {"07_intent_and_slots": 0.005}  # of learning; else 0.01
 
 
 def run(name, *arguments, **changes):
@@ -56,7 +55,7 @@ def test_an_example_prints_the_figures_of_a_network_on_its_built_in_data(name, c
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_all_networks_of_an_example_learn_its_built_in_data(name):
     rows = run(name, epochs=30)
-    assert len(rows) == (2 if name == "review_domains" else 3)
+    assert len(rows) == (2 if name == "11_review_domains" else 3)
     for figures in rows.values():
         assert list(figures) == EXAMPLES[name]
         assert all(values[0] > 0.6 for values in figures.values()), figures
@@ -64,7 +63,8 @@ def test_all_networks_of_an_example_learn_its_built_in_data(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "changes"), [("multi_digit", {"clothes": True}), ("toxicity", {"set": "toxcast"})]
+    ("name", "changes"),
+    [("09_multi_digit", {"clothes": True}), ("12_toxicity", {"set": "toxcast"})],
 )
 def test_the_other_set_of_an_example_runs(name, changes):
     assert len(run(name, **changes)) == 3

@@ -1,5 +1,6 @@
 """The small clinic: ten lines from a data frame with gaps to a served model."""
 
+import importlib
 import inspect
 import pathlib
 import re
@@ -17,8 +18,9 @@ from keras_mtl.data import describe, from_table
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "examples"))
 
-import clinic_frame
-import small_clinic
+from helpers import clinic_frame
+
+small_clinic = importlib.import_module("13_small_clinic")
 
 
 @pytest.fixture(scope="module")

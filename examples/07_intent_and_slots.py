@@ -1,7 +1,7 @@
 """The intent of a voice command and the slots of its words, on gated convolutions.
 
-    python examples/intent_and_slots.py                                # made-up commands
-    python examples/intent_and_slots.py --data-dir FOLDER --seeds 3    # SNIPS: snips.tar.xz
+    python examples/07_intent_and_slots.py                                # made-up commands
+    python examples/07_intent_and_slots.py --data-dir FOLDER --seeds 3    # SNIPS: snips.tar.xz
 
 One label per sentence beside one label per word: the intent's head pools over the words. Nothing
 is pre-trained.
@@ -9,11 +9,8 @@ is pre-trained.
 
 import dataclasses
 
-import comparison
 import keras
-import scores
-import small_data
-import words
+from helpers import comparison, scores, small_data, words
 
 from keras_mtl import architectures, balancers, data, datasets
 

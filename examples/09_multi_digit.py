@@ -1,14 +1,12 @@
 """Two digits in one image, the left and the right one, on one convolutional trunk.
 
-python examples/multi_digit.py                                         # made-up images
-python examples/multi_digit.py --data-dir FOLDER --seeds 3             # files of MNIST
-python examples/multi_digit.py --data-dir FOLDER --clothes --seeds 3   # of Fashion-MNIST
+python examples/09_multi_digit.py                                         # made-up images
+python examples/09_multi_digit.py --data-dir FOLDER --seeds 3             # files of MNIST
+python examples/09_multi_digit.py --data-dir FOLDER --clothes --seeds 3   # of Fashion-MNIST
 """
 
-import comparison
 import keras
-import scores
-import small_data
+from helpers import comparison, scores, small_data
 
 from keras_mtl import architectures, balancers, datasets
 

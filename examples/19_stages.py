@@ -1,6 +1,6 @@
 """A cascade in stages: one task first, then the one that reads it, then both slowly.
 
-    python examples/stages.py       # half a minute on two cores
+    python examples/19_stages.py       # half a minute on two cores
 
 2,000 rows have one of four classes; 100 of them have a number that depends on the class. Trained
 together from the first step on, the few numbers disturb the classes before those are learned.

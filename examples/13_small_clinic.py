@@ -1,6 +1,6 @@
 """From a data frame with gaps to a served model, in ten lines: a small clinic.
 
-    python examples/small_clinic.py         # needs pandas; half a minute on two cores
+    python examples/13_small_clinic.py         # needs pandas; half a minute on two cores
 
 2,000 patients, 100 columns with gaps, three rare outcomes that share their causes. The data are
 made up, so that the best possible ranking is known.
@@ -9,9 +9,8 @@ made up, so that the best possible ranking is known.
 import argparse
 import tempfile
 
-import clinic_frame
 import keras
-import scores
+from helpers import clinic_frame, scores
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures, data

@@ -1,7 +1,7 @@
 """Kinds of tasks in one network: stars, minutes, money, relapse.
 
 The rows are made up: a customer's features, and what he does. Labels are missing here and there.
-Run it from a checkout: python examples/task_kinds.py [--epochs 30]
+Run it from a checkout: python examples/14_task_kinds.py [--epochs 30]
 """
 
 import argparse

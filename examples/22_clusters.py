@@ -4,7 +4,7 @@ The clusters have no labels of their own. Their task compares the assignments q 
 the sharper p = q^2 / sum(q), normalized by row, which is computed anew before each epoch. Alone,
 such a task collapses: it begins from k-means, and the supervised task stays beside it.
 
-Run it from a checkout: python examples/clusters.py [--epochs 10]
+Run it from a checkout: python examples/22_clusters.py [--epochs 10]
 
 Reference: Xie, Girshick and Farhadi, "Unsupervised Deep Embedding for Clustering Analysis"
 (arXiv:1511.06335). There an autoencoder comes before; here the supervised task does.

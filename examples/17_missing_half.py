@@ -1,6 +1,6 @@
 """Two modalities, of which one may be missing when the network is used.
 
-    python examples/missing_half.py         # half a minute on two cores
+    python examples/17_missing_half.py         # half a minute on two cores
 
 The top and the bottom half of handwritten digits stand for two sensors. In training both are
 there; in use, one of them may fail.

@@ -1,6 +1,6 @@
 """An auxiliary task that may help or disturb the main one, behind a gate.
 
-    python examples/auxiliary_task.py       # half a minute on two cores
+    python examples/16_auxiliary_task.py       # half a minute on two cores
 
 60 handwritten digits have the label of the main task; 660 have that of the auxiliary task, which
 is even or odd, or with --noise a random bit. The gate lets the auxiliary task change the shared

@@ -1,16 +1,13 @@
 """Parts of speech and named entities of the same words, on one bidirectional LSTM.
 
-    python examples/pos_and_ner.py                                    # made-up sentences
-    python examples/pos_and_ner.py --data-dir FOLDER --seeds 3        # ewt_pos_ner.tar.xz
+    python examples/05_pos_and_ner.py                                    # made-up sentences
+    python examples/05_pos_and_ner.py --data-dir FOLDER --seeds 3        # ewt_pos_ner.tar.xz
 
 The last network ends parts of speech at the first of two layers, since entities build on them.
 Nothing is pre-trained.
 """
 
-import comparison
-import scores
-import small_data
-import words
+from helpers import comparison, scores, small_data, words
 
 from keras_mtl import architectures, data, datasets
 

@@ -1,18 +1,16 @@
 """Toxicity of molecules from SMILES strings: many assays, most of which were never made.
 
-    python examples/toxicity.py                                        # made-up molecules
-    python examples/toxicity.py --data-dir FOLDER --set tox21          # 12 assays, 17 % missing
-    python examples/toxicity.py --data-dir FOLDER --set toxcast        # 617 assays, 71 % missing
+    python examples/12_toxicity.py                                        # made-up molecules
+    python examples/12_toxicity.py --data-dir FOLDER --set tox21          # 12 assays, 17 % missing
+    python examples/12_toxicity.py --data-dir FOLDER --set toxcast        # 617 assays, 71 % missing
 
 All assays are one task of many columns. The features are counts of runs of one to six characters,
 found by a Keras layer, so that a model that is served may take SMILES strings.
 """
 
-import comparison
 import keras
 import numpy as np
-import scores
-import small_data
+from helpers import comparison, scores, small_data
 
 import keras_mtl as mtl
 from keras_mtl import architectures, data, datasets

@@ -1,6 +1,6 @@
 """One task on two data sets, with shared features that do not tell which set it is.
 
-    python examples/two_sources.py          # half a minute on two cores
+    python examples/18_two_sources.py          # half a minute on two cores
 
 Two made-up sources of 300 rows each; one column tells the source. An adversary behind a reversed
 gradient keeps the source out of the shared features, and a fresh probe says how well it did.

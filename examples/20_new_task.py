@@ -1,6 +1,6 @@
 """A task that comes later: a trained network learns it without forgetting the others.
 
-    python examples/new_task.py             # a minute on two cores
+    python examples/20_new_task.py             # a minute on two cores
 
 Made-up machines with eight readings. Two tasks are trained and saved. A third one comes with 300
 rows that have no labels of the first two. It is added in three ways: on the frozen trunk, with

@@ -1,6 +1,6 @@
 """A rule between tasks: nobody buys what they have not clicked.
 
-    python examples/funnel_rules.py         # a minute on two cores
+    python examples/21_funnel_rules.py         # a minute on two cores
 
 Made-up visits with two outcomes. Every visit says whether there was a click; of one in ten it is
 known whether something was bought. The rule `buy implies click` trains on all visits, and holds

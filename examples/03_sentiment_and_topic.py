@@ -1,7 +1,7 @@
 """Sentiment of film reviews and topic of news: two data sets, one bidirectional LSTM.
 
-    python examples/sentiment_and_topic.py                             # made-up texts
-    python examples/sentiment_and_topic.py --data-dir FOLDER --seeds 3
+    python examples/03_sentiment_and_topic.py                             # made-up texts
+    python examples/03_sentiment_and_topic.py --data-dir FOLDER --seeds 3
 
 FOLDER holds imdb.tsv.gz (split, id, label, rating, text) and agnews_test.csv.gz (class, title,
 text; the first 80 % are for training). With a network,
@@ -13,11 +13,9 @@ import csv
 import gzip
 import pathlib
 
-import comparison
 import keras
-import scores
-import small_data
 import tensorflow as tf
+from helpers import comparison, scores, small_data
 
 import keras_mtl as mtl
 from keras_mtl import architectures, data

@@ -1,17 +1,15 @@
 """Sentiment of reviews in 16 domains, one task with separate inputs per domain, in one stream.
 
-    python examples/review_domains.py                                  # made-up reviews
-    python examples/review_domains.py --data-dir FOLDER --seeds 3      # FDU-MTL: fdu_mtl.tar.xz
+    python examples/11_review_domains.py                                  # made-up reviews
+    python examples/11_review_domains.py --data-dir FOLDER --seeds 3      # FDU-MTL: fdu_mtl.tar.xz
 
 `data.mixture` draws from all domains; a review has a label, and a gradient, in its own domain only.
 A review is the mean of embeddings of its words and pairs of words. Nothing is pre-trained.
 """
 
-import comparison
 import keras
 import numpy as np
-import scores
-import small_data
+from helpers import comparison, scores, small_data
 
 from keras_mtl import architectures, data, datasets
 

@@ -1,14 +1,13 @@
 """The species of a penguin and its body mass: classification and regression on shared layers.
 
-    python examples/classification_and_regression.py --seeds 5
+    python examples/02_classification_and_regression.py --seeds 5
 
 Palmer penguins, complete, ship with keras_mtl; --data-dir only says where they are prepared.
 Some masses are missing. Squared errors of kilograms and cross-entropies differ in scale, which the
 last network's balancer evens out.
 """
 
-import comparison
-import scores
+from helpers import comparison, scores
 
 from keras_mtl import architectures, balancers, data, datasets
 

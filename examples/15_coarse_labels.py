@@ -1,6 +1,6 @@
 """Coarse labels train fine classes: 50 digits with their class, 1,000 with a group of classes.
 
-Run it from a checkout: python examples/coarse_labels.py [--epochs 60]
+Run it from a checkout: python examples/15_coarse_labels.py [--epochs 60]
 """
 
 import argparse
