@@ -1,0 +1,35 @@
+"""An extension of Griffe, which reads docstrings for MkDocs: titles that it does not know."""
+
+import re
+from typing import Any
+
+import griffe
+
+TITLES = {
+    r"^( *)Example:$": r"\1Examples:",
+    r"^( *)Call arguments:$": r"\1Other Parameters: Call arguments",
+    r"^( +(?:[\w*]+, )+[\w*]+,)\n +(?=[\w*]+[\w*, ]*: )": r"\1 ",  # names that go on in a new line
+}
+"""What a line of a docstring here is called in the Google style of Griffe."""
+
+GUIDE = re.compile(r"^( *)Guide:\n((?:\1 {4}.*\n?)+)", re.MULTILINE)
+
+
+def as_list(guide: re.Match[str]) -> str:
+    """Returns a section `Guide:` with one item per label, since its lines are no paragraph."""
+    indent = guide[1] + " " * 4
+    lines = re.sub(rf"^{indent}(\w[\w ]*):", rf"{indent}- **\1:**", guide[2], flags=re.MULTILINE)
+    return f"{guide[1]}Guide:\n{lines}"
+
+
+class KnownTitles(griffe.Extension):
+    """Renames the sections of each docstring before it is parsed."""
+
+    def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+        """Renames the sections of the docstring of an object, if it has one."""
+        if obj.docstring is None:
+            return
+        text = obj.docstring.value
+        for title, known in TITLES.items():
+            text = re.sub(title, known, text, flags=re.MULTILINE)
+        obj.docstring.value = GUIDE.sub(as_list, text)
