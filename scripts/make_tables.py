@@ -307,7 +307,6 @@ def make_files() -> dict[Path, str]:
     """Returns each file that holds a table, with the contents that it should have."""
     lazy = ROOT / "keras_mtl/_lazy_classes.py"
     files = {lazy: with_saved_classes(lazy.read_text())}
-    readme = (ROOT / "README.md").read_text()
     for noun, methods, page, module, widths in (
         (
             "architecture",
@@ -324,10 +323,9 @@ def make_files() -> dict[Path, str]:
             {"backward passes": 22, "choose it when": 52},
         ),
     ):
-        readme = between_markers(readme, noun, markdown_table(methods, noun))
         files[page] = between_markers(page.read_text(), noun, markdown_sections(methods, noun))
         files[module] = in_docstring(module.read_text(), plain_table(methods, widths))
-    return {ROOT / "README.md": readme, **files}
+    return files
 
 
 def stale_files() -> list[str]:
