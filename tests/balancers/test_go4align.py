@@ -78,10 +78,10 @@ def test_equal_losses_get_equal_weights_of_sum_1_in_any_number_of_groups():
 
 
 def test_a_share_that_left_the_range_of_float32_comes_back():
-    balancer = GO4Align(num_groups=2, beta=10.0)
-    for _ in range(30):  # the share of the first task is now exp(-300)
+    balancer = GO4Align(num_groups=2, beta=100.0)
+    for _ in range(3):  # the share of the first task is now exp(-300)
         weights_of(balancer, [2.0, 1.0])
-    for _ in range(30):
+    for _ in range(3):
         weights = weights_of(balancer, [1.0, 2.0])
     np.testing.assert_allclose(weights, [0.75, 0.375], rtol=1e-4)
 

@@ -7,6 +7,7 @@ SIGN_FREE = ("absolute cosine", "fisher", "units")
 HEADS = ("correlated", "independent", "opposed")
 
 
+@pytest.mark.slow
 def test_groups_are_found_where_signs_tell_nothing():
     scores = recovery(8, 2, "independent", epochs=8, every=32)
     # The other measures without signs need more steps than these 256.

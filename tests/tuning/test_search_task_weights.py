@@ -113,6 +113,7 @@ def test_build_may_search_further_hyper_parameters():
     assert len(alone.trials) == 2 and alone.weights == {"z": 1.0}
 
 
+@pytest.mark.slow
 def test_a_balanced_model_can_be_searched():
     def balanced(tasks):
         network = mtl.architectures.hard_sharing(keras.Input((3,)), tasks, shared=(2,), tower=())
