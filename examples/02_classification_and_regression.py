@@ -7,7 +7,7 @@ Some masses are missing. Squared errors of kilograms and cross-entropies differ 
 last network's balancer evens out.
 """
 
-from helpers import comparison, scores
+from helpers import comparison, penguins
 
 from keras_mtl import architectures, balancers, data, datasets
 
@@ -15,44 +15,21 @@ from keras_mtl import architectures, balancers, data, datasets
 def main(options):
     species, _, mass = datasets.penguins_tasks()
     tasks = [species, mass]
-    with comparison.files(options, lambda folder: None) as place:
-        raw = {
-            split: datasets.penguins(split, data_dir=place["manual_dir"]).batch(64)
-            for split in ("train", "test")
-        }
-        encoder = data.tabular_encoder(raw["train"])
+    encoder, train, (x, y, w) = penguins.load(tasks, options)
 
-        def encode(columns, y, w):
-            return encoder(columns), y, w
+    def run(chosen, balancer=None):
+        features = data.embed_columns(encoder, units=2)
+        network = architectures.hard_sharing(features, chosen, shared=(32, 16), tower=(8,))
+        model = comparison.fit(network, chosen, train, options, balancer)
+        return penguins.figures(model.predict(x, verbose=0), y, w)
 
-        sets = {
-            split: data.mask_missing(data.select_tasks(batches, tasks), tasks).map(encode)
-            for split, batches in raw.items()
-        }
-        train = comparison.shuffled(sets["train"], options)
-        x, y, w = comparison.arrays(sets["test"])
-
-        def run(chosen, balancer=None):
-            features = data.embed_columns(encoder, units=2)
-            network = architectures.hard_sharing(features, chosen, shared=(32, 16), tower=(8,))
-            model = comparison.fit(network, chosen, train, options, balancer)
-            predicted = model.predict(x, verbose=0)
-            figures = {}
-            if "species" in predicted:
-                accuracy = scores.accuracy(y["species"], predicted["species"], w["species"])
-                figures["species accuracy"] = accuracy
-            if "mass" in predicted:
-                r2 = scores.r_squared(y["mass"], predicted["mass"][:, 0], w["mass"])
-                figures["mass R²"] = r2
-            return figures
-
-        uncertainty = balancers.Uncertainty(regression={"species": False, "mass": True})
-        variants = {
-            "one for each task": lambda: run(tasks[:1]) | run(tasks[1:]),
-            "hard sharing": lambda: run(tasks),
-            "hard sharing, Uncertainty": lambda: run(tasks, uncertainty),
-        }
-        return comparison.table(variants, options)
+    uncertainty = balancers.Uncertainty(regression={"species": False, "mass": True})
+    variants = {
+        "one for each task": lambda: run(tasks[:1]) | run(tasks[1:]),
+        "hard sharing": lambda: run(tasks),
+        "hard sharing, Uncertainty": lambda: run(tasks, uncertainty),
+    }
+    return comparison.table(variants, options)
 
 
 if __name__ == "__main__":

@@ -76,4 +76,4 @@ def main(options):
 if __name__ == "__main__":
     parser = comparison.parser(__doc__, epochs=12, learning_rate=2e-3)
     parser.add_argument("--split", default="test", choices=["validation", "test"])
-    main(parser.parse_args())
+    main(comparison.parse(parser))

@@ -56,4 +56,4 @@ if __name__ == "__main__":
     parser = comparison.parser(__doc__, epochs=6, batch_size=128)
     parser.add_argument("--clothes", action="store_true", help="Fashion-MNIST")
     parser.add_argument("--validate", action="store_true", help="score 10 %% of the training part")
-    main(parser.parse_args())
+    main(comparison.parse(parser))

@@ -79,4 +79,4 @@ if __name__ == "__main__":
     parser = comparison.parser(__doc__, epochs=20, batch_size=128)
     parser.add_argument("--set", default="tox21", choices=SETS)
     parser.add_argument("--split", default="test", choices=["validation", "test"])
-    main(parser.parse_args())
+    main(comparison.parse(parser))

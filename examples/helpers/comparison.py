@@ -29,6 +29,14 @@ def parser(description, **defaults):
     return options
 
 
+def parse(options):
+    """Reads the options; on made-up files, which are tiny, the default is many small steps."""
+    made_up = options.parse_known_args()[0].data_dir is None
+    if made_up:
+        options.set_defaults(epochs=8, batch_size=16, learning_rate=0.01)
+    return options.parse_args()
+
+
 @contextlib.contextmanager
 def files(options, write):
     """Yields the folder of a set's files, made up by default, and a folder to prepare them in."""

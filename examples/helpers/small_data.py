@@ -107,7 +107,7 @@ def write_reviews(folder, domains, rows=20):
             _write(pathlib.Path(folder, "fdu_mtl", f"{domain}.task.{split}"), "\n".join(lines))
 
 
-def write_texts(folder, rows=64):
+def write_texts(folder, rows=96):
     """Writes film reviews as in imdb.tsv.gz, and news as in the test part of AG News."""
     rng = random.Random(0)
     lines = ["split\tid\tlabel\trating\ttext"]
