@@ -16,6 +16,7 @@ from keras_mtl._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from keras_mtl import (
+        active,
         analysis,
         architectures,
         balancers,
@@ -41,6 +42,7 @@ __all__ = [
     "Labels",
     "Scale",
     "Task",
+    "active",
     "analysis",
     "architectures",
     "balancers",
@@ -61,6 +63,7 @@ __all__ = [
 ]
 
 _PACKAGES = (
+    "active",
     "analysis",
     "architectures",
     "balancers",

@@ -1,0 +1,30 @@
+"""The examples of labels that are few: bought, drawn from unlabeled rows, or changed."""
+
+import importlib
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Returns a function that imports an example."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    return importlib.import_module
+
+
+@pytest.mark.slow
+def test_bought_labels_cost_what_the_budget_allows(example, capsys):
+    example("23_active_learning").main(rounds=2, steps=60)
+    rows = re.findall(r"^(\w+) +(\d+) +(\d\.\d+)   (\d+) digit", capsys.readouterr().out, re.M)
+    assert [(rule, int(spent)) for rule, spent, _, _ in rows] == [
+        ("random", 60),
+        ("random", 120),
+        ("badge", 60),
+        ("badge", 120),
+    ]
+    assert rows[0][2] == rows[2][2]  # both begin with the same labels
+    assert all(float(accuracy) > 0.6 for _, _, accuracy, _ in rows)
