@@ -10,7 +10,17 @@ Each table is a module `regimes_<name>.py` with a `TITLE`, a `HEADER` and `rows(
 import argparse
 import importlib
 
-NAMES = ("active", "adversarial", "gates", "kinds", "modalities", "rules", "stages", "transfer")
+NAMES = (
+    "active",
+    "adversarial",
+    "gates",
+    "kinds",
+    "modalities",
+    "nearby",
+    "rules",
+    "stages",
+    "transfer",
+)
 
 
 def print_table(name: str, seeds: int) -> None:

@@ -6,7 +6,8 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
     _data_checks/     the door before it: what `fit` and its relatives receive, and _reports: the
                       warnings after it; BalancedModel derives from both
     _train_step       forward -> losses -> gradients -> rule -> update -> logs
-    _batch            one batch; _batch_hook: what may change it before the forward pass
+    _batch            one batch; _batch_hook: what may change it before the forward pass, as
+                      _adversaries/ does
     _frontier/        where the tasks part: one trunk, one copy of its output per tower
     _logs/            the losses of the batch, and what is counted of them
     _gradients/       what each loss contributes: rows of gradients, their Gramian
@@ -22,16 +23,20 @@ first step; `_epochs` runs after the last step of an epoch; `_dropout_seeds`, `_
 """
 
 from keras_mtl._replicas import strategy
+from keras_mtl.training._adversaries._adversarial import Adversarial
+from keras_mtl.training._adversaries._virtual_adversarial import VirtualAdversarial
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._batch_hook import BatchHook
 from keras_mtl.training._cluster._cluster import Cluster, cluster, is_chief
 from keras_mtl.training._penalty import Penalty
 
 __all__ = [
+    "Adversarial",
     "BalancedModel",
     "BatchHook",
     "Cluster",
     "Penalty",
+    "VirtualAdversarial",
     "cluster",
     "is_chief",
     "strategy",

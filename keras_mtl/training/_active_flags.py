@@ -15,7 +15,7 @@ class ActiveFlags:
     """Holds a flag for each loss and for each variable of the network, saved with the model.
 
     Flags are tensors: a change needs no other trace, except for the first one of a model, whose
-    trace has not read the flags of variables until then.
+    traces have not read flags until then, since reading them takes time.
 
     Args:
         model: The `BalancedModel` that owns the flags.
@@ -30,11 +30,17 @@ class ActiveFlags:
         self._tasks = _flags(model, "task_active", len(self._task_of_loss))
         self._variables = _flags(model, "variable_active", len(variables))
         self.used = False
-        """Whether a flag was ever lowered, so that steps read the flags of variables."""
+        """Whether a flag was ever lowered, so that steps read the flags."""
+
+    def active(self, tasks: Tensor) -> Tensor:
+        """Returns those of some losses that may take part, bool `[K]`."""
+        return tasks & self.tasks if self.used else tasks
 
     @property
     def tasks(self) -> Tensor:
         """Which losses may take part, bool `[K]`."""
+        if not self.used:
+            return tf.ones((len(self._task_of_loss),), tf.bool)
         return tf.convert_to_tensor(self._tasks) > 0.0
 
     @property
@@ -95,8 +101,9 @@ class ActiveFlags:
         if all(np.all(values > 0.0) for values in flags):
             return
         self.used = True
-        if getattr(self._model, "train_function", None) is not None:
-            self._model.make_train_function(force=True)
+        for mode in ("train", "test"):
+            if getattr(self._model, f"{mode}_function", None) is not None:
+                getattr(self._model, f"make_{mode}_function")(force=True)
 
 
 def _flags(model: Any, name: str, count: int) -> keras.Variable:

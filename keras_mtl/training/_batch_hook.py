@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_mtl._replicas import current_replicas
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
+from keras_mtl.training._penalty import Penalty
 from keras_mtl.training._steps import batch_start
 
 Rows: TypeAlias = tuple[Any, dict[str, Tensor], dict[str, Tensor]]
@@ -77,6 +78,11 @@ class BatchHook(keras.layers.Layer, abc.ABC):
         Returns:
             Inputs, labels and sample weights, in the same structures.
         """
+
+    @property
+    def penalties(self) -> tuple[Penalty, ...]:
+        """Terms of the goal that belong to the hook, such as those of rows that it appends."""
+        return ()
 
     def bind(self, network: keras.Model, tasks: Sequence[Task]) -> None:
         """Checks whether it fits a network; `BalancedModel` calls it when it is made.

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -57,6 +57,10 @@ class Penalty(keras.layers.Layer, abc.ABC):
         ...     network, tasks, mtl.balancers.Equal(), penalties=[rule]
         ... )
     """
+
+    of_hook: ClassVar[bool] = False
+    """Whether it compares rows that a `BatchHook` has appended, so that it counts in training
+    alone."""
 
     def __init__(self, strength: float = 1.0, *, name: str | None = None) -> None:
         # float32 whatever the policy is: probabilities near 0 or 1 have no room in half precision.

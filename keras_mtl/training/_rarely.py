@@ -1,6 +1,6 @@
 """A branch that hardly any step takes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -43,3 +43,23 @@ def run_rarely(condition: Tensor, then: Callable[[], Sequence[Tensor]]) -> list[
         else_branch=skipped.get_concrete_function(),
     )
     return list(results) if outputs else []
+
+
+def pack(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the entries of some tensors as one vector for each dtype that they have.
+
+    A branch that is not taken costs time for each tensor that goes in or out.
+    """
+    return [
+        tf.concat([tf.reshape(t, (-1,)) for t in tensors if t.dtype == dtype], 0)
+        for dtype in dict.fromkeys(tensor.dtype for tensor in tensors)
+    ]
+
+
+def unpack(vectors: Sequence[Tensor], templates: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the tensors that `pack` was given, which had the dtypes and shapes of others."""
+    parts: dict[tf.DType, Iterator[Tensor]] = {}
+    for vector in vectors:
+        shapes = [t.shape for t in templates if t.dtype == vector.dtype]
+        parts[vector.dtype] = iter(tf.split(vector, [shape.num_elements() for shape in shapes]))
+    return [tf.reshape(next(parts[t.dtype]), t.shape) for t in templates]

@@ -4,7 +4,7 @@ A gradient of 0 is no rest: moments of earlier steps, weight decay, regularizers
 move a variable all the same.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ from keras_mtl.training._active_flags import ActiveFlags
 from keras_mtl.training._movers import Movers, laid_over
 from keras_mtl.training._moving_averages import MovingAverages
 from keras_mtl.training._optimizer import inner_optimizers
-from keras_mtl.training._rarely import run_rarely
+from keras_mtl.training._rarely import pack, run_rarely, unpack
 from keras_mtl.training._state import StepState
 from keras_mtl.training._steps import Step, StepResult
 
@@ -66,9 +66,8 @@ class Rest:
             result: The result of the step.
             update: Lets the optimizer take its step.
         """
-        active = self._flags.tasks
-        if self._model.absent == "rest":
-            active &= result.labeled
+        rests_absent = self._model.absent == "rest"
+        active = self._flags.active(result.labeled) if rests_absent else self._flags.tasks
         self._averages.rest(self._movers.mask, active)
         steps = _accumulated_steps(self._model.optimizer)
         if steps:  # a variable moves if its tasks took part in one of the steps that are added up
@@ -82,16 +81,16 @@ class Rest:
             return
         rests = ~tf.reduce_all(active) | self._flags.some_frozen
         # Values are read only if they are needed: a value that is kept costs a copy.
-        before = run_rarely(rests, self._values)
+        packed = run_rarely(rests, lambda: pack(self._values()))
         update()
-        run_rarely(rests, lambda: self._restore(before, active))
+        run_rarely(rests, lambda: self._restore(packed, active))
 
     def _values(self) -> list[Tensor]:
         return [tf.identity(variable.value) for variable in self._flat]
 
-    def _restore(self, before: list[Tensor], active: Tensor) -> list[Tensor]:
-        shaped = [tf.ensure_shape(b, v.shape) for b, v in zip(before, self._flat, strict=True)]
-        self._replicas.assign(self._flat, self._kept(shaped, active))
+    def _restore(self, packed: Sequence[Tensor], active: Tensor) -> list[Tensor]:
+        before = unpack(packed, [tf.convert_to_tensor(v.value) for v in self._flat])
+        self._replicas.assign(self._flat, self._kept(before, active))
         return []
 
     def _kept(self, before: list[Tensor], active: Tensor) -> list[Tensor]:

@@ -76,14 +76,19 @@ class StepPenalties:
             batch: The batch.
             replicas: The replicas of the step.
         """
-        if not self._penalties:
+        pairs = [
+            (penalty, mean)
+            for penalty, mean in zip(self._penalties, self._values, strict=True)
+            if not penalty.of_hook or batch.num_examples is not None
+        ]
+        if not pairs:
             return None
         # Half precision has no room for a logarithm of a probability near 0.
         outputs = {name: tf.cast(outputs[name], tf.float32) for name in self._tasks}
         weights = batch.weights_of(self._tasks)
         num_rows = replicas.sum(tf.cast(batch.size, tf.float32))  # of the global batch
         shares = []
-        for penalty, mean in zip(self._penalties, self._values, strict=True):
+        for penalty, mean in pairs:
             value = _checked(penalty, penalty.penalize(outputs, weights), batch)
             # Zero times a value that is not finite would not be finite.
             finite = tf.math.is_finite(value)

@@ -219,7 +219,7 @@ class TrainStep:
         # Not `> 0`: sample weights that are NaN have a sum that is no number.
         some = ~(losses.counts <= 0.0)
         # A task of weight 0 is measured, not balanced: a min-norm rule would take its gradient, 0.
-        labeled = some & (task_weights > 0.0) & self.flags.tasks
+        labeled = self.flags.active(some & (task_weights > 0.0))
         return weighted, labeled, labeled & tf.math.is_finite(weighted)
 
     def _make_step(
@@ -313,7 +313,7 @@ class TrainStep:
         after_update(self.model.balancer, weighted, asked & tf.math.is_finite(weighted))
 
     def _count(self, result: StepResult, losses: Losses, due: Tensor | None) -> None:
-        took_part = (losses.counts > 0.0) & ~result.broken & self.flags.tasks
+        took_part = self.flags.active((losses.counts > 0.0) & ~result.broken)
         self.state.update(result, took_part, due)
         self.logs.means.update_state(losses.unweighted, losses.counts, result.weights, took_part)
 

@@ -176,3 +176,15 @@ def assert_close(
     """Checks that arrays agree up to `tolerance` times the largest entry of each (at least 1)."""
     for one, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(1, np.abs(other).max()))
+
+
+def gradients_of_inputs(network: keras.Model, x: Array, y: Arrays, w: Arrays) -> Row:
+    """Computes the gradients of the weighted losses with respect to the inputs, one per task."""
+    rows = []
+    for k, task in enumerate(tasks()):
+        with tf.GradientTape() as tape:
+            features = tf.constant(x)
+            tape.watch(features)
+            loss = losses_by_hand(network(features, training=True), y, w)[k] * task.weight
+        rows.append(tape.gradient(loss, features))
+    return [np.array(row, "float64") for row in rows]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rule_penalties as rules
 import small_problem as problem
+import tensorflow as tf
 
 import keras_mtl as mtl
 from keras_mtl._keras_internals import slots_of
@@ -259,6 +260,29 @@ def test_a_change_of_flags_makes_the_next_step_compute_weights():
     fresh = model.task_weights
     assert fresh["z"] + fresh["b"] == pytest.approx(1.0, abs=1e-5)
     assert fresh["z"] != stale["z"]
+
+
+def flags_read(model):
+    """Returns the flags that a step and an evaluation read, traced as they are now."""
+    flags = {id(v.value.handle): v.name for v in model.variables if v.name.endswith("_active")}
+    read = []
+    for step in (model.train_step, model.test_step):
+        traced = tf.function(step, autograph=False).get_concrete_function(problem.batch())
+        read.append(sorted({flags[id(t)] for t in traced.captured_inputs if id(t) in flags}))
+    return read
+
+
+def test_flags_that_were_never_lowered_cost_nothing_and_evaluation_follows_the_first_change():
+    model = problem.balanced(mtl.balancers.Equal())
+    model.compile("adam")
+    assert flags_read(model) == [[], []]
+    x, y, w = problem.batch()
+    loss = model.evaluate(x, y, sample_weight=w, verbose=0, return_dict=True)["loss"]
+    model.set_active(tasks=["z", "r"])
+    logs = model.evaluate(x, y, sample_weight=w, verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(logs["z_loss"] + logs["r_loss"], rel=1e-5)
+    assert logs["loss"] < loss - 0.1
+    assert flags_read(model) == [["task_active", "variable_active"], ["task_active"]]
 
 
 def test_a_rule_between_outputs_trains_the_tower_of_an_absent_task():
