@@ -19,12 +19,14 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
 
 Beside this way: `_checks`, `_log_keys` and `_trained_variables` refuse what cannot work, before the
 first step; `_epochs` runs after the last step of an epoch; `_dropout_seeds`, `_extra_forward` and
-`_moving_averages` serve the forward passes; `_cluster/` finds the workers before all of it.
+`_moving_averages` serve the forward passes; `_cluster/` finds the workers before all of it, and
+`_backup/` saves what a training needs to go on.
 """
 
 from keras_mtl._replicas import strategy
 from keras_mtl.training._adversaries._adversarial import Adversarial
 from keras_mtl.training._adversaries._virtual_adversarial import VirtualAdversarial
+from keras_mtl.training._backup._backup import Backup
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._batch_hook import BatchHook
 from keras_mtl.training._cluster._cluster import Cluster, cluster, is_chief
@@ -32,6 +34,7 @@ from keras_mtl.training._penalty import Penalty
 
 __all__ = [
     "Adversarial",
+    "Backup",
     "BalancedModel",
     "BatchHook",
     "Cluster",

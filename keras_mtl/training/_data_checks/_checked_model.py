@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from keras_mtl.balancers import Balancer
+from keras_mtl.training._backup._resuming import resuming
 from keras_mtl.training._data_checks._data_checker import DataChecker
 from keras_mtl.training._data_checks._streams import is_stream
-from keras_mtl.training._epochs import with_epoch_end
 from keras_mtl.training._reports import ReportingModel
 
 
@@ -84,14 +84,15 @@ class CheckedModel(ReportingModel):
         x = self._data.with_second_batches(x, balance_data, self.balancer)
         validated = validation_data is not None or bool(validation_split)
         self.check_logs(validated=validated, validation_freq=validation_freq)
-        with self._data.refusals():
+        backed_up = resuming(self, callbacks, x, shuffle, steps_per_epoch, initial_epoch)
+        with self._data.refusals(), backed_up as (x, callbacks, initial_epoch):
             return super().fit(
                 x,
                 y,
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=with_epoch_end(callbacks, self),
+                callbacks=callbacks,
                 validation_split=validation_split,
                 validation_data=validation_data,
                 # Keras warns of its own default for a dataset (docs/keras_notes.md, pain 76).

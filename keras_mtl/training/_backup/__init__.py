@@ -1,0 +1,1 @@
+"""Backups of a training: its state in one file, who agrees on it, and where it goes on."""
