@@ -1,7 +1,8 @@
 """The command `python -m keras_mtl.launch --workers N SCRIPT ARGUMENTS`.
 
-It starts N processes of a script on this machine, which `training.cluster` joins. It uses the
-standard library alone.
+It starts N processes of a script on this machine, which `training.cluster` joins; or, with
+`--write kubernetes` or `--write slurm`, writes the file with which that scheduler starts them on
+many. It needs neither Keras nor TensorFlow.
 """
 
 import argparse
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.workers < 1 or options.restarts < 0:
         raise SystemExit("--workers is 1 or more, and --restarts 0 or more.")
+    if options.write:
+        return _write(options)
     if not pathlib.Path(options.script).is_file():
         raise SystemExit(f"there is no script {options.script!r}.")
     for attempt in range(options.restarts + 1):
@@ -73,9 +76,54 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=float, help="stop all workers after this time, with status 124"
     )
+    parser.add_argument(
+        "--write",
+        choices=["kubernetes", "slurm"],
+        help="start nothing, and write the file with which this scheduler starts the workers",
+    )
+    for name, text in _OF_FILES.items():
+        kind = int if name in ("cpus", "gpus") else str
+        parser.add_argument(f"--{name}", type=kind, help=f"with --write: {text}")
     parser.add_argument("script")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
     return parser
+
+
+_OF_FILES = {
+    "file": "where to write (default: train.yaml or train.slurm, by the name of the job)",
+    "name": "the name of the job (default: train)",
+    "cpus": "processors of each worker (default: 4)",
+    "gpus": "GPUs of each worker (default: 0)",
+    "memory": "memory of each worker (default: 16Gi)",
+    "image": "Kubernetes: the image with the script",
+    "claim": "Kubernetes: the claim that all workers share (default: train-backup)",
+    "time": "Slurm: the longest time (default: 1-00:00:00)",
+}
+
+
+def _write(options: argparse.Namespace) -> int:
+    """Writes the file of a scheduler."""
+    from keras_mtl._launching._job_files import Job, write_job
+
+    if options.write == "kubernetes" and not options.image:
+        raise SystemExit("--write kubernetes needs --image, the image with the script.")
+    chosen: dict[str, Any] = {
+        name: getattr(options, name) for name in _OF_FILES if getattr(options, name) is not None
+    }
+    file = chosen.pop("file", None)
+    try:
+        job = Job(
+            workers=options.workers,
+            script=options.script,
+            arguments=tuple(options.arguments),
+            restarts=options.restarts,
+            **chosen,
+        )
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    suffix = {"kubernetes": "yaml", "slurm": "slurm"}[options.write]
+    print(write_job(options.write, job, file or f"{job.name}.{suffix}"))
+    return 0
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -84,10 +132,12 @@ def _run(options: argparse.Namespace) -> int:
     command = [sys.executable, options.script, *options.arguments]
     workers: list[subprocess.Popen[str]] = []
     threads = []
+    guard = _start_guard()
     try:
         with _terminating():
             for index in range(options.workers):
                 workers.append(_start(command, ports, index))
+                _tell(guard, f"{workers[-1].pid}")
                 thread = threading.Thread(target=_pass_on, args=(workers[-1], index), daemon=True)
                 thread.start()
                 threads.append(thread)
@@ -96,8 +146,10 @@ def _run(options: argparse.Namespace) -> int:
         raise _Stopped(130) from None
     finally:
         _stop(workers)
+        _tell(guard, _DONE)
         for thread in threads:  # the last lines, which say why a worker has ended
             thread.join(_GRACE)
+        guard.communicate()
 
 
 def _start(command: list[str], ports: list[int], index: int) -> "subprocess.Popen[str]":
@@ -116,6 +168,48 @@ def _start(command: list[str], ports: list[int], index: int) -> "subprocess.Pope
         errors="replace",
         start_new_session=True,  # so that its own processes are stopped with it
     )
+
+
+def _start_guard() -> "subprocess.Popen[str]":
+    """Starts a process that outlives this one, and stops the workers if this one is killed."""
+    return subprocess.Popen(
+        [sys.executable, "-S", "-c", _GUARD, str(_GRACE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _tell(guard: "subprocess.Popen[str]", line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        if guard.stdin is not None:
+            guard.stdin.write(f"{line}\n")
+            guard.stdin.flush()
+
+
+_DONE = "done"
+
+# Reads the process groups of the workers. Its input ends when this command has ended, however.
+_GUARD = f"""
+import os, signal, sys, time
+lines = sys.stdin.read().split()
+if lines[-1:] != [{_DONE!r}]:
+    for number, seconds in ((signal.SIGTERM, float(sys.argv[1])), (signal.SIGKILL, 0.0)):
+        end = time.monotonic() + seconds
+        for group in lines:
+            try:
+                os.killpg(int(group), number)
+            except ProcessLookupError:
+                pass
+        while lines and time.monotonic() < end:
+            time.sleep(0.1)
+            for group in list(lines):
+                try:
+                    os.killpg(int(group), 0)
+                except ProcessLookupError:
+                    lines.remove(group)
+"""
 
 
 def _pass_on(worker: "subprocess.Popen[str]", index: int) -> None:

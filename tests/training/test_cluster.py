@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -245,6 +246,31 @@ def test_an_interrupted_command_leaves_no_worker(tmp_path):
     for worker in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
+
+
+def test_a_killed_command_leaves_no_worker_and_nothing_that_it_has_started(tmp_path):
+    child = 'import subprocess; print("pid", subprocess.Popen(["sleep", "600"]).pid, flush=True)'
+    text = PRINTS.replace('"here"', '"pid", os.getpid()').replace("if task", f"{child}\nif task")
+    (tmp_path / "prints.py").write_text(text)
+    command = [sys.executable, "-m", "keras_mtl.launch", "--workers", "2", "prints.py", "-1", "600"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline() for _ in range(4)]
+        pids = [int(line.split("pid ")[1].split()[0]) for line in lines]
+        process.kill()
+        assert process.wait(60) == -signal.SIGKILL
+    deadline = time.monotonic() + 30
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if is_running(pid)]
+
+
+def is_running(pid):
+    """Returns whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_script_that_is_not_there_is_refused(tmp_path):

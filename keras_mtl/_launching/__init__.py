@@ -1,0 +1,1 @@
+"""Files with which schedulers of clusters start the workers of `training.cluster`."""
