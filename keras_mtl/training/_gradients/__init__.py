@@ -7,6 +7,7 @@ _gradient            one gradient in each of its forms; _rows: one row of them p
 _gramian             all losses' gradients in one array per source, and their products
 _finite              sums without the gradients of tasks that are not finite
 _kernels             the parts of gradients that show whether they are finite
+_spread_columns      cotangents of columns that a `Dense` layer spreads, without rows
 _branch              `tf.cond` for gradients
 _loss_scale          the factor that gradients carry under mixed_float16
 
@@ -35,6 +36,7 @@ from keras_mtl.training._gradients._gramian import (
 from keras_mtl.training._gradients._kernels import Kernels, find_kernels, parts_to_check
 from keras_mtl.training._gradients._loss_scale import LossScale, loss_scale_of
 from keras_mtl.training._gradients._rows import scale_rows, weighted_sum, zero_rows
+from keras_mtl.training._gradients._spread_columns import SpreadCotangents
 
 __all__ = [
     "Backward",
@@ -42,6 +44,7 @@ __all__ = [
     "Kernels",
     "LossScale",
     "Row",
+    "SpreadCotangents",
     "StackedGradients",
     "branch",
     "combine",

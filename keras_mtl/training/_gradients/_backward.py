@@ -11,6 +11,7 @@ from keras_mtl.training._frontier import Forward, Frontier
 from keras_mtl.training._gradients._entangled_backward import EntangledBackward
 from keras_mtl.training._gradients._gradient import Row
 from keras_mtl.training._gradients._loss_scale import LossScale
+from keras_mtl.training._gradients._spread_columns import SpreadCotangents
 from keras_mtl.training._gradients._tape import Sources, StepTape
 from keras_mtl.training._gradients._trunk_backward import TrunkBackward
 
@@ -49,6 +50,14 @@ class Backward(Protocol):
 
     def towers_by_loss(self, weights: Tensor) -> tuple[list[Row], list[Row]]:
         """Takes the passes of `towers`, and returns separate cotangents for each column."""
+
+    def spread(self, weights: Tensor) -> tuple[SpreadCotangents, list[Row]] | None:
+        """Takes the passes of `towers`, where a `Dense` layer spreads the columns of tasks.
+
+        Returns:
+            The cotangents of all losses, in a form that makes no row for each column, and the
+            second result of `towers`; `None` where rows are needed.
+        """
 
     def trunk(self, cotangents: Row) -> Row:
         """Takes one pass from the frontier to the shared variables."""

@@ -7,6 +7,7 @@ from keras_mtl._types import Tensor
 from keras_mtl.training._frontier import Frontier, VariableSlice
 from keras_mtl.training._gradients._finite import sum_of_finite
 from keras_mtl.training._gradients._gradient import Gradient, Row
+from keras_mtl.training._gradients._spread_columns import SpreadCotangents
 from keras_mtl.training._gradients._tape import Sources, StepTape
 
 
@@ -87,6 +88,10 @@ class EntangledBackward:
         names = self._frontier.task_variables
         # No closed form by the layer at which columns part: it may be used in other places too.
         return self._tape.part_columns(cotangents, weights, {}, names), towers
+
+    def spread(self, weights: Tensor) -> tuple[SpreadCotangents, list[Row]] | None:
+        """Returns `None`: there is no single frontier."""
+        return None
 
     def trunk(self, cotangents: Row) -> Row:
         """Takes one pass from the frontier to the shared variables."""

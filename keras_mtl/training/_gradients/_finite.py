@@ -1,7 +1,7 @@
 """Gradients without those of tasks that are not finite; hardly any work in a healthy step."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -59,11 +59,37 @@ def sum_of_finite(
         The sum; the towers' gradients, zero for tasks that are not finite; and whose gradients
         are finite on all replicas, bool `[K]`.
     """
-    total = weighted_sum(weights, rows)
-    all_finite = tf.ones(len(rows), tf.bool)
+    return sum_of_terms(
+        lambda: weighted_sum(weights, rows),
+        lambda: all_columns(finite_rows(rows), sizes),
+        lambda which: weighted_sum(weights, zero_rows(which, rows)),
+        towers,
+        usable,
+        replicas,
+    )
+
+
+def sum_of_terms(
+    summed: Callable[[], Row],
+    finite_terms: Callable[[], Tensor],
+    summed_without: Callable[[Tensor], Row],
+    towers: list[Row],
+    usable: Tensor,
+    replicas: Replicas,
+) -> tuple[Row, list[Row], Tensor]:
+    """Returns the result of `sum_of_finite` for gradients in any form.
+
+    Args:
+        summed: Returns the sum of all gradients.
+        finite_terms: Returns whose gradients are finite, bool `[K]`.
+        summed_without: Returns the sum without those of some losses, bool `[K]`.
+        towers, usable, replicas: As for `sum_of_finite`.
+    """
+    total = summed()
+    all_finite = tf.ones(usable.shape, tf.bool)
 
     def by_loss() -> Tensor:
-        return all_columns(_finite_rows(rows), sizes) & usable
+        return finite_terms() & usable
 
     healthy = is_finite(existing(total)) & tf.reduce_all(usable)
     finite = None
@@ -73,8 +99,7 @@ def sum_of_finite(
 
     def careful() -> tuple[Row, list[Row], Tensor]:
         which = by_loss() if finite is None else finite
-        kept = weighted_sum(weights, zero_rows(~which, rows))
-        return kept, zero_rows(~which, towers), which
+        return summed_without(~which), zero_rows(~which, towers), which
 
     return tuple(branch(healthy, lambda: (total, towers, all_finite), careful))
 
@@ -86,7 +111,7 @@ def finite_towers(towers: list[Row], sizes: Sequence[int]) -> Tensor:
     number below 0, and only the kernel before it has the NaN in its gradient
     (docs/keras_notes.md, pain 116).
     """
-    return all_columns(_finite_rows(towers), sizes)
+    return all_columns(finite_rows(towers), sizes)
 
 
 def finite_part(matrix: Tensor, usable: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -114,7 +139,7 @@ def all_columns(finite: Tensor, sizes: Sequence[int]) -> Tensor:
     return tf.concat([tf.repeat(tf.reduce_all(flags), tf.size(flags)) for flags in of_tasks], 0)
 
 
-def _finite_rows(rows: Sequence[Row]) -> Tensor:
+def finite_rows(rows: Sequence[Row]) -> Tensor:
     """Returns whose gradients are finite, bool `[K]`; checks the entries of an array at once."""
     finite = tf.math.is_finite(tf.stack([_sum([g for g in row if g.stands_alone]) for row in rows]))
     if not any(gradient.is_entry for row in rows for gradient in row):

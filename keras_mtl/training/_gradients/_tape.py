@@ -1,6 +1,7 @@
 """The tape of one step: its losses, and gradients with respect to any source."""
 
 import math
+import operator
 from typing import Any, TypeAlias, TypeVar
 
 import keras
@@ -17,6 +18,7 @@ from keras_mtl.training._frontier import (
 from keras_mtl.training._gradients._gradient import Gradient, Row
 from keras_mtl.training._gradients._loss_scale import LossScale
 from keras_mtl.training._gradients._rows import along_first
+from keras_mtl.training._gradients._spread_columns import SpreadColumns, can_spread
 
 Sources: TypeAlias = list[keras.Variable | VariableSlice]
 """Variables that a gradient is taken with respect to."""
@@ -211,6 +213,37 @@ class StepTape:
             else:
                 first += 1
         return apart
+
+    def spread_columns(self, weights: Tensor, names: Any) -> list[SpreadColumns | None] | None:
+        """Returns the cotangents of tasks whose columns a `Dense` layer spreads.
+
+        Args:
+            weights: The factor `[K]` of each loss.
+            names: The tasks.
+
+        Returns:
+            An entry for each task, `None` for one with a single loss; or `None` if some task has
+            columns of another kind, all have few, or the frontier has several tensors.
+        """
+        if len(self.forward.frontier) > 1:
+            return None
+        passes = [self.forward.column_passes.get(name) for name in names]
+        parts = list(zip(passes, self.losses, self.forward.copies, strict=True))
+        spread = [can_spread(of_task, loss, copies[0]) for of_task, loss, copies in parts]
+        single = [loss.shape.rank == 0 for loss in self.losses]
+        if not any(spread) or not all(map(operator.or_, spread, single)):
+            return None
+        factors = tf.split(self.loss_scale.scaled(weights), self.sizes)
+        return [
+            self._spread(of_task, loss, factor) if of_task is not None and is_spread else None
+            for is_spread, (of_task, loss, _), factor in zip(spread, parts, factors, strict=True)
+        ]
+
+    def _spread(self, column_pass: ColumnPass, loss: Tensor, factors: Tensor) -> SpreadColumns:
+        before = column_pass.before_activation
+        errors = self._tape.gradient(loss, before, output_gradients=factors)
+        kernel = tf.cast(column_pass.layer.node.operation.kernel, errors.dtype)
+        return SpreadColumns(tf.reshape(errors, (-1, errors.shape[-1])), kernel)
 
     def _jacobian(
         self, column_pass: ColumnPass | None, loss: Tensor, copy: Tensor, factors: Tensor

@@ -1,10 +1,15 @@
 """The backward passes of a network whose graph tells which variables are shared."""
 
+import itertools
+
+import tensorflow as tf
+
 from keras_mtl._replicas import Replicas
 from keras_mtl._types import Tensor
 from keras_mtl.training._frontier import Frontier
 from keras_mtl.training._gradients._finite import sum_of_finite
 from keras_mtl.training._gradients._gradient import Row
+from keras_mtl.training._gradients._spread_columns import SpreadCotangents
 from keras_mtl.training._gradients._tape import Sources, StepTape
 
 
@@ -52,6 +57,20 @@ class TrunkBackward:
         passes = self._tape.forward.column_passes
         names = self._frontier.task_variables
         return self._tape.part_columns(cotangents, weights, passes, names), towers
+
+    def spread(self, weights: Tensor) -> tuple[SpreadCotangents, list[Row]] | None:
+        """Takes the passes of `towers`, where a `Dense` layer spreads the columns of tasks."""
+        columns = self._tape.spread_columns(weights, self._frontier.task_variables)
+        if columns is None:
+            return None
+        cotangents, towers = self.towers(weights)
+        firsts = itertools.accumulate(self.sizes[:-1], initial=0)
+        of_tasks = [
+            cotangents[first][0] if of_task is None else of_task
+            for of_task, first in zip(columns, firsts, strict=True)
+        ]
+        shape = tf.shape(self._tape.forward.frontier[0])
+        return SpreadCotangents(of_tasks, shape, self._tape.loss_scale), towers
 
     def trunk(self, cotangents: Row) -> Row:
         """Takes one pass from the frontier to the shared variables."""

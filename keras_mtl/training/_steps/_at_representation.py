@@ -1,9 +1,14 @@
 """The step with gradients with respect to the shared representation, `at="representation"`."""
 
+from collections.abc import Callable
+
+import tensorflow as tf
+
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import GramianBalancer
 from keras_mtl.training._gradients import (
     Row,
+    SpreadCotangents,
     StackedGradients,
     combine,
     existing,
@@ -18,23 +23,40 @@ from keras_mtl.training._steps._step import Step, StepResult
 
 def step_at_representation(step: Step) -> StepResult:
     """Takes one pass through the towers and one through the trunk, for any number of tasks."""
+    if isinstance(step.balancer, GramianBalancer):
+        spread = step.backward.spread(tf.cast(step.active, tf.float32))
+        if spread is not None:
+            return _step_with_spread_columns(step, *spread)
     cotangents, towers = step.towers_by_loss()
     usable = step.replicas.all_true(step.finite_towers(towers))
     if not isinstance(step.balancer, GramianBalancer):
         return _step_along_direction(step, cotangents, towers, usable)
     # Only the weights depend on the rule: the weighted sum of the cotangents passes the trunk once.
     reached = _keep_tensors(cotangents, _tensors_reached(cotangents))
-    weights, usable = _weigh(step, reached, usable)
+    weights, usable = _weigh(step, lambda: step.gramian(step.stack(reached)), usable)
     shared, towers, finite = step.backward.weighted(weights, cotangents, towers, usable)
     return step.result(weights, shared, towers, finite)
 
 
-def _weigh(step: Step, cotangents: list[Row], usable: Tensor) -> tuple[Tensor, Tensor]:
+def _step_with_spread_columns(
+    step: Step, cotangents: SpreadCotangents, towers: list[Row]
+) -> StepResult:
+    """Takes the same step without a row for each column: `SpreadColumns` says how."""
+    usable = step.replicas.all_true(step.finite_towers(towers))
+    lengths_only = step.balancer.needs.lengths_only
+    weights, usable = _weigh(step, lambda: cotangents.gramian(lengths_only), usable)
+    total, towers, finite = cotangents.sum_of_finite(weights, towers, usable, step.replicas)
+    return step.result(weights, step.backward.trunk(total), towers, finite)
+
+
+def _weigh(
+    step: Step, local_gramian: Callable[[], Tensor], usable: Tensor
+) -> tuple[Tensor, Tensor]:
     """Returns the weights, and which tasks' gradients have a finite Gramian, bool `[K]`.
 
     Args:
         step: The step.
-        cotangents: For each loss, gradients with respect to the tensors that a loss reaches.
+        local_gramian: Returns the Gramian of this replica's cotangents.
         usable: Whose towers have finite gradients, bool `[K]`.
     """
 
@@ -48,7 +70,7 @@ def _weigh(step: Step, cotangents: list[Row], usable: Tensor) -> tuple[Tensor, T
         return step.reuse.weights(step.active), [], towers, usable
 
     weights, _, _, finite = step.reuse.run(
-        passes=lambda: [step.gramian(step.stack(cotangents))],
+        passes=lambda: [local_gramian()],
         fresh=fresh,
         reused=reused,
         towers=[],
