@@ -41,3 +41,15 @@ def require(condition: Tensor, message: str) -> None:
     import tensorflow as tf
 
     tf.debugging.Assert(condition, [message])
+
+
+def cholesky_or_nan(matrices: Tensor) -> Tensor:
+    """Returns the Cholesky factors of matrices, NaN where a matrix has none.
+
+    `ops.cholesky` ends a step of TensorFlow with an error there (docs/keras_notes.md, 140).
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.cholesky(matrices)
+    import tensorflow as tf
+
+    return tf.linalg.cholesky(matrices)

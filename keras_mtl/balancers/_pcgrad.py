@@ -69,8 +69,9 @@ class PCGrad(GramianBalancer):
             """Projects all K gradients, each against the task at this position of its order."""
             # Row i is the gradient g of task i so far, in coefficients of the unit gradients, and
             # row i of `other` selects task j. The last factor leaves out j = i.
-            other = ops.take(eye, ops.take(order, position, axis=1), axis=0)
-            dots = ops.sum(gradients * ops.matmul(other, cosines), axis=1, keepdims=True)
+            tasks = ops.take(order, position, axis=1)
+            other = ops.take(eye, tasks, axis=0)
+            dots = ops.sum(gradients * ops.take(cosines, tasks, axis=0), axis=1, keepdims=True)
             return gradients - ops.minimum(dots, 0) * other * (1 - eye)  # (1)
 
         projected = ops.fori_loop(0, num_tasks, project, lengths[:, None] * eye)

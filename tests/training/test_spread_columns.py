@@ -9,7 +9,8 @@ from keras import layers
 
 import keras_mtl as mtl
 from keras_mtl import balancers
-from keras_mtl.training._gradients import _spread_columns
+from keras_mtl.training._gradients import _spread_columns, _trunk_backward
+from keras_mtl.training._gradients._tape import StepTape
 
 K, BATCH, WIDTH = 130, 12, 6
 
@@ -145,3 +146,25 @@ def test_few_columns_and_towers_between_keep_their_rows(monkeypatch):
     calls = is_spread(model, monkeypatch)
     model.train_on_batch(*batch())
     assert not calls
+
+
+def test_many_named_tasks_pass_the_trunk_in_a_loop_with_the_same_numbers(monkeypatch):
+    ends, passes = [], []
+    trunk_in_turn = StepTape.trunk_in_turn
+
+    def counted(self, cotangents, shared):
+        passes.append(len(cotangents))
+        return trunk_in_turn(self, cotangents, shared)
+
+    monkeypatch.setattr(StepTape, "trunk_in_turn", counted)
+    for least in (3, 4):
+        monkeypatch.setattr(_trunk_backward, "_MANY_PASSES", least)
+        of_tasks = [*problem.tasks()]
+        model = mtl.BalancedModel(problem.network(), of_tasks, balancers.PCGrad())
+        model.compile(keras.optimizers.SGD(0.1))
+        for i in range(2):
+            model.train_on_batch(*problem.batch(i))
+        ends.append(problem.values(model.variables))
+    assert passes == [3]
+    for looped, apart in zip(*ends, strict=True):
+        np.testing.assert_array_equal(looped, apart)

@@ -9,7 +9,8 @@ traced step. What each module holds, from the general to the special:
     _interior_point    the steps that interior-point methods have in common; their limits
     _quadratic         quadratic programs over u >= 0
     _simplex           projections onto the simplex, points of least norm
-    _ball              the best worst case in a ball
+    _symmetric         systems with symmetric matrices, also for many tasks
+    _ball              the best worst case in a ball; _ball_exchange: for many tasks
     _dual_cone         projections onto the dual cone of the gradients
     _config_direction  the direction with equal cosines to all gradients
     _linear_program    the simplex method

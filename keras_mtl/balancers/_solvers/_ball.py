@@ -6,6 +6,7 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._ball_exchange import exchange_in_ball
 from keras_mtl.balancers._solvers._gramian import TINY
 from keras_mtl.balancers._solvers._interior_point import (
     MAX_STEPS,
@@ -15,6 +16,7 @@ from keras_mtl.balancers._solvers._interior_point import (
     step_to_boundary,
 )
 from keras_mtl.balancers._solvers._sizes import size_of
+from keras_mtl.balancers._solvers._symmetric import has_many_tasks
 
 
 def best_worst_case(cosines: Tensor, shares: Tensor, center: Tensor, radius: float) -> Tensor:
@@ -40,6 +42,14 @@ def best_worst_case(cosines: Tensor, shares: Tensor, center: Tensor, radius: flo
         >>> [round(float(value), 4) for value in x]  # halfway between two orthogonal vectors
         [0.7071, 0.7071]
     """
+    many = has_many_tasks(cosines)
+    if many is False:
+        return _interior_point(cosines, shares, center, radius)
+    x, solved = exchange_in_ball(cosines, shares, center, radius, many)
+    return ops.cond(solved, lambda: x, lambda: _interior_point(cosines, shares, center, radius))
+
+
+def _interior_point(cosines: Tensor, shares: Tensor, center: Tensor, radius: float) -> Tensor:
     ball = _Ball(cosines, shares, radius)
     start = (0, *ball.start(center))
     return ops.while_loop(ball.is_unsolved, ball.improve, start)[1]

@@ -19,6 +19,7 @@ from keras_mtl.balancers._solvers._interior_point import (
     step_to_boundary,
 )
 from keras_mtl.balancers._solvers._sizes import larger, size_of
+from keras_mtl.balancers._solvers._symmetric import symmetric_solver
 
 _MAX_EXCHANGES = 12
 _TOLERANCE = 1e-10
@@ -58,11 +59,12 @@ def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -
         # Free variables solve M u = -b among themselves; the others are 0.
         free = ops.logical_xor(free, wrong)
         both_free = ops.logical_and(free[:, :, None], free[:, None, :])  # [m, K, K]
-        inverse = ops.inv(ops.where(both_free, ridged, eye))
-        u = -_apply(inverse, ops.where(free, linear, 0))
+        solve = symmetric_solver(ops.where(both_free, ridged, eye))
+        u = -solve(ops.where(free, linear, 0)[:, None, :])[:, 0, :]
         # Two steps of refinement with M itself leave the third power of the ridge's influence.
         for _ in range(2):
-            u = u - _apply(inverse, ops.where(free, ops.matmul(u, matrix) + linear, 0))
+            residual = ops.where(free, ops.matmul(u, matrix) + linear, 0)
+            u = u - solve(residual[:, None, :])[:, 0, :]
         largest = ops.maximum(ops.max(ops.abs(u), axis=1, keepdims=True), 1)
         gradient = ops.matmul(u, matrix) + linear
         # A free variable below 0 is wrong, and so is one at 0 whose growth would lower the value.

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# Keras makes one at the beginning of an epoch, and another one at its end, which it does not use.
+# Keras makes one at the beginning of an epoch, and one at its end (docs/keras_notes.md, 141).
 _ITERATORS_PER_EPOCH = 2
 
 DATA_END = (

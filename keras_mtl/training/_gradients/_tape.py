@@ -119,6 +119,45 @@ class StepTape:
         ]
         return self.gradient([tensor for tensor, _ in pairs], shared, [seed for _, seed in pairs])
 
+    def trunk_in_turn(self, cotangents: list[Row], shared: Sources) -> list[Row]:
+        """Takes the passes of `trunk` one after the other, of which one is traced.
+
+        Fifty passes take half a minute to trace. In a loop they are the same passes.
+
+        Args:
+            cotangents: For each loss, its gradients with respect to the tensors of the frontier.
+            shared: The variables.
+        """
+        patterns = {tuple(gradient.exists for gradient in row) for row in cotangents}
+        if len(patterns) > 1 or not any(next(iter(patterns))):
+            return [self.trunk(row, shared) for row in cotangents]
+        tensors = [
+            tensor
+            for tensor, gradient in zip(self.forward.frontier, cotangents[0], strict=True)
+            if gradient.exists
+        ]
+        rows = [[gradient.values for gradient in row if gradient.exists] for row in cotangents]
+        seeds = [
+            tf.cast(tf.stack(column), tensor.dtype)  # [K, ...]
+            for column, tensor in zip(zip(*rows, strict=True), tensors, strict=True)
+        ]
+        # The pass of the first loss tells only which variables there are on the way.
+        first = self.gradient(tensors, shared, [array[0] for array in seeds])
+        reached = [source for source, g in zip(shared, first, strict=True) if g.exists]
+        # Shared variables are whole ones: a slice belongs to one task.
+        arrays = tf.map_fn(
+            lambda of_loss: [g.dense() for g in self.gradient(tensors, reached, of_loss)],
+            seeds,
+            fn_output_signature=[tf.TensorSpec(source_of(source).shape) for source in reached],
+            parallel_iterations=1,
+        )
+        by_source = iter(arrays)
+        stacked = [next(by_source) if g.exists else None for g in first]
+        return [
+            [Gradient() if array is None else Gradient(array, k) for array in stacked]
+            for k in range(len(cotangents))
+        ]
+
     def trunk_of_columns(self, cotangents: list[Row], shared: Sources) -> list[Row]:
         """Takes the passes of `trunk` for the columns of one task, many of them at once.
 

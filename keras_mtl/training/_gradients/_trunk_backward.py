@@ -12,6 +12,8 @@ from keras_mtl.training._gradients._gradient import Row
 from keras_mtl.training._gradients._spread_columns import SpreadCotangents
 from keras_mtl.training._gradients._tape import Sources, StepTape
 
+_MANY_PASSES = 16  # from here on one traced pass serves all of them
+
 
 class TrunkBackward:
     """Passes through each tower once, and through the trunk as often as asked.
@@ -79,6 +81,8 @@ class TrunkBackward:
     def rows(self, cotangents: list[Row], vectorized: bool = False) -> list[Row]:
         """Returns each loss's gradients of the shared variables; takes one pass per loss."""
         if not vectorized:
+            if len(cotangents) >= _MANY_PASSES and not tf.executing_eagerly():
+                return self._tape.trunk_in_turn(cotangents, self.shared)
             return [self.trunk(row) for row in cotangents]
         parts = iter(cotangents)
         of_tasks = [[next(parts) for _ in range(size)] for size in self.sizes]
