@@ -59,9 +59,10 @@ def draw(rows: Sequence[tuple[str, str, float, float, float, str]], path: Path) 
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    import matplotlib.ticker
 
     plt.rcParams |= {"font.size": 13, "font.family": "DejaVu Sans"}
-    figure, axes = plt.subplots(figsize=(9, 0.62 * len(rows) + 1.9), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.6, 0.6 * len(rows) + 1.7), layout="constrained")
     for place, (_, _, gain, low, high, verdict) in enumerate(reversed(rows)):
         color = COLORS[verdict]
         axes.plot([low, high], [place, place], color=color, linewidth=4, solid_capstyle="round")
@@ -78,14 +79,13 @@ def draw(rows: Sequence[tuple[str, str, float, float, float, str]], path: Path) 
     axes.axvline(0, color="#202124", linewidth=1)
     labels = [f"{name}\n{size}" for name, size, *_ in reversed(rows)]
     axes.set_yticks(range(len(rows)), labels, fontsize=11)
-    axes.set_xlim(min(row[3] for row in rows) - 1, max(row[4] for row in rows) + 2.2)
+    axes.set_xlim(min(row[3] for row in rows) - 1, max(row[4] for row in rows) + 3)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel(
-        "gain of one shared network over one network per task (95 % interval)", fontsize=12
-    )
+    axes.set_xlabel("gain over one network per task, with 95 % interval", fontsize=12)
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda gain, _: signed(gain, 0))
     axes.set_title(
-        "Does sharing help? It depends on the data, so measure it",
+        "Does sharing help? It depends: measure it",
         loc="left",
         pad=12,
         fontweight="bold",
@@ -94,7 +94,7 @@ def draw(rows: Sequence[tuple[str, str, float, float, float, str]], path: Path) 
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#e0e0e0")
     axes.set_axisbelow(True)
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    figure.savefig(path, dpi=160, metadata={"Software": None})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ sys.path.append(str(pathlib.Path(__file__).parents[1] / "scripts"))
 
 import make_figure
 import run_pages
-from site_build import api_pages, gallery, pages
+from site_build import api_pages, check_html, gallery, navigation, pages
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -152,6 +152,32 @@ def test_the_figure_draws_the_mean_gains_of_the_benchmarks():
     for _, _, gain, low, high, verdict in rows:
         assert low <= gain <= high
         assert verdict == "undecided" or low * high > 0
+
+
+def test_the_check_of_the_built_pages_finds_links_anchors_and_what_comes_from_elsewhere(tmp_path):
+    (tmp_path / "a.html").write_text("<h1 id='first'>A</h1><a href='b.html#second'>b</a>")
+    (tmp_path / "b.html").write_text("<h1 id='second'>B</h1><a href='https://example.org'>x</a>")
+    assert check_html.find_faults(tmp_path) == []
+    faulty = "<a href='b.html#first'></a><a href='c.html'></a><script src='//example.org/x.js'>"
+    (tmp_path / "a.html").write_text(faulty)
+    assert check_html.find_faults(tmp_path) == [
+        "a.html loads //example.org/x.js from elsewhere",
+        "a.html: b.html#first: no such anchor",
+        "a.html: the link c.html leads nowhere",
+    ]
+
+
+def test_a_page_that_no_entry_of_the_navigation_has_is_refused(tmp_path):
+    (tmp_path / "systems").mkdir()
+    (tmp_path / "systems" / "shop.md").write_text("# A `shop`\n")
+    (tmp_path / "index.md").write_text("# Front\n")
+    nav = [{"Home": "index.md"}, {"Systems": "systems/"}, {"Gallery": "(generated)"}]
+    assert navigation.complete(nav, {"Gallery": []}, tmp_path) == [
+        {"Home": "index.md"},
+        {"Systems": [{"A shop": "systems/shop.md"}]},
+    ]
+    with pytest.raises(ValueError, match=r"no entry of `nav` has the pages \['systems/shop.md'\]"):
+        navigation.complete(nav[:1], {}, tmp_path)
 
 
 @pytest.mark.slow

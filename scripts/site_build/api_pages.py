@@ -13,6 +13,15 @@ INHERITING = {"BalancedModel", "Task"}
 """Classes whose public methods are written in private bases."""
 
 
+INTRODUCTION = """# Reference
+
+Every public name, by package: `import keras_mtl as mtl`. Two commands come with it:
+[`python -m keras_mtl.serve FOLDER`](../guides/serving.md) answers requests for a saved model, and
+[`python -m keras_mtl.launch --workers N SCRIPT`](../guides/several_machines.md) starts the
+workers of a training.
+"""
+
+
 @dataclass(frozen=True)
 class Package:
     """Holds the public names of a package, each with the first sentence of its docstring."""
@@ -123,7 +132,7 @@ def places_of_names() -> dict[str, str]:
 def write_api(folder: Path) -> list[object]:
     """Writes the reference into the folder, and returns its part of the navigation."""
     packages = find_packages()
-    contents = ["# Reference\n\nEvery public name, by package. `import keras_mtl as mtl`.\n"]
+    contents = [INTRODUCTION]
     navigation: list[object] = ["api/index.md"]
     for package in packages:
         place = folder / "api" / package.short

@@ -119,4 +119,6 @@ def write_pages(folder: Path, names: dict[str, str]) -> None:
         text = with_links((ROOT / source).read_text(), source, place, places)
         if place.startswith(LINKED):
             text = with_names_linked(text, place, names)
+        if place == "index.md":  # one page has no neighbors to show
+            text = f"---\nhide:\n  - navigation\n---\n\n{text}"
         page.write_text(text)
