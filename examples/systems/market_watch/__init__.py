@@ -1,0 +1,1 @@
+"""Sentiment of short texts by topic, over time, with alarms where it shifts."""
