@@ -20,6 +20,7 @@ NAMES = (
     "rules",
     "stages",
     "transfer",
+    "unlabeled",
 )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         training,
         transfer,
         tuning,
+        unlabeled,
     )
     from keras_mtl._tasks import Head, Labels, Scale, Task, compile_args, monitor
     from keras_mtl.training import BalancedModel
@@ -60,6 +61,7 @@ __all__ = [
     "training",
     "transfer",
     "tuning",
+    "unlabeled",
 ]
 
 _PACKAGES = (
@@ -79,6 +81,7 @@ _PACKAGES = (
     "training",
     "transfer",
     "tuning",
+    "unlabeled",
 )
 
 _HOMES = {

@@ -18,7 +18,7 @@ def example(monkeypatch):
 
 @pytest.mark.slow
 def test_bought_labels_cost_what_the_budget_allows(example, capsys):
-    example("23_active_learning").main(rounds=2, steps=60)
+    example("24_active_learning").main(rounds=2, steps=60)
     rows = re.findall(r"^(\w+) +(\d+) +(\d\.\d+)   (\d+) digit", capsys.readouterr().out, re.M)
     assert [(rule, int(spent)) for rule, spent, _, _ in rows] == [
         ("random", 60),
@@ -28,3 +28,12 @@ def test_bought_labels_cost_what_the_budget_allows(example, capsys):
     ]
     assert rows[0][2] == rows[2][2]  # both begin with the same labels
     assert all(float(accuracy) > 0.6 for _, _, accuracy, _ in rows)
+
+
+@pytest.mark.slow
+def test_rows_without_labels_are_used_in_three_ways(example, capsys):
+    example("25_unlabeled_rows").main(epochs=12)
+    rows = re.findall(r"^(\D+?) +(\d\.\d+) +(\d\.\d+)$", capsys.readouterr().out, re.M)
+    scores = {way: float(digit) for way, digit, _ in rows}
+    assert list(scores) == ["labels alone", "pseudo-labels", "consistency"]
+    assert all(0.6 < score < 1 for score in scores.values())

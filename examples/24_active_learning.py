@@ -1,6 +1,6 @@
 """Which label to buy next: three tasks, two prices, and a budget, beside random labels.
 
-    python examples/23_active_learning.py             # two minutes on two cores
+    python examples/24_active_learning.py             # two minutes on two cores
 
 Digits of 8 x 8 pixels, of which a person could be asked for the digit (which costs 2), or whether
 it is odd, or a zero (1 each). Every round trains a network, asks for labels of 60, and has them
