@@ -38,6 +38,10 @@ class Replicas:
         """Returns which flags are true on all replicas."""
         return flags
 
+    def sum_and_all_true(self, value: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the sum of a value, and which flags are true on all replicas; sends once."""
+        return value, flags
+
     def assign(self, variables: Sequence[keras.Variable], values: Sequence[Tensor]) -> None:
         """Assigns values that are the same on all replicas, also to slots of an optimizer."""
         for variable, value in zip(variables, values, strict=True):
@@ -78,6 +82,14 @@ class SeveralReplicas(Replicas):
         """Returns which flags are true on all replicas."""
         false = keras.ops.cast(keras.ops.logical_not(flags), "float32")
         return keras.ops.equal(self.sum(false), 0.0)
+
+    def sum_and_all_true(self, value: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the sum of a value, and which flags are true on all replicas; sends once."""
+        ops = keras.ops
+        false = ops.cast(ops.logical_not(flags), value.dtype)
+        total = self.sum(ops.concatenate([ops.reshape(value, (-1,)), false]))
+        count = flags.shape[0]
+        return ops.reshape(total[:-count], value.shape), ops.equal(total[-count:], 0)
 
     def assign(self, variables: Sequence[keras.Variable], values: Sequence[Tensor]) -> None:
         """Assigns values that are the same on all replicas, also to slots of an optimizer."""

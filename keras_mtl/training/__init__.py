@@ -20,7 +20,7 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
 Beside this way: `_checks`, `_log_keys` and `_trained_variables` refuse what cannot work, before the
 first step; `_epochs` runs after the last step of an epoch; `_dropout_seeds`, `_extra_forward` and
 `_moving_averages` serve the forward passes; `_cluster/` finds the workers before all of it, and
-`_backup/` saves what a training needs to go on.
+`_backup/` saves what a training needs to go on; `_communication/` says what a cluster would send.
 """
 
 from keras_mtl._replicas import strategy
@@ -30,6 +30,8 @@ from keras_mtl.training._backup._backup import Backup
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._batch_hook import BatchHook
 from keras_mtl.training._cluster._cluster import Cluster, cluster, is_chief
+from keras_mtl.training._communication._communication import Communication, communication
+from keras_mtl.training._communication._link import Link
 from keras_mtl.training._penalty import Penalty
 
 __all__ = [
@@ -38,9 +40,12 @@ __all__ = [
     "BalancedModel",
     "BatchHook",
     "Cluster",
+    "Communication",
+    "Link",
     "Penalty",
     "VirtualAdversarial",
     "cluster",
+    "communication",
     "is_chief",
     "strategy",
 ]

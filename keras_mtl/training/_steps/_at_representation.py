@@ -28,8 +28,9 @@ def step_at_representation(step: Step) -> StepResult:
         if spread is not None:
             return _step_with_spread_columns(step, *spread)
     cotangents, towers = step.towers_by_loss()
-    usable = step.replicas.all_true(step.finite_towers(towers))
+    usable = step.finite_towers(towers)
     if not isinstance(step.balancer, GramianBalancer):
+        usable = step.replicas.all_true(usable)
         return _step_along_direction(step, cotangents, towers, usable)
     # Only the weights depend on the rule: the weighted sum of the cotangents passes the trunk once.
     reached = _keep_tensors(cotangents, _tensors_reached(cotangents))
@@ -42,8 +43,8 @@ def _step_with_spread_columns(
     step: Step, cotangents: SpreadCotangents, towers: list[Row]
 ) -> StepResult:
     """Takes the same step without a row for each column: `SpreadColumns` says how."""
-    usable = step.replicas.all_true(step.finite_towers(towers))
     lengths_only = step.balancer.needs.lengths_only
+    usable = step.finite_towers(towers)
     weights, usable = _weigh(step, lambda: cotangents.gramian(lengths_only), usable)
     total, towers, finite = cotangents.sum_of_finite(weights, towers, usable, step.replicas)
     return step.result(weights, step.backward.trunk(total), towers, finite)
@@ -57,17 +58,19 @@ def _weigh(
     Args:
         step: The step.
         local_gramian: Returns the Gramian of this replica's cotangents.
-        usable: Whose towers have finite gradients, bool `[K]`.
+        usable: Whose towers have finite gradients on this replica, bool `[K]`.
     """
 
     def fresh(local: list[Tensor], towers: list[Row]) -> Weighted:
         # Examples lie on one replica each, so here the Gramians of the replicas do add up.
-        matrix, finite = finite_part(step.replicas.sum(local[0]), usable, step.backward.sizes)
+        matrix, all_usable = step.replicas.sum_and_all_true(local[0], usable)
+        matrix, finite = finite_part(matrix, all_usable, step.backward.sizes)
         weights, _ = step.rule([], matrix, step.asked & finite)
         return weights, [], towers, finite
 
     def reused(towers: list[Row]) -> Weighted:
-        return step.reuse.weights(step.active), [], towers, usable
+        all_usable = step.replicas.all_true(usable)
+        return step.reuse.weights(step.active), [], towers, all_usable
 
     weights, _, _, finite = step.reuse.run(
         passes=lambda: [local_gramian()],

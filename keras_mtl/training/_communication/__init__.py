@@ -1,0 +1,1 @@
+"""What the replicas of a step send each other, and how long that takes."""

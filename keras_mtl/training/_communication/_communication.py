@@ -1,0 +1,124 @@
+"""`communication`: bytes and time per step, by mode."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_mtl.training._balanced_model import BalancedModel
+from keras_mtl.training._communication._link import LINKS, Link
+
+_BYTES = 4  # of a float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Communication:
+    """Holds what the replicas of one step send each other, for each mode of a network.
+
+    Args:
+        replicas: The number of replicas.
+        link: What connects them.
+        messages: By mode, the all-reduces of a step, as numbers of floats in their order: losses
+            and counts of labels, statistics, flags of what is finite, gradients for the optimizer.
+
+    Example:
+        >>> print(Communication(2, Link(1e-3, 1e9), {"losses": (4, 1_000_000)}))
+        mode              messages       MB       ms
+        losses                   2      4.0      8.0
+    """
+
+    replicas: int
+    link: Link
+    messages: Mapping[str, Sequence[int]]
+
+    def bytes(self, mode: str) -> int:
+        """Returns the number of bytes that are added up in a step."""
+        return _BYTES * sum(self.messages[mode])
+
+    def seconds(self, mode: str) -> float:
+        """Returns the time of a step's all-reduces, one after the other, with nothing beside."""
+        sizes = (_BYTES * size for size in self.messages[mode])
+        return sum(self.link.seconds(size, self.replicas) for size in sizes)
+
+    def efficiency(self, mode: str, work: float) -> float:
+        """Returns which part of a step is work.
+
+        Args:
+            mode: The mode.
+            work: Seconds of a step without communication.
+        """
+        return work / (work + self.seconds(mode))
+
+    def __str__(self) -> str:
+        lines = [f"{'mode':<16}{'messages':>10}{'MB':>9}{'ms':>9}"]
+        for mode, sizes in self.messages.items():
+            megabytes, milliseconds = self.bytes(mode) / 1e6, 1e3 * self.seconds(mode)
+            lines.append(f"{mode:<16}{len(sizes):>10}{megabytes:>9.1f}{milliseconds:>9.1f}")
+        return "\n".join(lines)
+
+
+def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE") -> Communication:
+    """Returns how much the replicas of a step send each other, and how long it takes, by mode.
+
+    Use it before a cluster is rented: it says whether the link bears `at="parameters"`, which sends
+    K times the shared parameters, or whether the rule should work at the representation, whose
+    statistic is `[K, K]`. With `every=n`, other steps than each n-th cost what losses cost.
+
+        losses          2K, K, 1, P + Q                 rules on losses, and plain training
+        representation  2K, K^2 + K, K, 1, P + Q        rules on the Gramian at the representation
+        parameters      2K, K P, K, 1, P + Q            rules on gradients of the parameters
+
+    with P floats of shared variables, Q of others. Messages are counted from the graph of the
+    network; their time is a formula, for links that nobody else uses, with nothing computed at the
+    same time: a bound to compare modes by, no forecast. Statistics of batch normalization and of
+    losses of a whole batch (survival, ranking) come on top, and rules that merge gradients at the
+    representation send examples instead.
+
+    Args:
+        model: A compiled model.
+        replicas: The number of replicas, of all workers together.
+        link: `"loopback"`, `"10GbE"`, `"25GbE"`, `"100GbE"`, `"NVLink + 400G"`, or a
+            `training.Link` with your numbers.
+
+    Returns:
+        The messages of each mode; print it for a table.
+
+    Raises:
+        ValueError: If the link is unknown, or there is no replica.
+
+    Example:
+        >>> import keras
+        >>> import keras_mtl as mtl
+        >>> tasks = [mtl.Task.binary("click"), mtl.Task.regression("price")]
+        >>> network = mtl.architectures.hard_sharing(keras.Input((64,)), tasks, shared=(512, 512))
+        >>> model = mtl.BalancedModel(network, tasks, mtl.balancers.PCGrad())
+        >>> model.compile("adam")
+        >>> print(mtl.training.communication(model, replicas=8, link="10GbE"))
+        mode              messages       MB       ms
+        losses                   4      1.3      3.1
+        representation           5      1.3      3.3
+        parameters               5      3.7      6.9
+    """
+    if isinstance(link, str):
+        if link not in LINKS:
+            raise ValueError(f"link is {link!r}; expected one of {[*LINKS]}, or a training.Link.")
+        link = LINKS[link]
+    if replicas < 1:
+        raise ValueError(f"replicas is {replicas}; expected 1 or more.")
+    return Communication(replicas, link, _messages(model))
+
+
+def _messages(model: BalancedModel) -> dict[str, tuple[int, ...]]:
+    num_losses = sum(len(task.loss_names) for task in model.tasks)
+    shared = _floats(model.frontier.shared)
+    learned = _floats(model.balancer.trainable_variables)
+    of_network = _floats(model.network.trainable_variables)
+    return {
+        "losses": (2 * num_losses, num_losses, 1, of_network + learned),
+        "representation": (2 * num_losses, num_losses**2 + num_losses, num_losses, 1, of_network),
+        "parameters": (2 * num_losses, num_losses * shared, num_losses, 1, of_network),
+    }
+
+
+def _floats(variables: Sequence[Any]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
