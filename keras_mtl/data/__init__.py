@@ -2,6 +2,7 @@
 
 from keras_mtl.data._align_tokens import align_tokens
 from keras_mtl.data._augment import augment
+from keras_mtl.data._augment_texts import augment_texts
 from keras_mtl.data._balanced_class_weights import balanced_class_weights
 from keras_mtl.data._branch import Branch
 from keras_mtl.data._check_arrays import check_arrays
@@ -17,10 +18,12 @@ from keras_mtl.data._image_decoder import image_decoder
 from keras_mtl.data._known_cardinality import known_cardinality
 from keras_mtl.data._label_summary import LabelSummary
 from keras_mtl.data._mask_missing import mask_missing
+from keras_mtl.data._mix_rows import mix_rows
 from keras_mtl.data._mixing._mixture import mixture
 from keras_mtl.data._mixing._resample import resample
 from keras_mtl.data._mixing._samplings import Annealed, Temperature
 from keras_mtl.data._select_tasks import select_tasks
+from keras_mtl.data._swap_cells import swap_cells
 from keras_mtl.data._tabular_encoder import tabular_encoder
 from keras_mtl.data._teacher_forcing import teacher_forcing
 from keras_mtl.data._text_encoder import text_encoder
@@ -35,6 +38,7 @@ __all__ = [
     "Temperature",
     "align_tokens",
     "augment",
+    "augment_texts",
     "balanced_class_weights",
     "check_arrays",
     "check_dataset",
@@ -47,9 +51,11 @@ __all__ = [
     "image_decoder",
     "known_cardinality",
     "mask_missing",
+    "mix_rows",
     "mixture",
     "resample",
     "select_tasks",
+    "swap_cells",
     "tabular_encoder",
     "teacher_forcing",
     "text_encoder",

@@ -6,10 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._tasks import Task
+from keras_mtl.data._changes._cells import swap_cells
+from keras_mtl.data._changes._seeds import map_with_seeds
 from keras_mtl.data._elements._numbers import read_number
 from keras_mtl.unlabeled._rows._append import append, input_of, masked, replace
-from keras_mtl.unlabeled._rows._cells import swap_cells
-from keras_mtl.unlabeled._rows._seeds import map_with_seeds
 
 
 def mask_columns(
@@ -30,8 +30,8 @@ def mask_columns(
 
     Choose it where many columns depend on each other and most rows have no label, most of all to
     train first on it alone, and then on the tasks. On digits with 50 labels and 1,000 rows without
-    it gave nothing: .827 after .825, sd .03 (`benchmarks/regimes_unlabeled.py`). Columns should have comparable units: scale
-    the inputs, or give the task a `scale`. A step costs twice as much.
+    it gave nothing: .827 after .825, sd .03 (`benchmarks/regimes_unlabeled.py`). Columns should
+    have comparable units: scale the inputs, or give the task a `scale`. A step costs twice as much.
 
     Args:
         dataset: Batches of `(x, y)` or `(x, y, w)`; rows without any label (NaN) are welcome.

@@ -6,9 +6,9 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._tasks import Task
+from keras_mtl.data._changes._seeds import map_with_seeds
 from keras_mtl.data._elements._numbers import read_number, read_whole
 from keras_mtl.unlabeled._rows._append import append, input_of, masked, replace
-from keras_mtl.unlabeled._rows._seeds import map_with_seeds
 
 
 def mask_tokens(

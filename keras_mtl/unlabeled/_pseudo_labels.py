@@ -28,9 +28,9 @@ class PseudoLabels(BatchHook):
     Choose it where classes are easy to tell and many rows have no label; train without it first,
     and then go on with it. It teaches a network what it believes already, its errors included: on
     digits with 50 labels and 1,000 rows without it raised the accuracy from .825 to .859 over five
-    seeds, and its standard deviation from .029 to .048 (`benchmarks/regimes_unlabeled.py`). Compare on held-back rows. `Consistency(threshold=...)`
-    changes the rows that learn such labels, and is the better choice where a change is known that
-    keeps them.
+    seeds, and its standard deviation from .029 to .048 (`benchmarks/regimes_unlabeled.py`). Compare
+    on held-back rows. `Consistency(threshold=...)` changes the rows that learn such labels, and is
+    the better choice where a change is known that keeps them.
 
     Args:
         threshold: The probability from which on a prediction becomes a label; above 0.5, below 1.

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._types import Tensor
+from keras_mtl.data._changes._cells import swap_cells
 from keras_mtl.data._elements._numbers import read_number
-from keras_mtl.unlabeled._rows._cells import swap_cells
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
