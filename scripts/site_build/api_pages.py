@@ -129,6 +129,19 @@ def places_of_names() -> dict[str, str]:
     return names
 
 
+@functools.cache
+def identifiers_of_names() -> dict[str, str]:
+    """Returns the full name of each public name, by which docstrings link to each other."""
+    identifiers = {}
+    for name, place in places_of_names().items():
+        path, _, anchor = place.removeprefix("api/").partition("#")
+        if path.endswith("/index.md"):
+            continue  # the heading of a package has no full name to link to
+        full = "keras_mtl." + path.removesuffix(".md").replace("/", ".")
+        identifiers[name] = anchor or full.replace("keras_mtl.keras_mtl.", "keras_mtl.")
+    return identifiers
+
+
 def write_api(folder: Path) -> list[object]:
     """Writes the reference into the folder, and returns its part of the navigation."""
     packages = find_packages()

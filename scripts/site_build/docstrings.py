@@ -5,6 +5,8 @@ from typing import Any
 
 import griffe
 
+from site_build.api_pages import identifiers_of_names
+
 TITLES = {
     r"^( *)Example:$": r"\1Examples:",
     r"^( *)Call arguments:$": r"\1Other Parameters: Call arguments",
@@ -22,14 +24,23 @@ def as_list(guide: re.Match[str]) -> str:
     return f"{guide[1]}Guide:\n{lines}"
 
 
+NAME = re.compile(r"(?<![\[`\w])`([\w.]+)`(?![\]`])")
+
+
+def linked(span: re.Match[str]) -> str:
+    """Returns a public name in code style as a link to its page; other code as it is."""
+    identifier = identifiers_of_names().get(span[1])
+    return f"[{span[0]}][{identifier}]" if identifier else span[0]
+
+
 class KnownTitles(griffe.Extension):
-    """Renames the sections of each docstring before it is parsed."""
+    """Renames the sections of each docstring and links names, before it is parsed."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """Renames the sections of the docstring of an object, if it has one."""
+        """Changes the docstring of an object, if it has one."""
         if obj.docstring is None:
             return
         text = obj.docstring.value
         for title, known in TITLES.items():
             text = re.sub(title, known, text, flags=re.MULTILINE)
-        obj.docstring.value = GUIDE.sub(as_list, text)
+        obj.docstring.value = NAME.sub(linked, GUIDE.sub(as_list, text))

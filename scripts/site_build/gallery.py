@@ -163,6 +163,20 @@ def write_recorded_parts(folder: Path, run_again: bool) -> None:
             page.write_text(text)
 
 
+def write_sources_of_systems(folder: Path) -> None:
+    """Appends to each page of a system the files of its program, each in a box that opens."""
+    for page in sorted((folder / "systems").glob("*.md")):
+        files = sorted((EXAMPLES / "systems" / page.stem).glob("*.py"))
+        if not files:
+            continue
+        boxes = ["\n## The program\n"]
+        for file in files:
+            name = file.relative_to(ROOT).as_posix()
+            source = file.read_text().strip().replace("\n", "\n    ")
+            boxes.append(f'??? note "{name}"\n\n    ```python\n    {source}\n    ```\n')
+        page.write_text(page.read_text() + "\n".join(boxes))
+
+
 def page_of(path: Path, record: Record | None) -> str:
     """Returns the page of an example, in Markdown."""
     title, text = title_and_text(path)
@@ -185,6 +199,7 @@ def write_gallery(folder: Path, run_again: bool) -> list[object]:
     place.mkdir(parents=True, exist_ok=True)
     remove_stale_records()
     write_recorded_parts(folder, False)
+    write_sources_of_systems(folder)
     rows, navigation = [], [{"All examples": "gallery/index.md"}]
     for path in programs():
         record = record_of(path, run_again)
