@@ -8,6 +8,7 @@ epochs (NaN where nothing was measured). So trackers need nothing of this packag
 
 from keras_mtl.callbacks._affinity_monitor import AffinityMonitor
 from keras_mtl.callbacks._conflict_monitor import ConflictMonitor
+from keras_mtl.callbacks._drop_task import DropTask
 from keras_mtl.callbacks._gate_monitor import GateMonitor
 from keras_mtl.callbacks._keep_best import KeepBest
 from keras_mtl.callbacks._pause_tasks import PauseTasks
@@ -20,6 +21,7 @@ from keras_mtl.callbacks._tensorboard_tasks import TensorBoardTasks
 __all__ = [
     "AffinityMonitor",
     "ConflictMonitor",
+    "DropTask",
     "GateMonitor",
     "KeepBest",
     "PauseTasks",
