@@ -117,6 +117,7 @@ _MODULES = {
     "MaxConstraint": "rules._max_constraint",
     "MeanLoss": "_tasks._mean_loss",
     "MetaBalance": "balancers._meta_balance",
+    "MetaModel": "training._meta._meta_model",
     "Mixture": "layers._mixture",
     "MoCo": "balancers._moco",
     "MoDo": "balancers._modo",

@@ -11,6 +11,7 @@ from keras_mtl.data._class_weights import class_weights
 from keras_mtl.data._decode_images import DecodeImages
 from keras_mtl.data._describe import describe
 from keras_mtl.data._embed_columns import embed_columns
+from keras_mtl.data._episodes import episodes
 from keras_mtl.data._fit_scales import fit_scales
 from keras_mtl.data._from_table import from_table
 from keras_mtl.data._from_tfds import from_tfds
@@ -45,6 +46,7 @@ __all__ = [
     "class_weights",
     "describe",
     "embed_columns",
+    "episodes",
     "fit_scales",
     "from_table",
     "from_tfds",

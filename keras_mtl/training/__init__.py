@@ -21,6 +21,7 @@ Beside this way: `_checks`, `_log_keys` and `_trained_variables` refuse what can
 first step; `_epochs` runs after the last step of an epoch; `_dropout_seeds`, `_extra_forward` and
 `_moving_averages` serve the forward passes; `_cluster/` finds the workers before all of it, and
 `_backup/` saves what a training needs to go on; `_communication/` says what a cluster would send.
+`_meta/` trains in another way: on episodes, such that a network adapts fast.
 """
 
 from keras_mtl._replicas import strategy
@@ -32,6 +33,8 @@ from keras_mtl.training._batch_hook import BatchHook
 from keras_mtl.training._cluster._cluster import Cluster, cluster, is_chief
 from keras_mtl.training._communication._communication import Communication, communication
 from keras_mtl.training._communication._link import Link
+from keras_mtl.training._meta._adapt import adapt
+from keras_mtl.training._meta._meta_model import MetaModel
 from keras_mtl.training._penalty import Penalty
 
 __all__ = [
@@ -42,8 +45,10 @@ __all__ = [
     "Cluster",
     "Communication",
     "Link",
+    "MetaModel",
     "Penalty",
     "VirtualAdversarial",
+    "adapt",
     "cluster",
     "communication",
     "is_chief",

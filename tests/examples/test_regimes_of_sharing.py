@@ -1,4 +1,4 @@
-"""The examples of gates, adversaries, modalities, stages and few labels, for a few epochs."""
+"""The examples of gates, adversaries, modalities, stages, few labels and adaptation, shortened."""
 
 import importlib
 import pathlib
@@ -14,6 +14,7 @@ missing_half = importlib.import_module("17_missing_half")
 two_sources = importlib.import_module("18_two_sources")
 stages = importlib.import_module("19_stages")
 few_labels = importlib.import_module("23_few_labels")
+new_harbors = importlib.import_module("26_new_harbors")
 
 pytestmark = pytest.mark.slow  # each trains a network
 
@@ -51,3 +52,8 @@ def test_stages_train_one_task_after_the_other():
 def test_rows_without_labels_make_predictions_better():
     results = few_labels.main(epochs=20, seed=1)
     assert results["VAT"][0] > results["labels alone"][0] + 0.03  # 0.06 to 0.11 by seed
+
+
+def test_a_network_that_was_trained_to_be_adapted_adapts_better():
+    errors = new_harbors.main(steps=1000)
+    assert errors["trained to be adapted"] < 0.75 * errors["trained together"]

@@ -1,0 +1,126 @@
+"""Five classes that were never seen, with one example of each: accuracy on others of them.
+
+Digits: trained on 0 to 4, tested on 5 to 9. Omniglot, if the folder that the environment variable
+OMNIGLOT names has `images_background_small1.zip` (trained on) and `images_background_small2.zip`
+(tested on): 136 and 156 characters, in 28 x 28. Joint is a classifier of all classes of training
+whose last layer is replaced by zeros; every setting adapts all layers, ANIL the last one.
+"""
+
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+import keras_mtl as mtl
+from keras_mtl.training import MetaModel
+
+TITLE = "Five new classes, one example of each: accuracy (chance .2)"
+HEADER = ("data", "rule", "accuracy")
+WAYS, QUERIES, EPISODES, RATE, TESTS = 5, 5, 16, 0.4, 40
+TASK = mtl.Task.multiclass("c", WAYS, metrics=["accuracy"])
+STEPS = {"digits": 1500, "omniglot": 3000}
+
+# The rule, and its inner steps in training and in use.
+SETTINGS = {
+    "MAML": ("maml", 1, 3),
+    "first order": ("first_order", 1, 3),
+    "ANIL": ("anil", 1, 3),
+    "joint": ("joint", 0, 10),
+    "no training": ("none", 0, 10),
+}
+
+
+def digits() -> tuple[list[Any], list[Any]]:
+    """Returns the images of the classes of training, and of those of the test."""
+    data = load_digits()
+    x = (data.data / 16.0).astype("float32")
+    classes = [x[data.target == label] for label in range(10)]
+    return classes[:5], classes[5:]
+
+
+def omniglot(folder: str) -> tuple[list[Any], list[Any]]:
+    """Returns the drawings of the characters of training, and of those of the test."""
+    sets = []
+    for number in (1, 2):
+        path = pathlib.Path(folder) / f"images_background_small{number}.zip"
+        characters: dict[str, list[Any]] = {}
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(n for n in archive.namelist() if n.endswith(".png")):
+                image = tf.io.decode_png(archive.read(name), channels=1)
+                small = tf.image.resize(255 - 255 * tf.cast(image > 0, tf.uint8), (28, 28), "area")
+                drawings = characters.setdefault(name.rsplit("/", 1)[0], [])
+                drawings.append(np.ravel(small).astype("float32") / 255.0)
+        sets.append([np.stack(drawings) for drawings in characters.values()])
+    return sets[0], sets[1]
+
+
+def make_network(size: int, task: mtl.Task = TASK) -> keras.Model:
+    """Builds the network: two layers, and the head."""
+    return mtl.architectures.hard_sharing(keras.Input((size,)), [task], shared=(128, 64), tower=())
+
+
+def joint_network(classes: list[Any], steps: int) -> keras.Model:
+    """Returns a network whose layers, but for the last one, tell all classes of training."""
+    task = mtl.Task.multiclass("c", len(classes))
+    network = make_network(classes[0].shape[1], task)
+    network.compile("adam", **mtl.compile_args([task]))
+    x, y = np.concatenate(classes), np.repeat(np.arange(len(classes)), [*map(len, classes)])
+    epochs = max(1, steps * 64 // len(x))
+    network.fit(x, {"c": y}, batch_size=64, epochs=min(epochs, 40), verbose=0)
+    fresh = make_network(classes[0].shape[1])
+    body = len(fresh.weights) - 2
+    zeros = [np.zeros(v.shape) for v in fresh.weights[body:]]
+    fresh.set_weights([*network.get_weights()[:body], *zeros])
+    return fresh
+
+
+def accuracy(name: str, setting: str, sets: tuple[list[Any], list[Any]], seed: int) -> float:
+    """Trains in one setting; returns the accuracy on episodes of the classes of the test."""
+    rule, inner, use = SETTINGS[setting]
+    keras.utils.set_random_seed(seed)
+    options: dict[str, Any] = {"shots": 1, "ways": WAYS, "task": "c", "episodes": EPISODES}
+    train, test = (
+        mtl.data.episodes(classes, queries=queries, seed=seed, **options)
+        for classes, queries in zip(sets, (QUERIES, 15), strict=True)
+    )
+    network = make_network(sets[0][0].shape[1])
+    if rule == "joint":
+        network = joint_network(sets[0], STEPS[name])
+    meta = rule not in ("joint", "none")
+    if meta:
+        model = MetaModel(network, [TASK], rule=rule, inner_steps=inner, inner_learning_rate=RATE)
+        model.compile(keras.optimizers.Adam(1e-3))
+        model.fit(train, steps_per_epoch=STEPS[name], verbose=0)
+    judge = MetaModel(
+        network,
+        [TASK],
+        rule=rule if meta else "maml",
+        inner_steps=use,
+        inner_learning_rate=RATE if meta else 0.1,
+    )
+    judge.compile("sgd")
+    return float(judge.evaluate(test, steps=TESTS, verbose=0, return_dict=True)["c_accuracy"])
+
+
+def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
+    """Returns the rows of the table: means and standard deviations over seeds."""
+    seeds, data = list(seeds), {"digits": digits()}
+    if folder := os.environ.get("OMNIGLOT"):
+        data["omniglot"] = omniglot(folder)
+    table: list[tuple[str, ...]] = []
+    for name, sets in data.items():
+        for setting in SETTINGS:
+            values = [accuracy(name, setting, sets, seed) for seed in seeds]
+            table.append((name, setting, f"{np.mean(values):.3f} ± {np.std(values):.3f}"))
+    return table
+
+
+if __name__ == "__main__":
+    for cells in [HEADER, *rows(range(3))]:
+        print("| " + " | ".join(cells) + " |")
