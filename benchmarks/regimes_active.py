@@ -22,7 +22,7 @@ from keras_mtl import active
 TITLE = "Active learning: accuracy on digits, after so many labels or so much of the budget"
 HEADER = ("labels", "1st", "2nd", "3rd", "4th", "last")
 COUNTS = (40, 60, 80, 100, 160)
-BUDGETS = (120, 180, 240, 360, 480)
+BUDGETS = (120, 180, 240, 300, 360)
 STEPS = 250
 TASKS = [
     mtl.Task.multiclass("digit", 10),

@@ -73,7 +73,7 @@ def run(rule, worth, rounds, steps):
 def main(rounds=6, steps=250):
     """Compares two ways to buy labels."""
     print("rule     spent  accuracy   labels")
-    for rule, worth in (("random", None), ("badge", "as scored")):
+    for rule, worth in (("random", None), ("margin", COSTS)):
         run(rule, worth, rounds, steps)
 
 

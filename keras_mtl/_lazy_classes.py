@@ -122,6 +122,7 @@ _MODULES = {
     "MoCo": "balancers._moco",
     "MoDo": "balancers._modo",
     "ModalityDropout": "layers._modality_dropout",
+    "Monotonic": "rules._monotonic",
     "NDCG": "_tasks._metrics_by_name._ndcg",
     "NDDR": "layers._nddr",
     "NTXent": "unlabeled._nt_xent",

@@ -11,7 +11,7 @@ def entropy(probabilities: Any) -> FloatArray:
         H(p) = -sum_c p_c log p_c
 
     Choose it where confusion among many classes counts. For buying labels `margin` is the better
-    first choice: on ten digits, entropy was worse than random rows until 80 labels, since it asks
+    first choice: on ten digits, entropy was worse than random rows until 100 labels, since it asks
     for rows that are unlike any class (`benchmarks/regimes_active.py`).
 
     Args:

@@ -23,8 +23,8 @@ def test_bought_labels_cost_what_the_budget_allows(example, capsys):
     assert [(rule, int(spent)) for rule, spent, _, _ in rows] == [
         ("random", 60),
         ("random", 120),
-        ("badge", 60),
-        ("badge", 120),
+        ("margin", 60),
+        ("margin", 120),
     ]
     assert rows[0][2] == rows[2][2]  # both begin with the same labels
     assert all(float(accuracy) > 0.6 for _, _, accuracy, _ in rows)
