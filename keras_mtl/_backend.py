@@ -1,6 +1,7 @@
 """Operations that `keras.ops` lacks: TensorFlow is imported inside of the functions."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -53,3 +54,45 @@ def cholesky_or_nan(matrices: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.linalg.cholesky(matrices)
+
+
+def layers_can_measure() -> bool:
+    """Returns whether a layer may have a metric of its own.
+
+    Under JAX, Keras hands the layers variables without those of metrics in a step, and metrics
+    their own variables alone (docs/keras_notes.md, 142).
+    """
+    return bool(keras.backend.backend() != "jax")
+
+
+def take_from_shards(tables: Sequence[Any], rows: Tensor) -> Tensor:
+    """Returns rows of a table whose row i is row `i // S` of table `i % S`, of S tables.
+
+    On TensorFlow each table is asked for its own rows only, where it is, and its gradient is
+    sparse.
+
+    Args:
+        tables: S variables `[rows of the table, units]`.
+        rows: Whole numbers of any shape.
+    """
+    num_tables = len(tables)
+    if keras.backend.backend() != "tensorflow":
+        table, place = rows % num_tables, rows // num_tables
+        return sum(
+            ops.where(
+                ops.equal(table, i)[..., None],
+                ops.take(variable, ops.where(ops.equal(table, i), place, 0), axis=0),
+                0,
+            )
+            for i, variable in enumerate(tables)
+        )
+    import tensorflow as tf
+
+    flat = tf.reshape(rows, (-1,))
+    table, place = tf.cast(flat % num_tables, tf.int32), flat // num_tables
+    positions = tf.dynamic_partition(tf.range(tf.size(flat)), table, num_tables)
+    places = tf.dynamic_partition(place, table, num_tables)
+    # A gather from the variable itself: from its value, the whole table would be sent first.
+    parts = [tf.gather(v.value, p) for v, p in zip(tables, places, strict=True)]
+    taken = tf.dynamic_stitch(positions, parts)
+    return tf.reshape(taken, tf.concat([tf.shape(rows), [tables[0].shape[1]]], 0))

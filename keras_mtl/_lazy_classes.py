@@ -160,6 +160,7 @@ _MODULES = {
     "Schedule": "balancers._schedule",
     "SelectOrSkip": "layers._select_or_skip",
     "SelfPaced": "balancers._self_paced",
+    "ShardedEmbedding": "layers._sharded_embedding",
     "SlantedTriangle": "transfer._slanted_triangle",
     "SlowerSchedule": "transfer._discriminative",
     "Softened": "transfer._soft_labels",

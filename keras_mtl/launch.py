@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     If a worker ends with an error, the others are stopped: they could not go on without it.
     """
     options = _parser().parse_args(arguments)
-    if options.workers < 1 or options.restarts < 0:
-        raise SystemExit("--workers is 1 or more, and --restarts 0 or more.")
+    if options.workers < 1 or options.restarts < 0 or options.servers < 0:
+        raise SystemExit("--workers is 1 or more, and --restarts and --servers 0 or more.")
     if options.write:
         return _write(options)
     if not pathlib.Path(options.script).is_file():
@@ -66,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         "keras_mtl.training.cluster() first.",
     )
     parser.add_argument("--workers", type=int, required=True, help="the number of processes")
+    parser.add_argument(
+        "--servers",
+        type=int,
+        default=0,
+        help="start a chief, the workers, and this number of servers that hold the variables, for "
+        "training.parameter_servers; a worker that fails starts again by itself (default: 0)",
+    )
     parser.add_argument(
         "--restarts",
         type=int,
@@ -128,20 +135,23 @@ def _write(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Runs all workers once; returns 0, or the status of the first one that failed."""
-    ports = _free_ports(options.workers)
+    configurations = _configurations(options.workers, options.servers)
     command = [sys.executable, options.script, *options.arguments]
     workers: list[subprocess.Popen[str]] = []
     threads = []
     guard = _start_guard()
+
+    def start(name: str) -> "subprocess.Popen[str]":
+        worker = _start(command, configurations[name])
+        _tell(guard, f"{worker.pid}")
+        threads.append(threading.Thread(target=_pass_on, args=(worker, name), daemon=True))
+        threads[-1].start()
+        return worker
+
     try:
         with _terminating():
-            for index in range(options.workers):
-                workers.append(_start(command, ports, index))
-                _tell(guard, f"{workers[-1].pid}")
-                thread = threading.Thread(target=_pass_on, args=(workers[-1], index), daemon=True)
-                thread.start()
-                threads.append(thread)
-            return _wait(workers, options.seconds)
+            workers += [start(name) for name in configurations]
+            return _wait(workers, [*configurations], options, start)
     except KeyboardInterrupt:
         raise _Stopped(130) from None
     finally:
@@ -152,16 +162,24 @@ def _run(options: argparse.Namespace) -> int:
         guard.communicate()
 
 
-def _start(command: list[str], ports: list[int], index: int) -> "subprocess.Popen[str]":
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    task = {"type": "worker", "index": index}
+def _configurations(workers: int, servers: int) -> dict[str, str]:
+    """Returns `TF_CONFIG` of each process, by its name; with servers, the chief's comes first."""
+    counts = {"worker": workers} if not servers else {"chief": 1, "worker": workers, "ps": servers}
+    ports = iter(_free_ports(sum(counts.values())))
+    cluster = {
+        job: [f"127.0.0.1:{next(ports)}" for _ in range(count)] for job, count in counts.items()
+    }
+    return {
+        f"{job} {index}": json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})
+        for job, addresses in cluster.items()
+        for index in range(len(addresses))
+    }
+
+
+def _start(command: list[str], configuration: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command,
-        env={
-            **os.environ,
-            "TF_CONFIG": json.dumps({"cluster": cluster, "task": task}),
-            "PYTHONUNBUFFERED": "1",
-        },
+        env={**os.environ, "TF_CONFIG": configuration, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -212,24 +230,33 @@ if lines[-1:] != [{_DONE!r}]:
 """
 
 
-def _pass_on(worker: "subprocess.Popen[str]", index: int) -> None:
+def _pass_on(worker: "subprocess.Popen[str]", name: str) -> None:
     for line in worker.stdout or ():
-        print(f"[worker {index}] {line}", end="" if line.endswith("\n") else "\n", flush=True)
+        print(f"[{name}] {line}", end="" if line.endswith("\n") else "\n", flush=True)
 
 
-def _wait(workers: "list[subprocess.Popen[str]]", seconds: float | None) -> int:
-    deadline = None if seconds is None else time.monotonic() + seconds
+def _wait(
+    workers: "list[subprocess.Popen[str]]",
+    names: Sequence[str],
+    options: argparse.Namespace,
+    start: Callable[[str], "subprocess.Popen[str]"],
+) -> int:
+    """Waits until all have ended, or one has failed; with servers, until the chief has ended."""
+    deadline = None if options.seconds is None else time.monotonic() + options.seconds
     while True:
-        statuses = [worker.poll() for worker in workers]
-        for index, status in enumerate(statuses):
+        for index, (worker, name) in enumerate(zip(workers, names, strict=True)):
+            status = worker.poll()
             if status:
                 text = f"signal {-status}" if status < 0 else f"status {status}"
-                print(f"[launch] worker {index} ended with {text}", flush=True)
-                return 128 - status if status < 0 else status
-        if all(status == 0 for status in statuses):
+                print(f"[launch] {name} ended with {text}", flush=True)
+                if not (options.servers and name.startswith("worker")):
+                    return 128 - status if status < 0 else status
+                workers[index] = start(name)  # the chief finds it again
+        ends = [worker.poll() == 0 for worker in workers]
+        if all(ends) or (options.servers and ends[0]):
             return 0
         if deadline is not None and time.monotonic() > deadline:
-            print(f"[launch] stopped after {seconds:g} s", flush=True)
+            print(f"[launch] stopped after {options.seconds:g} s", flush=True)
             raise _Stopped(124)
         time.sleep(_PAUSE)
 

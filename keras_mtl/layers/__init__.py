@@ -45,6 +45,7 @@ from keras_mtl.layers._pick_branch import PickBranch
 from keras_mtl.layers._piecewise_linear_encoding import PiecewiseLinearEncoding
 from keras_mtl.layers._presence_flags import PresenceFlags
 from keras_mtl.layers._select_or_skip import SelectOrSkip
+from keras_mtl.layers._sharded_embedding import ShardedEmbedding
 from keras_mtl.layers._stack_branches import StackBranches
 from keras_mtl.layers._stop_gradient import StopGradient
 from keras_mtl.layers._sub_network_routing import SubNetworkRouting
@@ -92,6 +93,7 @@ __all__ = [
     "PiecewiseLinearEncoding",
     "PresenceFlags",
     "SelectOrSkip",
+    "ShardedEmbedding",
     "StackBranches",
     "StopGradient",
     "SubNetworkRouting",

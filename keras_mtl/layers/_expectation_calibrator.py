@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._backend import layers_can_measure
 from keras_mtl._types import Tensor
 from keras_mtl.layers._masks import first_mask
 
@@ -75,8 +76,8 @@ class ExpectationCalibrator(keras.layers.Layer):
                 valid = valid * ops.expand_dims(ops.cast(input_mask, excess.dtype), -1)
         penalty = ops.divide_no_nan(ops.sum(excess * valid), ops.sum(valid))
         self.add_loss(self.strength * penalty)
-        self.penalty.measures = bool(training)
-        if training:
+        self.penalty.measures = measures = bool(training) and layers_can_measure()
+        if measures:  # docs/keras_notes.md, 142
             self.penalty.update_state(ops.stop_gradient(penalty))
         return later
 

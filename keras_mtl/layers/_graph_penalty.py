@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl._backend import layers_can_measure
 from keras_mtl._keras_internals import has_readers, operations_after
 from keras_mtl._types import Tensor
 
@@ -14,7 +15,8 @@ class GraphPenalty(keras.layers.Layer):
 
     The layer stands before the branches and finds their layers by name in the graph. So it owns no
     variable, and each branch stays separate: it can be cut out, saved and served without the
-    other branches. Branches that are not in the graph are left out of the penalty.
+    other branches. Branches that are not in the graph are left out of the penalty. Its value is
+    logged as `<name>_penalty`, but not under JAX.
 
     Args:
         branches: For each branch, the names of its penalized layers.
@@ -27,7 +29,8 @@ class GraphPenalty(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.branches = [list(names) for names in branches]
-        self._metric = CurrentValue(self.penalty, name=f"{self.name}_penalty")
+        if layers_can_measure():  # docs/keras_notes.md, 142
+            self._metric = CurrentValue(self.penalty, name=f"{self.name}_penalty")
 
     def measure(self, kept: list[int], variables: list[list[keras.Variable]]) -> Tensor:
         """Computes the penalty, a scalar; each subclass defines its own.

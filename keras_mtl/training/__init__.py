@@ -20,13 +20,19 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
 Beside this way: `_checks`, `_log_keys` and `_trained_variables` refuse what cannot work, before the
 first step; `_epochs` runs after the last step of an epoch; `_dropout_seeds`, `_extra_forward` and
 `_moving_averages` serve the forward passes; `_cluster/` finds the workers before all of it, and
-`_backup/` saves what a training needs to go on; `_communication/` says what a cluster would send.
-`_meta/` trains in another way: on episodes, such that a network adapts fast.
+`_asynchronous/` takes steps that do not wait; `_backup/` saves what a training needs to go on;
+`_communication/` says what a cluster would send. `_meta/` trains in another way: on episodes, such
+that a network adapts fast.
 """
 
 from keras_mtl._replicas import strategy
 from keras_mtl.training._adversaries._adversarial import Adversarial
 from keras_mtl.training._adversaries._virtual_adversarial import VirtualAdversarial
+from keras_mtl.training._asynchronous._fit_async import Asynchronous, fit_async
+from keras_mtl.training._asynchronous._parameter_servers import (
+    ParameterServers,
+    parameter_servers,
+)
 from keras_mtl.training._backup._backup import Backup
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._batch_hook import BatchHook
@@ -39,6 +45,7 @@ from keras_mtl.training._penalty import Penalty
 
 __all__ = [
     "Adversarial",
+    "Asynchronous",
     "Backup",
     "BalancedModel",
     "BatchHook",
@@ -46,11 +53,14 @@ __all__ = [
     "Communication",
     "Link",
     "MetaModel",
+    "ParameterServers",
     "Penalty",
     "VirtualAdversarial",
     "adapt",
     "cluster",
     "communication",
+    "fit_async",
     "is_chief",
+    "parameter_servers",
     "strategy",
 ]

@@ -1,0 +1,1 @@
+"""Steps that do not wait for each other: servers hold the variables, workers send changes."""
