@@ -1,7 +1,8 @@
 """Time until training begins with many tasks: fifty named ones, a thousand columns.
 
     python benchmarks/many_tasks.py                          # every table
-    python benchmarks/many_tasks.py --tasks 8 50 --columns   # named tasks alone
+    python benchmarks/many_tasks.py --tasks 8 50 --columns --spread   # named tasks alone
+    python benchmarks/many_tasks.py --tasks --columns --spread 100 300 1000
 
 Each figure is that of a process of its own, which begins anew; kinds take turns, and the median
 of `--runs` counts. `first` is from the first line that builds the network to the end of the first
@@ -11,7 +12,9 @@ Named tasks: binary, on a trunk of 64 units, each with a tower of 32 units and a
 plain Keras with a tower of its own layers for each; `apart` is the same network in `BalancedModel`,
 `together` the one that the builder makes of units. Columns: binary, on a trunk of 2 x 256 units,
 each with a tower of 32 units, two stacked einsum layers in all cases. `stock` has one plain Keras
-loss and one AUC, the others the loss of each column and its AUC.
+loss and one AUC, the others the loss of each column and its AUC. Spread: binary columns of one
+`Dense` layer on a trunk of 2 x 256 units, without metrics, and rules on gradients at the
+representation.
 """
 
 import argparse
@@ -96,6 +99,28 @@ def columns(kind, count):
     return model
 
 
+def spread(kind, count):
+    """Builds a compiled model of that many columns of one `Dense` layer."""
+    names = tuple(f"column_{i}" for i in range(count))
+    loss = keras.losses.BinaryCrossentropy()
+    task = mtl.Task(
+        "assays",
+        head=lambda features: keras.layers.Dense(count, "sigmoid")(features),
+        loss=loss,
+        metrics=(),
+        columns=names,
+    )
+    inputs = keras.Input((FEATURES,))
+    network = mtl.architectures.hard_sharing(inputs, [task], shared=(256, 256), tower=())
+    if kind == "stock":
+        network.compile("adam", loss)
+        return network
+    rule = getattr(mtl.balancers, kind)()
+    model = mtl.BalancedModel(network, [task], rule, at="representation")
+    model.compile("adam")
+    return model
+
+
 def measure(what, kind, count):
     """Measures one model, in a separate process, and prints its figures."""
     if what == "named":
@@ -103,7 +128,7 @@ def measure(what, kind, count):
     else:
         dataset = batches(lambda y: {"assays": np.repeat(y, count, axis=1)})
     start, steps = time.perf_counter(), FirstStep()
-    model = (named if what == "named" else columns)(kind, count)
+    model = {"named": named, "columns": columns, "spread": spread}[what](kind, count)
     model.fit(dataset, shuffle=False, verbose=0, callbacks=[steps])
     times = np.diff(steps.ends)
     first = steps.ends[0] - start
@@ -138,6 +163,8 @@ def main():
     parser.add_argument("--tasks", type=int, nargs="*", default=[4, 8, 16, 50])
     parser.add_argument("--columns", type=int, nargs="*", default=[1000])
     parser.add_argument("--balancers", nargs="+", default=["Equal", "Uncertainty", "DWA"])
+    parser.add_argument("--spread", type=int, nargs="*", default=[100, 300, 1000])
+    parser.add_argument("--rules", nargs="+", default=["MGDA", "CAGrad"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -151,6 +178,8 @@ def main():
         table("named", ["stock", "apart", "together"], count, options.runs)
     for count in options.columns:
         table("columns", ["stock", *options.balancers], count, options.runs)
+    for count in options.spread:
+        table("spread", ["stock", *options.rules], count, options.runs)
 
 
 if __name__ == "__main__":
