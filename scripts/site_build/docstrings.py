@@ -24,6 +24,12 @@ def as_list(guide: re.Match[str]) -> str:
     return f"{guide[1]}Guide:\n{lines}"
 
 
+SOURCES = {
+    r"(?<![\w/\[])arXiv:(\d{4}\.\d{4,5})": r"[arXiv:\1](https://arxiv.org/abs/\1)",
+    r"(?<![\w/\[])doi:(10\.\d+/[^\s,;)]*[\w-])": r"[doi:\1](https://doi.org/\1)",
+}
+"""How a docstring names a paper, to the link of it."""
+
 NAME = re.compile(r"(?<![\[`\w])`([\w.]+)`(?![\]`])")
 
 
@@ -34,13 +40,13 @@ def linked(span: re.Match[str]) -> str:
 
 
 class KnownTitles(griffe.Extension):
-    """Renames the sections of each docstring and links names, before it is parsed."""
+    """Renames the sections of each docstring and links names and papers, before it is parsed."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Changes the docstring of an object, if it has one."""
         if obj.docstring is None:
             return
         text = obj.docstring.value
-        for title, known in TITLES.items():
-            text = re.sub(title, known, text, flags=re.MULTILINE)
+        for pattern, replacement in (TITLES | SOURCES).items():
+            text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
         obj.docstring.value = NAME.sub(linked, GUIDE.sub(as_list, text))

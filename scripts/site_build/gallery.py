@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,10 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 RECORDS = ROOT / "docs" / "recorded"
 
-PROGRESS = re.compile("Downloading and preparing |Dataset .* downloaded and prepared")
-"""Lines that are printed once, when a data set is prepared."""
+PROGRESS = re.compile(
+    r"Downloading and preparing |Dataset .* downloaded and prepared|\[\d+ of \d+\] "
+)
+"""Lines about data sets that are prepared, and about trainings of a study that have ended."""
 
 TIME_LIMIT = 3600  # seconds, for one example on a busy machine
 
@@ -106,6 +107,8 @@ def processor_time() -> float:
 
     Unlike those of the clock, they hardly depend on what else runs on the machine.
     """
+    import resource  # Unix alone has it, and only recording needs it
+
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -141,7 +144,8 @@ def title_and_text(path: Path) -> tuple[str, str]:
 
 def shown(path: Path, record: Record) -> str:
     """Returns what an example printed and drew, in Markdown."""
-    output = re.sub(r"\x1b\[[0-9;]*m", "", record.output).rstrip()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", record.output).splitlines()
+    output = "\n".join(line for line in lines if not PROGRESS.match(line)).rstrip()
     figures = [f"![A figure of {path.name}](../recorded/{name})\n" for name in record.figures]
     text = f"```text\n{output}\n```\n" if output else ""
     return "\n".join(
