@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from keras_mtl.analysis._affinity import Affinity, affinity
 from keras_mtl.analysis._attributions import Attributions
 from keras_mtl.analysis._baselines import Baselines, baselines
+from keras_mtl.analysis._blending_weights import blending_weights
 from keras_mtl.analysis._compare import compare
 from keras_mtl.analysis._compare_scores import compare_scores
 from keras_mtl.analysis._comparison import Comparison
@@ -81,6 +82,7 @@ __all__ = [
     "UnitImportance",
     "affinity",
     "baselines",
+    "blending_weights",
     "compare",
     "compare_scores",
     "correct_jointly",

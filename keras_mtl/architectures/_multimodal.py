@@ -50,11 +50,11 @@ def multimodal(
     in training (`layers.ModalityDropout`), so that each of them learns to do alone.
 
     Choose it for images, texts and tables of the same examples. Not the right choice where all
-    inputs are columns of one table: give `hard_sharing` a dict of inputs. Zeros that mean
-    "missing" without a flag are not recognized. An example without any modality gets a prediction
-    too: give it the weight 0 in training. (Halves of digits, dropout .2, accuracy with both, the
-    top and the bottom alone: late .961, .807, .844; gated .948, .808, .846; late without dropout
-    .963, .343, .408.)
+    inputs are columns of one table: give `hard_sharing` a dict of inputs. Zeros that mean "missing"
+    without a flag are not recognized. An example without any modality gets a prediction too: give
+    it the weight 0 in training (`data.mask_without_modality`). (Halves of digits, dropout .2,
+    accuracy with both, the top and the bottom alone: late .961, .807, .844; gated .948, .808, .846;
+    late without dropout .963, .343, .408.)
 
     Guide:
         Kind: nothing or one body

@@ -19,6 +19,7 @@ from keras_mtl.data._image_decoder import image_decoder
 from keras_mtl.data._known_cardinality import known_cardinality
 from keras_mtl.data._label_summary import LabelSummary
 from keras_mtl.data._mask_missing import mask_missing
+from keras_mtl.data._mask_without_modality import mask_without_modality
 from keras_mtl.data._mix_rows import mix_rows
 from keras_mtl.data._mixing._mixture import mixture
 from keras_mtl.data._mixing._resample import resample
@@ -53,6 +54,7 @@ __all__ = [
     "image_decoder",
     "known_cardinality",
     "mask_missing",
+    "mask_without_modality",
     "mix_rows",
     "mixture",
     "resample",
