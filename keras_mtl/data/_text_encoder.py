@@ -60,13 +60,19 @@ def text_encoder(
             f"expected batches of texts, strings of shape (batch,); received {spec}. Batch the "
             "dataset, join words to sentences (data.align_tokens does), or give the key."
         )
-    lookup = keras.layers.TextVectorization(
-        max_tokens=max_tokens,
-        standardize=standardize,
-        split="whitespace",
-        output_sequence_length=length,
-        name="words",
-    )
+    settings = {
+        "max_tokens": max_tokens,
+        "standardize": standardize,
+        "split": "whitespace",
+        "output_sequence_length": length,
+        "name": "words",
+    }
+    lookup = keras.layers.TextVectorization(**settings)
     lookup.adapt(texts)
+    vocabulary = lookup.get_vocabulary(include_special_tokens=False)
+    if vocabulary:
+        # An adapted layer keeps a table that could be changed, which `export.audit` refuses; a
+        # layer that was built with its words keeps a fixed one, with the same numbers.
+        lookup = keras.layers.TextVectorization(vocabulary=vocabulary, **settings)
     text = keras.Input((), dtype="string", name=key or "text")
     return keras.Model(text, lookup(text), name="text_encoder")

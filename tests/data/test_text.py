@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl import Task, architectures
+from keras_mtl import Task, architectures, export
 from keras_mtl.data import align_tokens, check_dataset, text_encoder, with_preprocessing
 
 TASKS = [Task.tagging("slots", 5), Task.multiclass("intent", 3)]
@@ -98,6 +98,17 @@ def test_a_saved_model_takes_raw_text(tmp_path):
     served.save(tmp_path / "served.keras")
     loaded = keras.models.load_model(tmp_path / "served.keras")
     np.testing.assert_allclose(loaded(tf.constant(texts))["slots"], expected["slots"], atol=1e-6)
+
+
+def test_what_is_served_with_an_encoder_passes_the_audit_of_servers(tmp_path):
+    texts = tf.data.Dataset.from_tensor_slices(["play some jazz", "play it"]).batch(2)
+    encoder = text_encoder(texts, length=3)
+    codes = keras.Input((3,), dtype="int64", name="codes")
+    pooled = keras.layers.GlobalMaxPooling1D()(keras.layers.Embedding(8, 3)(codes))
+    network = keras.Model(codes, {"intent": TASKS[1].output(pooled)})
+    served = with_preprocessing(encoder, network)
+    folder = export.saved_model(served, TASKS[1:], tmp_path / "talk" / "1")
+    export.audit(folder).check()  # an adapted layer would keep a table that can be changed
 
 
 def test_text_may_be_one_of_several_inputs():

@@ -17,10 +17,12 @@ TASKS = [Task.multiclass("topic", len(TOPICS)), Task.binary("positive")]
 
 def make_encoder(texts):
     """Returns a model from texts to numbers of words and of pairs of words."""
-    lookup = keras.layers.TextVectorization(
-        WORDS, ngrams=2, output_sequence_length=LENGTH, name="lookup"
-    )
-    lookup.adapt(texts)
+    settings = {"max_tokens": WORDS, "ngrams": 2, "output_sequence_length": LENGTH}
+    adapted = keras.layers.TextVectorization(**settings)
+    adapted.adapt(texts)
+    # Built with its words, the layer holds a fixed table, as a server wants it.
+    words = adapted.get_vocabulary(include_special_tokens=False)
+    lookup = keras.layers.TextVectorization(vocabulary=words, name="lookup", **settings)
     text = keras.Input((), dtype="string", name="text")
     return keras.Model(text, lookup(text))
 

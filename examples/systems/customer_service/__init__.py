@@ -1,0 +1,1 @@
+"""One network for the messages of customers: intent, slots, mood, urgency, and the best answer."""
