@@ -14,7 +14,9 @@ plain Keras with a tower of its own layers for each; `apart` is the same network
 each with a tower of 32 units, two stacked einsum layers in all cases. `stock` has one plain Keras
 loss and one AUC, the others the loss of each column and its AUC. Spread: binary columns of one
 `Dense` layer on a trunk of 2 x 256 units, without metrics, and rules on gradients at the
-representation.
+representation. Processor time of one thread on a busy machine, as a multiple of `stock`, at 100,
+300 and 1,000 columns: MGDA 1.6, 1.8, 5.5; CAGrad 2.3, 1.9, 8.7 (with a row of gradients for each
+column and with inverses: 73 and 187 at 1,000).
 """
 
 import argparse

@@ -56,6 +56,22 @@ def cholesky_or_nan(matrices: Tensor) -> Tensor:
     return tf.linalg.cholesky(matrices)
 
 
+def solve_by_factor(factors: Tensor, columns: Tensor) -> Tensor:
+    """Returns the solutions of systems whose Cholesky factors are known, `[m, K, r]`.
+
+    Args:
+        factors: Lower triangles `[m, K, K]`.
+        columns: Right sides, `[m, K, r]`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        half = ops.solve_triangular(factors, columns, lower=True)
+        return ops.solve_triangular(ops.transpose(factors, (0, 2, 1)), half, lower=False)
+    import tensorflow as tf
+
+    # Without a transposed copy of the factors, which takes longer than the two solves.
+    return tf.linalg.cholesky_solve(factors, columns)
+
+
 def layers_can_measure() -> bool:
     """Returns whether a layer may have a metric of its own.
 

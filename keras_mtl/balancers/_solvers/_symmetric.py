@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from keras_mtl._backend import cholesky_or_nan
+from keras_mtl._backend import cholesky_or_nan, solve_by_factor
 from keras_mtl._types import Tensor
 from keras_mtl.balancers._solvers._sizes import size_of
 
@@ -49,9 +49,8 @@ def symmetric_solver(matrices: Tensor) -> Callable[[Tensor], Tensor]:
     inverse = ops.cond(factored, lambda: ops.zeros_like(matrices), lambda: ops.inv(matrices))
 
     def by_factor(rows: Tensor) -> Tensor:
-        half = ops.solve_triangular(factor, ops.transpose(rows, (0, 2, 1)), lower=True)
-        columns = ops.solve_triangular(ops.transpose(factor, (0, 2, 1)), half, lower=False)
-        return ops.transpose(columns, (0, 2, 1))
+        columns = ops.transpose(rows, (0, 2, 1))
+        return ops.transpose(solve_by_factor(factor, columns), (0, 2, 1))
 
     return lambda rows: ops.cond(
         factored, lambda: by_factor(rows), lambda: ops.matmul(rows, inverse)

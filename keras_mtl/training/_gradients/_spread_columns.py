@@ -20,7 +20,7 @@ from keras_mtl.training._gradients._finite import all_columns, finite_rows, sum_
 from keras_mtl.training._gradients._gradient import Gradient, Row
 from keras_mtl.training._gradients._loss_scale import LossScale
 
-MANY_COLUMNS = 128
+MANY_COLUMNS = 32
 """From here on a task's columns are worth it: rows of fewer columns are read as fast."""
 
 
