@@ -1,0 +1,1 @@
+"""What is where, how far, and how turned: three answers for every pixel of a scene."""
