@@ -25,6 +25,9 @@ PROGRESS = re.compile(
 )
 """Lines about data sets that are prepared, and about trainings of a study that have ended."""
 
+OPTIONAL = {"keras_hub"}
+"""Packages that an example may need, and that the extra `dev` does not bring."""
+
 TIME_LIMIT = 3600  # seconds, for one example on a busy machine
 
 
@@ -71,8 +74,10 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
-def run(path: Path) -> Record:
+def run(path: Path) -> Record | None:
     """Runs an example in an empty folder, and returns its record; figures go to `docs/recorded`.
+
+    Returns `None` if the example needs an optional package that is not installed.
 
     Raises:
         RuntimeError: If the example fails.
@@ -90,6 +95,10 @@ def run(path: Path) -> Record:
             check=False,
         )
         seconds = processor_time() - begin
+        missing = re.search(r"^ModuleNotFoundError: No module named '(\w+)", done.stderr, re.M)
+        if done.returncode and missing and missing[1] in OPTIONAL:
+            print(f"examples/{path.name} needs {missing[1]}: it is shown without its output")
+            return None
         if done.returncode:
             raise RuntimeError(f"{path.name} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         figures = []
@@ -113,7 +122,7 @@ def processor_time() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def record_of(path: Path, run_again: bool) -> Record:
+def record_of(path: Path, run_again: bool) -> Record | None:
     """Returns the record of an example, and runs it if there is none of this source."""
     file = RECORDS / f"{path.stem}.json"
     if not run_again and file.is_file():
@@ -123,6 +132,8 @@ def record_of(path: Path, run_again: bool) -> Record:
     print(f"running examples/{path.name}", flush=True)
     RECORDS.mkdir(exist_ok=True)
     record = run(path)
+    if record is None:
+        return None
     file.write_text(json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False) + "\n")
     return record
 
@@ -142,8 +153,10 @@ def title_and_text(path: Path) -> tuple[str, str]:
     return " ".join(title.split()).rstrip("."), rest.strip("\n")
 
 
-def shown(path: Path, record: Record) -> str:
+def shown(path: Path, record: Record | None) -> str:
     """Returns what an example printed and drew, in Markdown."""
+    if record is None:
+        return "It needs a package that was not installed when this page was built.\n"
     lines = re.sub(r"\x1b\[[0-9;]*m", "", record.output).splitlines()
     output = "\n".join(line for line in lines if not PROGRESS.match(line)).rstrip()
     figures = [f"![A figure of {path.name}](../recorded/{name})\n" for name in record.figures]
@@ -188,7 +201,7 @@ def page_of(path: Path, record: Record | None) -> str:
     source = path.read_text().rstrip()
     lines = [f"# {title}\n", f"`{name}`\n", f"{text}\n"]
     lines.append(f'```python title="{name}"\n{source}\n```\n')
-    if record is not None:
+    if path in programs():
         lines.append(f"## What it prints\n\n{shown(path, record)}")
     if imported := imported_helpers(path):
         to_folder = "" if path.parent.name == "helpers" else "helpers/"
@@ -209,7 +222,9 @@ def write_gallery(folder: Path, run_again: bool) -> list[object]:
         record = record_of(path, run_again)
         (place / f"{path.stem}.md").write_text(page_of(path, record))
         title = title_and_text(path)[0]
-        rows.append(f"| [`{path.name}`]({path.stem}.md) | {title} | {record.seconds} |")
+        rows.append(
+            f"| [`{path.name}`]({path.stem}.md) | {title} | {record.seconds if record else ''} |"
+        )
         navigation.append({path.stem: f"gallery/{path.stem}.md"})
     helper_rows, helper_pages = [], []
     for path in helpers():
