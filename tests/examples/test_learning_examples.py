@@ -32,7 +32,7 @@ def test_bought_labels_cost_what_the_budget_allows(example, capsys):
 
 @pytest.mark.slow
 def test_rows_without_labels_are_used_in_three_ways(example, capsys):
-    example("25_unlabeled_rows").main(epochs=12)
+    example("25_unlabeled_rows").main(epochs=25)
     rows = re.findall(r"^(\D+?) +(\d\.\d+) +(\d\.\d+)$", capsys.readouterr().out, re.M)
     scores = {way: float(digit) for way, digit, _ in rows}
     assert list(scores) == ["labels alone", "pseudo-labels", "consistency"]
