@@ -1,0 +1,75 @@
+"""Every regime under each kind of balancer, and in each way in which Keras runs a step.
+
+Labels are missing in all of them. What cannot be exact is refused where the model is made, by the
+tests of each regime: losses over the batch beside moved rows, a rule on gradients where nothing is
+shared, `MetaModel` on replicas, in float16 and under XLA.
+"""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import regime_cases as cases
+
+SCRIPT = pathlib.Path(__file__).with_name("regime_runs.py")
+
+
+def close(one, other, tolerance, name):
+    for a, b in zip(cases.values(one), cases.values(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "way", "every"),
+    [
+        ("VAT", "Gramian", "eager", 2),
+        *(
+            pytest.param(name, kind, way, every, marks=pytest.mark.slow)
+            for name in cases.CASES
+            for kind in cases.BALANCERS
+            for way, every in (("eager", 2), ("XLA", 1))
+        ),
+    ],
+)
+def test_the_ways_to_run_a_step_agree(name, kind, way, every):
+    options = {"eager": {"run_eagerly": True}, "XLA": {"jit_compile": True}}[way]
+    graph = cases.trained(name, kind, every)
+    # XLA draws other numbers, from which the steps of virtual adversarial training begin.
+    tolerance = 0.01 if (name, way) == ("VAT", "XLA") else 2e-5
+    close(graph, cases.trained(name, kind, every, **options), tolerance, f"{name} {kind} {way}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", cases.CASES)
+def test_half_precision_takes_nearly_the_same_steps(name):
+    start = cases.CASES[name]()[0].get_weights()
+    plain = cases.trained(name, "Gramian")
+    keras.config.set_dtype_policy("mixed_float16")
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.05), initial_scale=2.0**10)
+    try:
+        half = cases.trained(name, "Gramian", optimizer=scaled)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert float(scaled.dynamic_scale) == 2.0**10  # no step was skipped
+    moved = max(
+        np.abs(a - b).max() for a, b in zip(plain.network.get_weights(), start, strict=True)
+    )
+    close(plain, half, 0.01 * moved, name)
+
+
+@pytest.mark.slow
+def test_two_replicas_take_the_steps_of_one_device(tmp_path):
+    results = []
+    for replicas in (1, 2):
+        out = tmp_path / f"{replicas}.npz"
+        command = [sys.executable, str(SCRIPT), "--replicas", str(replicas), "--out", str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        results.append(dict(np.load(out)))
+    one, two = results
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        np.testing.assert_allclose(two[key], value, rtol=0, atol=5e-6, err_msg=key)
