@@ -248,11 +248,13 @@ def test_dropout_draws_once_per_episode():
     model = MetaModel(network, [SQUARES], inner_steps=2, inner_learning_rate=0.01)
     ones = tf.ones((2, 1, 40))
     rows = (ones, {"a": tf.ones((2, 1))}, {"a": tf.ones((2, 1))})
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    labels = {part: {"a": tf.ones((2, 1))} for part in ("support", "query")}
     masks = []
     for _ in range(2):
         *_, (after,) = model._adapted((rows, rows))
         masks.append(np.array(after)[:, :, 0] != 0)
-        model._inner.advance_seeds()
+        model.train_step(({"support": ones, "query": ones}, labels))
     # Two steps have moved the weights of one mask; another mask would have moved more of them.
     assert 8 < masks[0][0].sum() < 32
     assert (masks[0][0] != masks[0][1]).any()
