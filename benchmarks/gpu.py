@@ -179,8 +179,8 @@ def steps(budget, sizes):
             name = f"{num_tasks} tasks, {jnp.dtype(dtype).name}"
             if budget.over(name):
                 continue
-            made = made_steps(num_tasks, sizes, dtype)
-            runs = {n: (lambda f=f, a=a: f(*a)) for n, (f, a) in made.items()}
+            prepared = made_steps(num_tasks, sizes, dtype)
+            runs = {n: (lambda f=f, a=a: f(*a)) for n, (f, a) in prepared.items()}
             times = timed(runs, sizes["turns"])
             results[name] = {**times, "of_plain": {n: t / times["plain"] for n, t in times.items()}}
     return results
