@@ -53,6 +53,11 @@ def test_false_alarms_come_as_often_as_stated_and_shifts_are_noticed(kind):
     assert np.median(none) > 150
 
 
+def test_a_reference_without_bad_texts_is_refused():
+    with pytest.raises(ValueError, match="40 texts in the reference, and not both"):
+        alarms.design(alarms.Cusum, np.ones(40), np.ones(40), shift=0.2, run_length=100)
+
+
 def test_intervals_cover_the_mean_as_often_as_stated():
     rng = np.random.default_rng(0)
     runs = [tables.interval(rng.normal(3, 2, 4)) for _ in range(1000)]
@@ -81,7 +86,7 @@ def test_the_watch_is_trained_and_exported_and_tells_the_shift_that_was_planted(
 
 @pytest.mark.slow
 def test_the_watch_measures_networks_and_alarms(tmp_path, capsys, monkeypatch):
-    small = ["--rows", "600", "--epochs", "2", "--seeds", "2", "--streams", "5"]
+    small = ["--rows", "1500", "--epochs", "6", "--seeds", "2", "--streams", "5"]
     rows = program.main(["measure", *small, "--run-length", "200"])
     assert list(rows) == ["CUSUM", "Page-Hinkley", "CUSUM, true topic and sentiment"]
     printed = capsys.readouterr().out
@@ -89,6 +94,6 @@ def test_the_watch_measures_networks_and_alarms(tmp_path, capsys, monkeypatch):
     stream = tmp_path / "texts.txt"
     stream.write_text("\n".join(texts.make(60, 1).text))
     monkeypatch.chdir(tmp_path)
-    program.main(["train", "--rows", "600", "--epochs", "2", "--run-length", "200"])
+    program.main(["train", "--rows", "1500", "--epochs", "6", "--run-length", "200"])
     program.main(["watch", "--input", str(stream), "--page", "page.html"])
     assert "<h1>Sentiment watch</h1>" in (tmp_path / "page.html").read_text()

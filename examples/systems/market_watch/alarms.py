@@ -84,6 +84,11 @@ def design(kind, scores, positive, shift, run_length, **arguments):
     `shift` is the change of the share of positive texts that is to be noticed: the mean score
     moves by `shift` times the distance between mean scores of positive and of negative texts.
     """
+    if len(np.unique(positive)) < 2:
+        raise ValueError(
+            f"a topic has {len(positive)} texts in the reference, and not both good and bad ones; "
+            "an alarm needs both. Take a larger reference, or train the network longer."
+        )
     distance = scores[positive == 1].mean() - scores[positive == 0].mean()
     deviation = float(scores.std())
     k = shift * float(distance) / deviation / 2
