@@ -14,7 +14,7 @@ LEFT, POS = datasets.multi_mnist_tasks()[0], datasets.ewt_pos_ner_tasks()[0]
 
 def write(folder):
     """Writes small files in the formats of both sets."""
-    small_data.write_treebank(folder)
+    small_data.write_treebank(folder, rows=256)  # as many as images, since sets take turns
     pathlib.Path(folder, "mnist").mkdir()
     small_data.write_digits(pathlib.Path(folder, "mnist"))
 
