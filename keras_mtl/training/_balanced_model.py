@@ -80,7 +80,7 @@ class BalancedModel(CheckedModel):
             with all that the optimizer keeps for it. `"drift"`: it gets a gradient of 0, so that
             moments, weight decay and moving averages go on moving it, as under plain Keras. On a
             mixture of two sets both were equally accurate within the spread of seeds; resting
-            costs 1 to 3 % of the step of a small network (trunk of 64 units), where the data have
+            costs 1 to 4 % of the step of a small network (trunk of 64 units), where the data have
             sample weights, and nothing where they have none.
             Defaults to `"rest"`.
         penalties: `training.Penalty` objects: terms of the goal that need no labels. They are not
