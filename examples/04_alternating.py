@@ -5,8 +5,8 @@
 
 FOLDER is that of 03_sentiment_and_topic.py. All ways see as many texts of each task. A task that is
 not in a batch rests: its head, and what the optimizer remembers of it, stay as they are. In long
-turns, the task that comes last may take the shared layers from the other; on the made-up texts,
-which are easy, all three ways reach the same.
+turns, the task that comes last may take the shared layers from the other; the made-up texts are
+too few to show it.
 """
 
 import keras

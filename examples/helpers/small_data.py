@@ -63,13 +63,14 @@ def write_treebank(folder, rows=32):
         _write(pathlib.Path(folder, "ewt_pos_ner", f"joint_{part}.tsv"), text)
 
 
-def write_digits(folder):
-    """Writes images of 28 x 28 pixels in which class k is a bright row, in the files of MNIST."""
+def write_digits(folder, columns=False):
+    """Writes images of 28 x 28 pixels in the files of MNIST; class k is a bright row, or column."""
     rng = np.random.default_rng(0)
     for split, rows in {"train": 256, "t10k": 64}.items():
         labels = rng.integers(0, 10, rows).astype(np.uint8)
         images = rng.integers(0, 64, (rows, 28, 28)).astype(np.uint8)
-        images[np.arange(rows), 2 * labels + 4] = 255
+        for image, place in zip(images, 2 * labels + 4, strict=True):
+            image[(slice(None), place) if columns else place] = 255
         for kind, array in {"images-idx3": images, "labels-idx1": labels}.items():
             header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
             pathlib.Path(folder, f"{split}-{kind}-ubyte").write_bytes(header + array.tobytes())
