@@ -5,6 +5,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_mtl.training._data_checks._data_checker import DataChecker
+
 BATCHES = 4
 
 
@@ -114,3 +116,11 @@ def test_plain_keras_trains_on_what_the_cast_made(model):
     batches = data([2], change=CHANGES["half"][0])
     network.fit(door.Batches([(x, {"a": y["a"]}) for x, y, _ in batches]), verbose=0)
     assert 0.5 not in seen and len(seen) >= door.ROWS
+
+
+def test_the_end_of_the_data_does_not_hide_why_a_batch_was_refused():
+    checker = DataChecker.__new__(DataChecker)
+    checker._refusal = None
+    checker._remember(ValueError("task 'a': the labels of batch 3 are wrong"))
+    with pytest.raises(ValueError, match="labels of batch 3"):
+        checker._refuse_end()

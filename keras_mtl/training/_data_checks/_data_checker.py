@@ -240,8 +240,10 @@ class DataChecker:
         self._refusal = self._refusal or error
 
     def _refuse_end(self) -> None:
-        self._refusal = ValueError(
+        # A batch that was refused ends the data, too: what was wrong with it is the reason.
+        error = self._refusal or ValueError(
             "the data ended before the last step: with steps_per_epoch, pass a generator that "
             "does not end, or a tf.data.Dataset, which is repeated."
         )
-        raise self._refusal
+        self._remember(error)
+        raise error
