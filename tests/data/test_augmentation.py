@@ -181,3 +181,12 @@ def test_cells_of_a_dict_of_columns_come_from_their_column():
 def test_what_cannot_be_changed_is_refused(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("change", [data.mix_rows, data.swap_cells])
+def test_rows_of_unknown_number_are_changed(change):
+    x = np.arange(12, dtype="float32").reshape(6, 2)
+    rows = tf.data.Dataset.from_tensor_slices((x, {"a": np.ones(6, "float32")}))
+    filtered = rows.filter(lambda x, y: x[0] >= 0).batch(4)
+    tasks = [[Task.binary("a")]] if change is data.mix_rows else []
+    assert len(list(change(filtered, *tasks))) == 2

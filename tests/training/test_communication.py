@@ -67,3 +67,8 @@ def test_wrong_arguments_are_refused():
         mtl.training.communication(model, 0)
     with pytest.raises(ValueError, match="bandwidth 0"):
         Link(0.0, 0.0)
+
+
+def test_a_plain_network_is_refused():
+    with pytest.raises(TypeError, match="model is a Functional; expected a BalancedModel"):
+        mtl.training.communication(problem.network(), 2)

@@ -291,3 +291,12 @@ def test_what_does_not_fit_is_refused():
         model.train_step((rows, labels))
     with pytest.raises(ValueError, match=r"episodes must be .* received EagerTensor and dict"):
         model.train_step((rows["query"], labels))
+
+
+def test_rows_that_cannot_be_adapted_to_are_refused():
+    network, tasks = one_weight(mtl.Task.regression("a"))
+    x = np.ones((2, 1), "float32")
+    with pytest.raises(ValueError, match="task 'a' has no row to adapt to"):
+        adapt(network, tasks, (x[:0], {"a": np.ones(0)}))
+    with pytest.raises(ValueError, match="labels of task 'a' hold NaN"):
+        adapt(network, tasks, (x, {"a": np.array([1.0, np.nan])}))

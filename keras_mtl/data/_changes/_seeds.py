@@ -24,4 +24,6 @@ def map_with_seeds(
         return function(element, tf.bitcast(draws, tf.int32)[:, 0])
 
     mapped = pairs.map(tf.autograph.experimental.do_not_convert(call))
+    if cardinality == tf.data.UNKNOWN_CARDINALITY:  # as of rows that were filtered
+        return mapped
     return mapped.apply(tf.data.experimental.assert_cardinality(cardinality))

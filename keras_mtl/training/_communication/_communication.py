@@ -84,6 +84,7 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
         The messages of each mode; print it for a table.
 
     Raises:
+        TypeError: If the model is no `BalancedModel`.
         ValueError: If the link is unknown, or there is no replica.
 
     Example:
@@ -99,6 +100,8 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
         representation           5      1.3      3.3
         parameters               5      3.7      6.9
     """
+    if not isinstance(model, BalancedModel):
+        raise TypeError(f"model is a {type(model).__name__}; expected a BalancedModel.")
     if isinstance(link, str):
         if link not in LINKS:
             raise ValueError(f"link is {link!r}; expected one of {[*LINKS]}, or a training.Link.")

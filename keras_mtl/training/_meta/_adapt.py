@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
@@ -43,8 +44,8 @@ def adapt(
         A network that is saved and exported as any other.
 
     Raises:
-        ValueError: If an argument does not fit, a task has no labels, or a pattern matches no layer
-            that is trained.
+        ValueError: If an argument does not fit, a task has no labels or has NaN among them, or a
+            pattern matches no layer that is trained.
 
     Example:
         >>> import numpy as np
@@ -59,6 +60,15 @@ def adapt(
     labels = keras.utils.unpack_x_y_sample_weight(rows)[1]
     if missing := [task.name for task in tasks if task.name not in labels]:
         raise ValueError(f"rows have no labels of {missing}; they are (x, y) with y by task.")
+    for name, values in labels.items():
+        array = np.asarray(values)
+        if not len(array):
+            raise ValueError(f"task {name!r} has no row to adapt to; pass one row or more.")
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise ValueError(
+                f"the labels of task {name!r} hold NaN; give missing labels another value and the "
+                "sample weight 0, as data.mask_missing does."
+            )
     rate = read_number(learning_rate, "learning_rate is", low=0, above=True)
     inner = InnerLoop(network, tasks, inner_variables(network, tasks, layers), False)
     return adapted_network(network, inner, rows, [rate] * len(inner.variables), steps)
