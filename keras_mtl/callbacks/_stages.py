@@ -43,6 +43,10 @@ class Stages(keras.callbacks.Callback):
     long. With them its count of steps begins anew, and so does a learning rate that follows a
     schedule. After the last epoch all flags are up, and the learning rate is that of before.
 
+    A later stage reads what earlier ones predict for rows that they were trained on, surer than
+    they will be of others. Where the first stage overfits, train it apart, and the second one on
+    predictions of networks that have not seen the row (`transfer.out_of_fold`).
+
     Layers that rest run in training mode: batch normalization uses the statistics of the batch
     there, unlike one with `trainable=False`.
 
