@@ -10,7 +10,7 @@ from keras_mtl._keras_internals import node_of
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.active._asking._kinds import distributions
-from keras_mtl.active._asking._networks import batches_of, predictor, read_outputs
+from keras_mtl.active._asking._networks import Batches, predictor, read_outputs
 from keras_mtl.active._asking._questions import list_questions
 from keras_mtl.active._gradient_embedding import GradientEmbedding
 
@@ -43,8 +43,8 @@ def gradient_embeddings(
 
     Raises:
         TypeError: If the network does not show its graph.
-        ValueError: If a task predicts no class, or one for each token; or the layer that computes
-            its prediction does not read one row of features.
+        ValueError: If a task predicts no class, or one for each token; the layer that computes its
+            prediction does not read one row of features; or an input is NaN or infinite.
 
     Example:
         >>> import keras_mtl as mtl
@@ -65,7 +65,7 @@ def gradient_embeddings(
     predict = predictor(network, outputs | features)
     errors: dict[str, list[Any]] = {task.name: [] for task in tasks}
     read: dict[str, list[Any]] = {task.name: [] for task in tasks}
-    for (inputs,) in batches_of(rows, batch_size):
+    for inputs in Batches(network, rows, batch_size):
         predictions = predict(inputs)
         for task in tasks:
             errors[task.name].append(_errors(task, predictions[task.name]))

@@ -11,7 +11,7 @@ from keras_mtl.active._asking._distributions import FloatArray
 from keras_mtl.active._asking._kinds import by_row, check_kind, distributions
 from keras_mtl.active._asking._networks import (
     Predict,
-    batches_of,
+    Batches,
     drawer,
     predictor,
     read_outputs,
@@ -77,7 +77,8 @@ def score(
     Raises:
         TypeError: If the network does not show its graph.
         ValueError: If a rule is unknown or not for a task, the network has no output for it, a
-            prediction is no probability, or the draws of all tasks are equal (no dropout).
+            prediction is no probability, an input is NaN or infinite (and the network does not fill
+            it), or the draws of all tasks are equal (no dropout).
 
     Example:
         >>> import keras_mtl as mtl
@@ -93,7 +94,7 @@ def score(
     for task in scored:
         check_kind(task, rules[task.name])
     network, outputs = read_outputs(network, scored)
-    batches = batches_of(rows, batch_size)
+    batches = Batches(network, rows, batch_size)
     plain = {task: rules[task.name] for task in scored if rules[task.name] != "bald"}
     drawn = [task for task in scored if rules[task.name] == "bald"]
     scores = _of_one_prediction(predictor(network, outputs), batches, plain) if plain else {}
@@ -109,7 +110,7 @@ def _of_one_prediction(
 ) -> dict[str, FloatArray]:
     """Returns the scores of rules that read one prediction, `[rows]` or `[rows, columns]`."""
     parts: dict[str, list[FloatArray]] = {task.name: [] for task in rules}
-    for (inputs,) in batches:
+    for inputs in batches:
         predictions = predict(inputs)
         for task, rule in rules.items():
             values = _OF_ONE[rule](distributions(task, predictions[task.name]))
@@ -130,7 +131,7 @@ def _of_draws(
     """
     parts: dict[str, list[FloatArray]] = {task.name: [] for task in tasks}
     differ = False
-    for index, (inputs,) in enumerate(batches):
+    for index, inputs in enumerate(batches):
         samples = list(draw(inputs, index))
         for task in tasks:
             arrays = np.stack([np.asarray(sample[task.name], "float64") for sample in samples])

@@ -6,7 +6,12 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl._tasks import Task, check_tasks
-from keras_mtl.data._changes._check import changed_input, label_weights, named_input
+from keras_mtl.data._changes._check import (
+    changed_input,
+    check_batched,
+    label_weights,
+    named_input,
+)
 from keras_mtl.data._changes._seeds import map_with_seeds
 from keras_mtl.data._elements._element import read_element
 from keras_mtl.data._elements._numbers import read_number
@@ -51,8 +56,8 @@ def mix_rows(
 
     Raises:
         TypeError: If an input that is mixed is no batch of real numbers.
-        ValueError: If alpha is not positive, or a loss reads several rows together, which cannot
-            have weights of their own.
+        ValueError: If alpha is not positive, rows are not batched, or a loss reads several rows
+            together, which cannot have weights of their own.
 
     Example:
         >>> x, y = tf.constant([[0.0], [1.0]]), {"spam": [0.0, 1.0]}
@@ -74,6 +79,7 @@ def mix_rows(
             "mixed rows have weights of their own. Leave the task out of the dataset."
         )
     element = read_element(dataset, tasks)
+    check_batched(element, "mix_rows")
     specs = element.inputs if key is None else named_input(element.inputs, key, "mix_rows")
     for spec in tf.nest.flatten(specs):
         if not isinstance(spec, tf.TensorSpec) or not spec.dtype.is_floating or not spec.shape.rank:

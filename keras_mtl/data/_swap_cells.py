@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mtl.data._changes._cells import swap_cells as swap
-from keras_mtl.data._changes._check import changed_input, named_input
+from keras_mtl.data._changes._check import changed_input, check_batched, named_input
 from keras_mtl.data._changes._seeds import map_with_seeds
 from keras_mtl.data._elements._element import read_specs
 from keras_mtl.data._elements._numbers import read_number
@@ -37,7 +37,7 @@ def swap_cells(
 
     Raises:
         TypeError: If an input is no table `(batch, columns)` and no column `(batch,)`.
-        ValueError: If the rate is out of range, or `key` names no input.
+        ValueError: If the rate is out of range, rows are not batched, or `key` names no input.
 
     Example:
         >>> x, y = {"age": [30.0, 40.0, 50.0], "city": ["a", "b", "c"]}, {"spam": [0.0, 1.0, 0.0]}
@@ -50,7 +50,10 @@ def swap_cells(
         Bahri et al. 2022 (SCARF), arXiv:2106.15147, for its views of a row.
     """
     rate = read_number(rate, "swap_cells: rate is", low=0, high=1, below=True)
-    inputs = read_specs(dataset).inputs
+    element = read_specs(dataset)
+    # Of a single row, the cells would be taken for those of a column, and swapped.
+    check_batched(element, "swap_cells")
+    inputs = element.inputs
     specs = inputs if key is None else named_input(inputs, key, "swap_cells")
     for spec in tf.nest.flatten(specs):
         if not isinstance(spec, tf.TensorSpec) or spec.shape.rank not in (1, 2):

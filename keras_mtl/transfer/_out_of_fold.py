@@ -40,7 +40,9 @@ def out_of_fold(
     labels of a student (`with_teachers`): a network has learned a part of its own rows by heart,
     so that its predictions for them are surer than those it will make when it is served, and the
     next stage learns to trust them too much. It costs F trainings. Not worth it where the first
-    stage does not overfit: look whether its loss on held-out rows is well above that of training.
+    stage is nearly as good on new rows. (Prices from predicted kinds, 400 rows; error with seen
+    rows, out of fold, and without kinds: .782, .717, .725 where a kind is hard to tell, and .332,
+    .342, .560 where it is not; `examples/27_out_of_fold.py`, one seed.)
 
     Build the network inside of `train`: one that is built outside goes on learning from fold to
     fold, and is refused. Layers that are frozen may be shared, such as a pretrained trunk; nothing

@@ -194,3 +194,18 @@ def plain(tasks):
 def test_what_cannot_be_scored_is_refused(network, call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call(network)
+
+
+def test_rows_that_are_not_finite_are_refused_also_where_a_relu_hides_it(network):
+    rows = X.copy()
+    rows[4, 2], rows[5, 2] = np.nan, np.inf
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Lambda(lambda x: keras.ops.where(x > 0, x, 0.0))(inputs)
+    deaf = keras.Model(inputs, {"a": keras.layers.Dense(1, activation="sigmoid")(hidden)})
+    tasks = TASKS[1:2]
+    assert np.isfinite(deaf(rows)["a"]).all() != np.isfinite(network(rows)["a"]).all()
+    for asked in (network, deaf):
+        for data in (rows, tf.data.Dataset.from_tensor_slices(rows).batch(3)):
+            for ask in (active.score, active.gradient_embeddings):
+                with pytest.raises(ValueError, match=r"column\(s\) 2 \(nan, inf; first in row "):
+                    ask(asked, data, tasks)

@@ -16,6 +16,12 @@ def test_the_golden_values():
     assert weights["sound"] == pytest.approx(0.0291, abs=5e-5)
 
 
+def test_a_gap_that_shrinks_counts_as_one_that_grows():
+    training = {"a": [1.0, 0.5], "b": [1.0, 0.8]}
+    validation = {"a": [1.0, 0.7], "b": [1.0, 0.6]}  # G .3, .4; the gaps change by .2 and -.2
+    assert blending_weights(training, validation) == pytest.approx({"a": 3 / 7, "b": 4 / 7})
+
+
 def test_losses_that_rise_and_gaps_that_stay_are_cut():
     training = {"a": [1.0, 0.5], "b": [1.0, 0.5], "c": [1.0, 0.9]}
     validation = {"a": [1.0, 1.2], "b": [1.0, 0.5], "c": [1.0, 0.8]}

@@ -183,6 +183,32 @@ def test_what_cannot_be_changed_is_refused(call, error, message):
         call()
 
 
+def table_rows(columns):
+    y = {"spam": np.zeros(3, "float32"), "m": np.zeros((3, 2), "float32")}
+    return tf.data.Dataset.from_tensor_slices((np.zeros((3, columns), "float32"), y))
+
+
+MULTI = Task.multilabel("m", columns=["p", "q"])
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "shapes"),
+    [
+        # Without a look at the labels, the cells of a row would pass for those of a column.
+        (data.swap_cells, table_rows(4), "[(4,), (2,), ()]"),
+        (data.swap_cells, table_rows(4).map(lambda x, y: (x, {"m": y["m"]})), "[(4,), (2,)]"),
+        (lambda rows: data.mix_rows(rows, [SPAM, MULTI]), table_rows(2), "[(2,), (2,), ()]"),
+        (lambda rows: data.mix_rows(rows, [SPAM, MULTI]), table_rows(3), "[(3,), (2,), ()]"),
+    ],
+)
+def test_rows_that_are_not_batched_are_refused(change, rows, shapes):
+    message = f"the first axis of all parts counts the rows; received elements of the shapes {shapes}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        change(rows)
+    for size in (2, 1):
+        assert next(iter(change(rows.batch(size))))[0].shape[0] in (size, 2 * size)
+
+
 @pytest.mark.parametrize("change", [data.mix_rows, data.swap_cells])
 def test_rows_of_unknown_number_are_changed(change):
     x = np.arange(12, dtype="float32").reshape(6, 2)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_mtl._keras_internals import is_functional, mask_of, nested_layers
 from keras_mtl._tasks import Task
+from keras_mtl.data._inputs._missing_path import MissingPath
 from keras_mtl.training import BalancedModel
 from keras_mtl.training._frontier import named_outputs
 from keras_mtl.training._quiet_tracing import quiet_tracing
@@ -42,24 +43,40 @@ def read_outputs(network: Any, tasks: Sequence[Task]) -> tuple[keras.Model, dict
     return network, {task.name: outputs[task.name] for task in tasks}
 
 
-def batches_of(rows: Any, batch_size: int) -> tf.data.Dataset:
-    """Returns batches of inputs.
+class Batches:
+    """Yields batches of inputs, as often as it is asked for them, and refuses what is not finite.
+
+    A relu hides NaN, so that a network may answer for a row of which it knows nothing.
 
     Args:
+        network: The functional network that reads them; it may fill gaps itself.
         rows: Inputs as arrays in the structure that the network takes; or a batched dataset of
             them, whose labels, if it has any, are not read.
         batch_size: The number of rows per batch of arrays.
 
     Raises:
-        ValueError: If there are no rows, or arrays of different lengths.
+        ValueError: If there are no rows, or arrays of different lengths; or by iteration, if an
+            input is NaN or infinite.
     """
-    if isinstance(rows, tf.data.Dataset):
-        # Labels stand behind the inputs, as in fit.
-        return rows.map(lambda *element: (keras.utils.unpack_x_y_sample_weight(element)[0],))
-    # tf.data takes a list for one tensor.
-    rows = tuple(rows) if isinstance(rows, list) else rows
-    num_rows(rows)
-    return tf.data.Dataset.from_tensor_slices((rows,)).batch(batch_size)
+
+    def __init__(self, network: keras.Model, rows: Any, batch_size: int) -> None:
+        self._missing = MissingPath(network)
+        if isinstance(rows, tf.data.Dataset):
+            # Labels stand behind the inputs, as in fit.
+            self._batches = rows.map(
+                lambda *element: (keras.utils.unpack_x_y_sample_weight(element)[0],)
+            )
+            return
+        # tf.data takes a list for one tensor.
+        rows = tuple(rows) if isinstance(rows, list) else rows
+        num_rows(rows)
+        self._batches = tf.data.Dataset.from_tensor_slices((rows,)).batch(batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the inputs of each batch."""
+        for number, (inputs,) in enumerate(self._batches):
+            self._missing.check(inputs, f"of batch {number}")
+            yield inputs
 
 
 def num_rows(inputs: Any) -> int:

@@ -10,6 +10,25 @@ from keras_mtl.data._elements._element import Element
 from keras_mtl.data._elements._merge_weights import merge_weights
 
 
+def check_batched(element: Element, function: str) -> None:
+    """Checks that the first axis of an element counts rows, as far as its shapes tell.
+
+    Raises:
+        ValueError: If a label has no axis, or known first axes differ.
+    """
+    parts = {"inputs": element.inputs, "labels": element.labels, "weights": element.weights}
+    leaves = [leaf for part in parts.values() for leaf in tf.nest.flatten(part)]
+    shapes = [leaf.shape for leaf in leaves if isinstance(leaf, tf.TensorSpec)]
+    shapes = [shape for shape in shapes if shape.rank is not None]
+    lengths = {shape[0] for shape in shapes if shape.rank} - {None}
+    if len(lengths) > 1 or not all(shape.rank for shape in shapes):
+        raise ValueError(
+            f"{function} needs batches, of which the first axis of all parts counts the rows; "
+            f"received elements of the shapes {[tuple(shape) for shape in shapes]}. Call "
+            "dataset.batch(...) before."
+        )
+
+
 def named_input(inputs: Any, key: str | None, function: str) -> Any:
     """Returns the spec, or the value, of the input that is changed.
 
