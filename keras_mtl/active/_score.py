@@ -10,8 +10,8 @@ from keras_mtl._tasks import Task
 from keras_mtl.active._asking._distributions import FloatArray
 from keras_mtl.active._asking._kinds import by_row, check_kind, distributions
 from keras_mtl.active._asking._networks import (
-    Predict,
     Batches,
+    Predict,
     drawer,
     predictor,
     read_outputs,

@@ -69,7 +69,7 @@ def read_folds(
         folds = shuffled if labels is None else GroupKFold(folds)
     target = np.asarray(next(iter(y.values()))) if len(y) == 1 else None
     splits = check_cv(folds).split(np.zeros((rows, 1)), target, labels)
-    parts = [(_as_rows(others, rows), _as_rows(fold, rows)) for others, fold in splits]
+    parts = [(_as_rows(outside, rows), _as_rows(fold, rows)) for outside, fold in splits]
     _check_parts(parts, labels, rows)
     return parts
 
@@ -113,13 +113,13 @@ def _check_parts(parts: list[tuple[_Rows, _Rows]], groups: Any, rows: int) -> No
             "several. Folds of time series, of which the first rows are never predicted, do not "
             "fit: predict those rows by hand."
         )
-    for number, (others, fold) in enumerate(parts):
-        if np.isin(others, fold).any():
+    for number, (outside, fold) in enumerate(parts):
+        if np.isin(outside, fold).any():
             raise ValueError(
-                f"out_of_fold: fold {number}: {int(np.isin(fold, others).sum())} of its rows are "
+                f"out_of_fold: fold {number}: {int(np.isin(fold, outside).sum())} of its rows are "
                 "also outside of it, so that the network would be trained on what it predicts."
             )
-        if groups is not None and (both := np.intersect1d(groups[others], groups[fold])).size:
+        if groups is not None and (both := np.intersect1d(groups[outside], groups[fold])).size:
             raise ValueError(
                 f"out_of_fold: fold {number}: {both.size} groups have rows inside and outside of "
                 "it. Take a splitter that reads groups, such as GroupKFold."

@@ -103,15 +103,17 @@ def out_of_fold(
     tasks = check_tasks(tasks)
     check_arrays(x, y, sample_weight, tasks)
     labels = {name: np.asarray(values) for name, values in y.items()}
-    weights = sample_weight and {name: np.asarray(w) for name, w in sample_weight.items()}
+    weights = None
+    if sample_weight is not None:
+        weights = {name: np.asarray(values) for name, values in sample_weight.items()}
     rows = count_rows(x)
     parts = read_folds(folds, labels, groups, rows)
     _check_labels(parts, weights, tasks)
     predictions: _Arrays = {}
     seen: list[tuple[str, Any]] = []  # the variables themselves: an id may be used again
-    for number, (others, fold) in enumerate(parts):
+    for number, (outside, fold) in enumerate(parts):
         subject = f"out_of_fold: fold {number} of {len(parts)}"
-        network = train(*(take_rows(arrays, others) for arrays in (x, labels, weights)))
+        network = train(*(take_rows(arrays, outside) for arrays in (x, labels, weights)))
         network = _network_of(network)
         seen += _new_variables(network, seen, subject)
         outputs = _predict(network, take_rows(x, fold), tasks, subject)
@@ -126,10 +128,12 @@ def _check_labels(
     parts: Sequence[tuple[Any, Any]], weights: _Arrays | None, tasks: Sequence[Task]
 ) -> None:
     """Checks that each network has labels of all tasks to learn from."""
-    for task in tasks if weights is not None else ():
+    if weights is None:
+        return
+    for task in tasks:
         labeled = (weights[task.name].reshape(len(weights[task.name]), -1) != 0).any(axis=1)
-        for number, (others, _) in enumerate(parts):
-            if not labeled[others].any():
+        for number, (outside, _) in enumerate(parts):
+            if not labeled[outside].any():
                 raise ValueError(
                     f"out_of_fold: fold {number}: no row outside of it has a label of task "
                     f"{task.name!r} ({int(labeled.sum())} of {len(labeled)} rows have one). Take "

@@ -202,7 +202,9 @@ MULTI = Task.multilabel("m", columns=["p", "q"])
     ],
 )
 def test_rows_that_are_not_batched_are_refused(change, rows, shapes):
-    message = f"the first axis of all parts counts the rows; received elements of the shapes {shapes}"
+    message = (
+        f"the first axis of all parts counts the rows; received elements of the shapes {shapes}"
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         change(rows)
     for size in (2, 1):

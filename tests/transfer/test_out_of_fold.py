@@ -117,8 +117,8 @@ def test_a_balanced_model_gives_the_numbers_of_a_loop_by_hand():
         return model
 
     predictions = out_of_fold(train, X, y, tasks=tasks, folds=2)["a"]
-    for others, fold in KFold(2, shuffle=True, random_state=0).split(X):
-        network = train(X[others], {"a": y["a"][others]}, None).network
+    for outside, fold in KFold(2, shuffle=True, random_state=0).split(X):
+        network = train(X[outside], {"a": y["a"][outside]}, None).network
         np.testing.assert_array_equal(predictions[fold], network.predict(X[fold], verbose=0)["a"])
 
 
@@ -183,7 +183,10 @@ def test_both_stages_are_one_network_that_is_saved_and_served(tmp_path):
         ({"folds": TimeSeriesSplit(3)}, "exactly one fold; 8 rows are in none and 0 in several"),
         ({"folds": [([0, 1], np.arange(23))]}, "fold 0: 2 of its rows are also outside of it"),
         ({"folds": [([0, 99], np.arange(23))]}, "some of the rows 0 to 22; received 2"),
-        ({"folds": list(KFold(4).split(X)), "groups": GROUPS}, "groups have rows inside and outside"),
+        (
+            {"folds": list(KFold(4).split(X)), "groups": GROUPS},
+            "groups have rows inside and outside",
+        ),
         ({"groups": GROUPS[:9]}, r"group of each of the 23 rows; received the shape \(9,\)"),
         ({"groups": [None, *GROUPS[1:]]}, "23 rows; received the shape .* with 1 missing"),
         ({"groups": [np.nan, *range(22)]}, "23 rows; received the shape .* with 1 missing"),
