@@ -37,6 +37,7 @@ from keras_mtl.training._backup._backup import Backup
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._batch_hook import BatchHook
 from keras_mtl.training._cluster._cluster import Cluster, cluster, is_chief
+from keras_mtl.training._cluster._ray_engine import RayReport, ray_config
 from keras_mtl.training._communication._communication import Communication, communication
 from keras_mtl.training._communication._link import Link
 from keras_mtl.training._meta._adapt import adapt
@@ -55,6 +56,7 @@ __all__ = [
     "MetaModel",
     "ParameterServers",
     "Penalty",
+    "RayReport",
     "VirtualAdversarial",
     "adapt",
     "cluster",
@@ -62,5 +64,6 @@ __all__ = [
     "fit_async",
     "is_chief",
     "parameter_servers",
+    "ray_config",
     "strategy",
 ]

@@ -57,6 +57,7 @@ SLURM = {
             "Kubernetes",
         ),
         ({**KUBERNETES, **tf_config()}, WORKERS, 1, "TF_CONFIG"),
+        ({**tf_config(), "KERAS_MTL_ENGINE": "Ray Train"}, WORKERS, 1, "Ray Train"),
         ({"SLURM_STEP_NUM_TASKS": "1"}, ("127.0.0.1:0",), 0, "one process"),
     ],
 )

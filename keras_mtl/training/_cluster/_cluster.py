@@ -12,6 +12,7 @@ from keras_mtl._replicas import strategy as strategy_of_machine
 from keras_mtl.training._cluster._description import Description, read_description
 from keras_mtl.training._cluster._rendezvous import meet
 
+_WORKER_OF_RAY = "default_worker.py"
 _PACKAGES = ("keras-mtl", "tensorflow", "keras", "numpy")
 
 
@@ -22,7 +23,7 @@ class Cluster:
     Args:
         workers: `host:port` of each worker, the chief first.
         index: Which of them this process is.
-        source: What said so: "TF_CONFIG", "Slurm", "Kubernetes", or "one process".
+        source: What said so: "TF_CONFIG", "Ray Train", "Slurm", "Kubernetes", or "one process".
         strategy: The `tf.distribute.Strategy` inside of whose scope models are built and compiled:
             `MultiWorkerMirroredStrategy` for several workers; for one process that of
             `training.strategy`, which is `MirroredStrategy` for several GPUs.
@@ -65,7 +66,8 @@ def cluster(*, timeout: float = 300.0) -> Cluster:
     statistics of all workers. Who the workers are is read from the environment:
 
     - `TF_CONFIG`, which `python -m keras_mtl.launch --workers 2 train.py` sets for processes of
-      one machine, and which Ray Train, Kubeflow and others set;
+      one machine, and which Kubeflow and others set; on a Ray cluster, Ray Train with
+      `training.ray_config`;
     - Slurm: `srun python train.py`;
     - an Indexed Job of Kubernetes with `KERAS_MTL_WORKERS` and `KERAS_MTL_SERVICE`, the number of
       pods and the name of their headless service (port 2222, or `KERAS_MTL_PORT`);
@@ -89,8 +91,9 @@ def cluster(*, timeout: float = 300.0) -> Cluster:
 
     Raises:
         OSError: If another program has the port of this worker.
-        RuntimeError: If TensorFlow has started before, so that no worker can be joined, or this
-            process has joined another cluster.
+        RuntimeError: If TensorFlow has started before, so that no worker can be joined, this
+            process has joined another cluster, or Ray Train has started it without
+            `training.ray_config`.
         TimeoutError: If a worker does not appear in time.
         ValueError: If the environment does not fit, or workers differ.
 
@@ -113,7 +116,8 @@ def cluster(*, timeout: float = 300.0) -> Cluster:
             )
         return known
     if len(description.workers) > 1:
-        meet(description, _facts(), timeout)
+        _check_engine(description.source)
+        meet(description, _facts(description.source), timeout)
         strategy = _join(description)
     else:
         strategy = strategy_of_machine()
@@ -159,9 +163,20 @@ def _join(description: Description) -> Any:
         ) from error
 
 
-def _facts() -> dict[str, str]:
+def _check_engine(source: str) -> None:
+    started_by_ray = pathlib.Path(sys.argv[0] if sys.argv else "").name == _WORKER_OF_RAY
+    if started_by_ray and source != "Ray Train":
+        raise RuntimeError(
+            "Ray has started this process with a configuration of its own. Pass "
+            "tensorflow_config=training.ray_config() to TensorflowTrainer."
+        )
+
+
+def _facts(source: str) -> dict[str, str]:
     """Returns what has to be the same on all workers: the script, and the packages."""
     facts = {name: _version(name) for name in _PACKAGES}
+    if source == "Ray Train":  # sends one function to all workers, whose script is Ray's own
+        return facts
     script = pathlib.Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
     if script is not None and script.is_file():
         facts["script"] = hashlib.sha256(script.read_bytes()).hexdigest()[:12]

@@ -3,9 +3,13 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+ENGINE = "KERAS_MTL_ENGINE"
+"""The variable in which an engine that sets `TF_CONFIG` says who it is."""
+
+_LOOPBACK = "127.0.0.1"
 _PORT = 2222
 _SLURM_PORT = 8888
 
@@ -17,7 +21,8 @@ class Description:
     Args:
         workers: `host:port` of each, the chief first.
         index: Which of them this process is.
-        source: Where this was read: "TF_CONFIG", "Slurm", "Kubernetes", or "one process".
+        source: Where this was read: "TF_CONFIG", "Ray Train", "Slurm", "Kubernetes", or "one
+            process".
     """
 
     workers: tuple[str, ...]
@@ -35,6 +40,19 @@ class Description:
         return json.dumps({"cluster": {"worker": list(self.workers)}, "task": task})
 
 
+def addresses_of(places: Sequence[tuple[str, int]]) -> list[str]:
+    """Returns `host:port` of each worker.
+
+    Workers of one machine talk over its loopback: the outer address of a machine, which Ray would
+    put here, may not lead back to it, and TensorFlow's ports have no password.
+
+    Args:
+        places: The address of each worker's machine, and a free port there.
+    """
+    hosts = {host for host, _ in places}
+    return [f"{_LOOPBACK if len(hosts) == 1 else host}:{port}" for host, port in places]
+
+
 def read_description(environment: Mapping[str, str]) -> Description:
     """Reads the first of `TF_CONFIG`, Slurm and Kubernetes that says something.
 
@@ -42,15 +60,15 @@ def read_description(environment: Mapping[str, str]) -> Description:
         ValueError: If what it says does not fit.
     """
     if environment.get("TF_CONFIG", "").strip():
-        return _read_tf_config(environment["TF_CONFIG"])
+        return _read_tf_config(environment["TF_CONFIG"], environment.get(ENGINE, "TF_CONFIG"))
     if environment.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "0", "1"):
         return _read_slurm(environment)
     if "JOB_COMPLETION_INDEX" in environment:
         return _read_kubernetes(environment)
-    return Description(("127.0.0.1:0",), 0, "one process")
+    return Description((f"{_LOOPBACK}:0",), 0, "one process")
 
 
-def _read_tf_config(text: str) -> Description:
+def _read_tf_config(text: str, source: str) -> Description:
     try:
         config = json.loads(text)
     except json.JSONDecodeError as error:
@@ -59,7 +77,7 @@ def _read_tf_config(text: str) -> Description:
         raise _wrong("is no object with a 'cluster'", text)
     cluster, task = config.get("cluster") or {}, config.get("task") or {}
     if not cluster:
-        return Description(("127.0.0.1:0",), 0, "one process")
+        return Description((f"{_LOOPBACK}:0",), 0, "one process")
     other_jobs = sorted(set(cluster) - {"chief", "worker"})
     if other_jobs:
         raise _wrong(
@@ -77,9 +95,7 @@ def _read_tf_config(text: str) -> Description:
             f"has the task {dict(task)}; expected a 'type' of the cluster and an 'index' of it",
             text,
         )
-    return Description(
-        workers, index + (len(jobs["chief"]) if kind == "worker" else 0), "TF_CONFIG"
-    )
+    return Description(workers, index + (len(jobs["chief"]) if kind == "worker" else 0), source)
 
 
 def _addresses(job: str, addresses: Any, text: str) -> list[str]:
