@@ -1,4 +1,4 @@
-"""How Ray Train tells its workers who they are; imported where Ray is installed, and only then."""
+"""How Ray Train tells its workers who they are."""
 
 import json
 import os
@@ -6,39 +6,48 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-import ray
-from ray.train.backend import Backend
-from ray.train.tensorflow import TensorflowConfig
-from ray.util import get_node_ip_address
-
 from keras_mtl.training._cluster._description import ENGINE, addresses_of
 
 
-class RayConfig(TensorflowConfig):
-    """Replaces the backend of Ray's `TensorflowTrainer` by one that `training.cluster` joins."""
+def make_config() -> Any:
+    """Returns a configuration of Ray's `TensorflowTrainer` whose workers `training.cluster` joins.
 
-    @property
-    def backend_cls(self) -> type[Backend]:
-        """The class that prepares the workers."""
-        return _RayBackend
+    The classes are made here, since Ray is an extra.
 
+    Raises:
+        ImportError: If Ray Train is not installed.
+    """
+    import ray
+    from ray.train.backend import Backend
+    from ray.train.tensorflow import TensorflowConfig
 
-class _RayBackend(Backend):
-    """Prepares the workers of a group, also of one that has been started again."""
+    class WorkersBackend(Backend):
+        """Prepares the workers of a group, also of one that has been started again."""
 
-    def on_start(self, worker_group: Any, backend_config: TensorflowConfig) -> None:
-        """Sets `TF_CONFIG` on each worker, and nothing else (docs/keras_notes.md, 145)."""
-        places = worker_group.execute(_place)
-        workers = addresses_of(places)
-        ray.get(
-            [
-                worker_group.execute_single_async(index, _prepare, workers, index)
-                for index in range(len(workers))
-            ]
-        )
+        def on_start(self, worker_group: Any, backend_config: Any) -> None:
+            """Sets `TF_CONFIG` on each worker, not what Ray sets (docs/keras_notes.md, 145)."""
+            workers = addresses_of(worker_group.execute(_place))
+            ray.get(
+                [
+                    worker_group.execute_single_async(index, _prepare, workers, index)
+                    for index in range(len(workers))
+                ]
+            )
+
+    class RayConfig(TensorflowConfig):
+        """Replaces the backend of Ray's configuration."""
+
+        @property
+        def backend_cls(self) -> type[Backend]:
+            """The class that prepares the workers."""
+            return WorkersBackend
+
+    return RayConfig()
 
 
 def _place() -> tuple[str, int]:
+    from ray.util import get_node_ip_address
+
     with socket.create_server(("", 0)) as server:  # `training.cluster` listens there next
         return get_node_ip_address(), int(server.getsockname()[1])
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_mtl.training._cluster._ray_backend import make_config
+
 
 def ray_config() -> Any:
     """Returns the `tensorflow_config` with which Ray's `TensorflowTrainer` starts our workers.
@@ -55,10 +57,9 @@ def ray_config() -> Any:
         ...     config = mtl.training.ray_config()
     """
     try:
-        from keras_mtl.training._cluster._ray_backend import RayConfig
+        return make_config()
     except ImportError as error:
         raise ImportError(f"{_MISSING} ({error})") from error
-    return RayConfig()
 
 
 class RayReport(keras.callbacks.Callback):
