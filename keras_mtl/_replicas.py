@@ -4,7 +4,9 @@ TensorFlow is imported inside the functions, and only where it is the backend, s
 layers above this file go on speaking plain Keras.
 """
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -143,6 +145,60 @@ def _context() -> Tensor | None:
     import tensorflow as tf
 
     return tf.distribute.get_replica_context()
+
+
+_counted_by_step = contextvars.ContextVar("counted_by_step", default=False)  # one per replica
+
+
+@contextlib.contextmanager
+def losses_counted_by_step() -> Iterator[None]:
+    """Tells layers, inside of the context, that the step completes the losses that they add."""
+    token = _counted_by_step.set(True)
+    try:
+        yield
+    finally:
+        _counted_by_step.reset(token)
+
+
+def check_added_losses(layer: keras.layers.Layer, training: bool | None) -> None:
+    """Checks that the loss which a layer adds in training will be that of the global batch.
+
+    Under plain Keras, the first sum over replicas in a step, which the loss of a task takes, lets
+    the next replica call the same layers and replace their losses (docs/keras_notes.md, 79).
+
+    Raises:
+        ValueError: On several replicas, in a step that is none of `BalancedModel`.
+    """
+    if training and num_replicas() > 1 and _context() is not None and not _counted_by_step.get():
+        raise ValueError(
+            f"{layer.name}: its penalty would be that of some of the {num_replicas()} replicas "
+            "under plain Keras. Train by keras_mtl.BalancedModel (with balancers.Equal() it takes "
+            "the steps of plain training), or on one device."
+        )
+
+
+def add_loss_of_sums(
+    layer: keras.layers.Layer, value_of: Callable[..., Tensor], sums: Sequence[Tensor]
+) -> None:
+    """Adds a loss that is a function of sums over the rows, of the global batch where it can be.
+
+    A layer cannot add them up over replicas itself: that would let the next replica run in the
+    middle of the forward pass. `BalancedModel` does it after the pass, by `sums_of_loss`.
+
+    Args:
+        layer: The layer.
+        value_of: Computes the loss, a scalar, from the sums.
+        sums: Sums over this replica's rows.
+    """
+    value = value_of(*sums)
+    if num_replicas() > 1:
+        value._keras_mtl_sums = (value_of, tuple(sums))
+    layer.add_loss(value)
+
+
+def sums_of_loss(loss: Tensor) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]] | None:
+    """Returns the function and the sums of a loss of `add_loss_of_sums`; `None` for others."""
+    return getattr(loss, "_keras_mtl_sums", None)
 
 
 def strategy() -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._replicas import check_added_losses
 from keras_mtl._types import Tensor
 from keras_mtl.layers._initializers import distinct_initializers
 
@@ -43,7 +44,8 @@ class DSelectKGate(keras.layers.Layer):
         Weights `(batch, ..., num_experts)`.
 
     Raises:
-        ValueError: If a number is out of its range.
+        ValueError: If a number is out of its range; in training by plain Keras on several
+            replicas, which cannot see the penalties of the global batch.
 
     Example:
         >>> gate = DSelectKGate(5, 2)
@@ -104,13 +106,14 @@ class DSelectKGate(keras.layers.Layer):
             self.weight_kernel = self.add_weight(shape, weight_kernel, name="weight_kernel")
         self.weight_bias = self.add_weight((self.num_selected,), weight_bias, name="weight_bias")
 
-    def call(self, features: Tensor) -> Tensor:
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         """Computes `q = sum_i softmax(w)_i r(z_i)` for features `(batch, ..., in)`."""
         codes = self.code_bias
         if self.per_example:
             codes = ops.matmul(features, self.code_kernel) + codes
         selectors = self._select(codes)  # ..., num_selected, num_experts
         if self.per_example and (self.entropy or self._has_vacant_codes):
+            check_added_losses(self, training)
             self.add_loss(self._penalty(selectors))
         if self.num_selected > 1:
             logits = self.weight_bias

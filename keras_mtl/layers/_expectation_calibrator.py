@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl._backend import layers_can_measure
+from keras_mtl._replicas import add_loss_of_sums, check_added_losses
 from keras_mtl._types import Tensor
 from keras_mtl.layers._masks import first_mask
 
@@ -32,7 +33,8 @@ class ExpectationCalibrator(keras.layers.Layer):
         The later logits, unchanged.
 
     Raises:
-        ValueError: If the strength is negative or not a number.
+        ValueError: If the strength is negative or not a number; in training by plain Keras on
+            several replicas, which cannot see the global batch.
 
     Example:
         >>> layer = ExpectationCalibrator(name="purchase_calibrator")
@@ -67,6 +69,7 @@ class ExpectationCalibrator(keras.layers.Layer):
         training: bool | None = None,
     ) -> Tensor:
         """Adds the penalty to the loss, and returns the later logits."""
+        check_added_losses(self, training)
         later, earlier = logits
         # strength * mean(max(p_later - p_earlier, 0)), over positions that no mask leaves out
         excess = ops.relu(ops.sigmoid(later) - ops.sigmoid(earlier))
@@ -74,12 +77,17 @@ class ExpectationCalibrator(keras.layers.Layer):
         for input_mask in mask or ():
             if input_mask is not None:
                 valid = valid * ops.expand_dims(ops.cast(input_mask, excess.dtype), -1)
-        penalty = ops.divide_no_nan(ops.sum(excess * valid), ops.sum(valid))
-        self.add_loss(self.strength * penalty)
+        total, count = ops.sum(excess * valid), ops.sum(valid)
+        penalty = ops.divide_no_nan(total, count)
+        add_loss_of_sums(self, self._loss, [total, count])
         self.penalty.measures = measures = bool(training) and layers_can_measure()
         if measures:  # docs/keras_notes.md, 142
-            self.penalty.update_state(ops.stop_gradient(penalty))
+            self.penalty.update_state(ops.stop_gradient(penalty), sample_weight=count)
         return later
+
+    def _loss(self, total: Tensor, count: Tensor) -> Tensor:
+        """Computes `strength` times the mean excess."""
+        return self.strength * ops.divide_no_nan(total, count)
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
         """Returns the shape of either input."""

@@ -15,7 +15,8 @@ class ExpertNormalization(keras.layers.Layer):
     """Normalizes every feature of every expert over the batch, so that no expert outweighs others.
 
     `keras.layers.BatchNormalization` over the last axis would use one mean and one variance for
-    all experts. As in Keras, statistics are those of a replica.
+    all experts. On several replicas statistics are those of a replica, as in Keras, and under
+    `BalancedModel` those of the global batch.
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.

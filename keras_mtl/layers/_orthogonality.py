@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl._replicas import add_loss_of_sums, check_added_losses
 from keras_mtl._types import Tensor
 
 
@@ -35,8 +36,11 @@ class Orthogonality(keras.layers.Layer):
     Returns:
         The private features, unchanged.
 
+    On several replicas `BalancedModel` takes the rows of the global batch.
+
     Raises:
-        ValueError: If the strength is negative or not a number.
+        ValueError: If the strength is negative or not a number; in training by plain Keras on
+            several replicas, which cannot see the global batch.
 
     Example:
         >>> layer = Orthogonality(0.5)
@@ -49,8 +53,7 @@ class Orthogonality(keras.layers.Layer):
     Reference:
         Bousmalis et al., Domain Separation Networks, NeurIPS 2016, arXiv:1608.06019, and Liu et
         al., ACL 2017, arXiv:1704.05742, who sum over the rows; here it is a mean, so that the
-        strength does not depend on the size of a batch. On several replicas each looks at its own
-        rows, and the penalties are averaged.
+        strength does not depend on the size of a batch.
     """
 
     def __init__(self, strength: float = 0.01, **kwargs: Any) -> None:
@@ -64,9 +67,13 @@ class Orthogonality(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, features: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None
+        self,
+        features: Sequence[Tensor],
+        mask: Sequence[Tensor | None] | None = None,
+        training: bool | None = None,
     ) -> Tensor:
         """Adds the penalty to the loss, and returns the private features."""
+        check_added_losses(self, training)
         # In float32: sums of products of a batch leave the range of half precision.
         shared, private = (
             ops.reshape(ops.cast(part, "float32"), (-1, part.shape[-1])) for part in features
@@ -76,9 +83,12 @@ class Orthogonality(keras.layers.Layer):
             if part_mask is not None:
                 valid = valid * ops.reshape(ops.cast(part_mask, "float32"), (-1, 1))
         products = ops.matmul(ops.transpose(shared * valid), private)  # S^T P, (m, n)
-        scale = ops.maximum(ops.sum(valid), 1)
-        self.add_loss(self.strength * ops.sum(ops.square(products / scale)))
+        add_loss_of_sums(self, self._penalty, [products, ops.sum(valid)])
         return features[1]
+
+    def _penalty(self, products: Tensor, rows: Tensor) -> Tensor:
+        """Computes `strength |S^T P|_F^2 / rows^2` from the products and the number of rows."""
+        return self.strength * ops.sum(ops.square(products / ops.maximum(rows, 1)))
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
         """Returns the shape of the private features."""

@@ -1,4 +1,4 @@
-"""The penalties of a step: those of layers and regularizers, and those of `Penalty`."""
+"""The penalties of a step: the gradients of those of layers, and those of `Penalty`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,16 +10,6 @@ from keras_mtl._replicas import Replicas
 from keras_mtl._types import Tensor
 from keras_mtl.training._batch import Batch
 from keras_mtl.training._penalty import Penalty
-
-
-def penalty_of_layers(model: keras.Model, replicas: Replicas) -> Tensor | None:
-    """Returns this replica's share of regularizers and `add_loss`; `None` without any.
-
-    The optimizer adds up the gradients of all replicas, so each of them takes a share.
-    """
-    # Each of them may have a dtype of its own. Keras sums its entries too.
-    losses = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in model.losses]
-    return replicas.share(tf.add_n(losses)) if losses else None
 
 
 def gradients_of_penalty(
@@ -41,6 +31,22 @@ def added(first: Mapping[int, Tensor], second: Mapping[int, Tensor]) -> dict[int
     for key in first.keys() & second.keys():
         sums[key] = tf.convert_to_tensor(first[key]) + tf.convert_to_tensor(second[key])
     return sums
+
+
+def with_penalties(
+    scalar: Tensor, of_layers: Tensor | None, of_rules: Tensor | None, replicas: Replicas
+) -> Tensor:
+    """Returns `loss`: a scalar of the global batch, and the penalties.
+
+    Args:
+        scalar: The scalar, which needs no factor in the logs (docs/keras_notes.md, pain 28).
+        of_layers: The penalties of layers, of the global batch.
+        of_rules: This replica's share of other penalties.
+        replicas: The replicas of the step.
+    """
+    if of_layers is not None:
+        scalar += of_layers
+    return scalar if of_rules is None else scalar + replicas.sum(tf.stop_gradient(of_rules))
 
 
 class StepPenalties:

@@ -13,7 +13,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl._replicas import Replicas, current_replicas, num_replicas, several_workers
+from keras_mtl._replicas import (
+    Replicas,
+    current_replicas,
+    losses_counted_by_step,
+    num_replicas,
+    several_workers,
+)
 from keras_mtl._tasks import describe_loss
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import LossBalancer
@@ -28,6 +34,7 @@ from keras_mtl.training._gradients import (
     loss_scale_of,
     make_backward,
 )
+from keras_mtl.training._layer_losses import LayerLosses
 from keras_mtl.training._logs import Losses, MetricGroup, StepLogs, TaskLosses
 from keras_mtl.training._moving_averages import MovingAverages
 from keras_mtl.training._resting import make_rest
@@ -36,7 +43,7 @@ from keras_mtl.training._step_penalties import (
     StepPenalties,
     added,
     gradients_of_penalty,
-    penalty_of_layers,
+    with_penalties,
 )
 from keras_mtl.training._steps import (
     Reuse,
@@ -116,6 +123,7 @@ class TrainStep:
             return self.logs.mark_evaluated(logs)
         return self.logs.mark_loss(logs)
 
+    @losses_counted_by_step()
     def train(self, data: Any) -> dict[str, Tensor]:
         """Takes one balanced step; returns the logs."""
         model, balancer, replicas = self.model, self.model.balancer, current_replicas()
@@ -129,15 +137,15 @@ class TrainStep:
             batch = self._prepare(batch)
 
         averages = MovingAverages(model.network)
+        layer_losses = LayerLosses(model, replicas)
         # Persistent, since several backward passes are taken from it.
         with tf.GradientTape(persistent=True) as tape:
             with seeds_by_replica(model.network):
                 is_repeated = balancer.needs.losses_after or balancer.needs.inner_steps
                 before = state_before(model) if is_repeated else []
-                predictions, forward = model(batch.x, training=True, split=True)
-            # Before losses are summed over replicas: from there on the next replica calls the
-            # same layers, and replaces their losses (docs/keras_notes.md, pain 79).
-            of_layers = penalty_of_layers(model, replicas)
+                with layer_losses.collected():
+                    predictions, forward = model(batch.x, training=True, split=True)
+            of_layers, layer_penalty = layer_losses.share(batch.size)
             averages.keep_finite(replicas)
             losses = self.task_losses(batch.y, predictions, batch.sample_weight)
             samples = self._losses_of_samples(batch, predictions, replicas)
@@ -159,7 +167,7 @@ class TrainStep:
             self._look_back(forward_with(model, batch.x, before), batch, step.asked)
         self._count(result, losses, step.reuse.due)
         scalar = tf.reduce_sum(step.losses) if result.scalar is None else result.scalar
-        scalar = _with_penalties(scalar, of_layers, of_rules, replicas)
+        scalar = with_penalties(scalar, layer_penalty, of_rules, replicas)
         # A step in which nothing is finite has no loss. One without any label has the loss 0.
         counts = tf.reduce_any(step.active) | ~tf.reduce_any(step.labeled)
         counts &= tf.math.is_finite(scalar)
@@ -172,13 +180,15 @@ class TrainStep:
         batch = Batch(data)
         if balancer.needs.preference:
             batch.x = with_preference(model.network, batch.x, self.even_preference)
-        predictions = model(batch.x, training=False)
-        of_layers = penalty_of_layers(model, replicas)
+        layer_losses = LayerLosses(model, replicas)
+        with layer_losses.collected():
+            predictions = model(batch.x, training=False)
+        _, layer_penalty = layer_losses.share(batch.size)
         losses = self.task_losses(batch.y, predictions, batch.sample_weight)
         self.logs.means.add_evaluated(losses.unweighted, losses.counts)
         of_rules = self.penalties(predictions, batch, replicas)
         scalar = self._evaluated_scalar(losses)
-        scalar = _with_penalties(scalar, of_layers, of_rules, replicas)
+        scalar = with_penalties(scalar, layer_penalty, of_rules, replicas)
         logs = self.logs.mark_evaluated(self.logs.add(batch, predictions, scalar, True))
         weights = {f"{task.name}_weight" for task in model.tasks}
         return _by_worker({name: v for name, v in logs.items() if name not in weights})
@@ -325,16 +335,3 @@ def _by_worker(logs: dict[str, Tensor]) -> dict[str, Tensor]:
     (docs/keras_notes.md, F9; keras#20585).
     """
     return {key: value[None] for key, value in logs.items()} if several_workers() else logs
-
-
-def _with_penalties(
-    scalar: Tensor, of_layers: Tensor | None, of_rules: Tensor | None, replicas: Replicas
-) -> Tensor:
-    """Returns `loss`: a scalar of the global batch, and the penalties, of which each is a share.
-
-    Numbers of the global batch need no factor in the logs (docs/keras_notes.md, pain 28).
-    """
-    if of_layers is not None:  # the same on all replicas
-        scalar += of_layers * replicas.count
-    # Those of rows differ between replicas.
-    return scalar if of_rules is None else scalar + replicas.sum(tf.stop_gradient(of_rules))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl.layers import Orthogonality
+from keras_mtl import _replicas
+from keras_mtl.layers import DSelectKGate, ExpectationCalibrator, Orthogonality
 
 
 def penalty_of(strength, shared, private, dtype="float32", masks=None):
@@ -44,3 +45,18 @@ def test_half_precision_sums_in_float32():
 def test_a_strength_below_0_is_refused(strength):
     with pytest.raises(ValueError, match="strength must be a number of at least 0"):
         Orthogonality(strength)
+
+
+@pytest.mark.parametrize(
+    "layer", [Orthogonality(name="apart"), ExpectationCalibrator(name="apart")]
+)
+def test_plain_training_on_replicas_is_refused(layer, monkeypatch):
+    gate, pair = DSelectKGate(3, name="gate"), [tf.ones((2, 1)), tf.ones((2, 1))]
+    monkeypatch.setattr(_replicas, "num_replicas", lambda: 2)
+    with pytest.raises(ValueError, match=r"apart: its penalty .* 2 replicas .* BalancedModel"):
+        layer(pair, training=True)
+    with pytest.raises(ValueError, match="gate: its penalty"):
+        gate(pair[0], training=True)
+    with _replicas.losses_counted_by_step():
+        layer(pair, training=True)
+    layer(pair, training=False)

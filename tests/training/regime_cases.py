@@ -73,10 +73,7 @@ def teachers() -> Case:
 
 
 def reversal() -> Case:
-    """Hides one task's labels from a shared body.
-
-    Without the penalty on what bodies have in common, which each replica takes of its own rows.
-    """
+    """Hides one task's labels from a shared body, whose overlap with others is penalized."""
     tasks = problem.tasks()
     keras.utils.set_random_seed(0)
     network = mtl.architectures.shared_private(
@@ -86,7 +83,7 @@ def reversal() -> Case:
         private=(8,),
         tower=(8,),
         adversary="b",
-        orthogonality=0.0,
+        orthogonality=1.0,
     )
     return network, tasks, {}, (X, Y, W)
 

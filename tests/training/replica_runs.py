@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import added_losses
 import every_balancer
 import keras
 import numpy as np
@@ -28,11 +29,16 @@ QUICK = (
     "MGDA/representation/1",
     "GradDrop/parameters/1/adam",
     "MGDA/parameters/2/rules",
+    "losses of orthogonal/Equal",
 )
 # Towers that one joint layer computes, and columns that a column layer parts.
 TOGETHER = ("MGDA/parameters/1/towers", "CAGrad/representation/1/columns")
 # Penalties of rows and of variables, and rows that a hook appends.
 PENALIZED = ("MGDA/parameters/2/rules", "MoDo/parameters/1/rules")
+# Losses that layers add, which depend on rows; the replicas have 8 and 7 of them.
+ADDED = tuple(
+    f"losses of {kind}/{name}" for kind in added_losses.KINDS for name in ("Equal", "MGDA")
+)
 
 
 def all_cases() -> list[str]:
@@ -42,6 +48,7 @@ def all_cases() -> list[str]:
         "GradDrop/parameters/1/adam",
         *TOGETHER,
         *PENALIZED,
+        *ADDED,
     ]
     for name in every_balancer.names():
         cases += [f"{name}/{at}/{every}" for at, every in every_balancer.ways(name)]
@@ -55,6 +62,12 @@ def make_model(case: str) -> keras.Model:
         network = problem.network()
         network.compile(keras.optimizers.SGD(0.1), **mtl.compile_args(problem.tasks()))
         return network
+    if name.startswith("losses of"):
+        network = added_losses.network(name.removeprefix("losses of "))
+        balancer = getattr(mtl.balancers, options[0])()
+        model = mtl.BalancedModel(network, problem.tasks(), balancer)
+        model.compile(keras.optimizers.SGD(0.02))
+        return model
     at, every, *adam = options
     if adam in (["towers"], ["columns"]):
         tasks = tasks_together(adam[0])
@@ -102,8 +115,13 @@ def train(case: str) -> dict[str, Any]:
         values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
         return values | {f"log_{key}": value[-1] for key, value in history.items()}
     more = every_balancer.more_data(model.balancer) if "plain" not in case else {}
-    history = model.fit(problem.dataset(), verbose=0, **more).history
-    values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
+    data, values = problem.dataset(), {}
+    if "losses of" in case:
+        data = tf.data.Dataset.from_tensor_slices(problem.arrays()).batch(15)
+        evaluated = model.evaluate(data, verbose=0, return_dict=True)
+        values = {f"log_evaluated_{key}": value for key, value in evaluated.items()}
+    history = model.fit(data, verbose=0, **more).history
+    values |= {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
     if "adam" in case or "plain" in case:
         predictions = model.predict(problem.dataset().map(lambda x, y, w: x), verbose=0)
         values |= {f"prediction_{task}": value for task, value in predictions.items()}
