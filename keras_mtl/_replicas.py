@@ -164,7 +164,7 @@ def check_added_losses(layer: keras.layers.Layer, training: bool | None) -> None
     """Checks that the loss which a layer adds in training will be that of the global batch.
 
     Under plain Keras, the first sum over replicas in a step, which the loss of a task takes, lets
-    the next replica call the same layers and replace their losses (docs/keras_notes.md, 79).
+    the next replica call the same layers and replace their losses (docs/keras_notes.md, pain 79).
 
     Raises:
         ValueError: On several replicas, in a step that is none of `BalancedModel`.

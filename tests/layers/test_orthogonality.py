@@ -53,7 +53,7 @@ def test_a_strength_below_0_is_refused(strength):
 def test_plain_training_on_replicas_is_refused(layer, monkeypatch):
     gate, pair = DSelectKGate(3, name="gate"), [tf.ones((2, 1)), tf.ones((2, 1))]
     monkeypatch.setattr(_replicas, "num_replicas", lambda: 2)
-    with pytest.raises(ValueError, match=r"apart: its penalty .* 2 replicas .* BalancedModel"):
+    with pytest.raises(ValueError, match=r"apart: its penalty .* 2 replicas under plain Keras"):
         layer(pair, training=True)
     with pytest.raises(ValueError, match="gate: its penalty"):
         gate(pair[0], training=True)
