@@ -30,6 +30,7 @@ def multimodal(
     fusion: Fusion = "late",
     missing: Missing = "learned",
     dropout: float = 0.0,
+    dropout_of_all: float = 0.0,
     tower: Tower = (32,),
     activation: Activation = "relu",
     name: str | None = "multimodal",
@@ -51,10 +52,16 @@ def multimodal(
 
     Choose it for images, texts and tables of the same examples. Not the right choice where all
     inputs are columns of one table: give `hard_sharing` a dict of inputs. Zeros that mean "missing"
-    without a flag are not recognized. An example without any modality gets a prediction too: give
-    it the weight 0 in training (`data.mask_without_modality`). (Halves of digits, dropout .2,
-    accuracy with both, the top and the bottom alone: late .961, .807, .844; gated .948, .808, .846;
-    late without dropout .963, .343, .408.)
+    without a flag are not recognized. (Halves of digits, dropout .2, accuracy with both, the top
+    and the bottom alone: late .961, .807, .844; gated .948, .808, .846; late without dropout .963,
+    .343, .408.)
+
+    An example without any modality is answered too, also by what is exported: by what the towers
+    make of the learned vectors alone (with `missing="zeros"`, of zeros). The answer is the same for
+    all such examples and finite, and it depends on nothing in their inputs. It is arbitrary unless
+    training has seen examples of this kind. With `dropout_of_all` it sees some, and answers about
+    the share of each class, or the mean. Without it, give those that the data have the weight 0
+    (`data.mask_without_modality`), and refuse them where the network is used.
 
     Guide:
         Kind: nothing or one body
@@ -73,9 +80,13 @@ def multimodal(
             Defaults to `None`: one layer of 64 units for each.
         fusion: `"late"` joins the features; `"gated"` takes their weighted mean, for which all
             encoders end in as many channels. Defaults to `"late"`.
-        missing: What stands in for the features of a missing modality in a late fusion, a
-            `"learned"` vector or `"zeros"`. Defaults to `"learned"`.
-        dropout: Probability with which each modality is left out in training, below 1. Defaults to
+        missing: What stands in for the features of a missing modality in a late fusion, and for
+            those of all of them in a gated one, a `"learned"` vector or `"zeros"`. Defaults to
+            `"learned"`.
+        dropout: Probability with which each modality is left out in training, below 1, but never
+            the last one of an example. Defaults to `0.0`.
+        dropout_of_all: Probability with which an example loses all its modalities in training,
+            below 1; a few hundredths are enough. It needs a flag for each modality. Defaults to
             `0.0`.
         tower: Units of each task's tower, or a recipe `features -> features` that makes new layers
             at each call. A dict gives each task a tower of its own (`None` stands for all others).
@@ -120,13 +131,14 @@ def multimodal(
         encoders = {key: (64,) for key in tensors if key not in _flags_of(tensors, tensors)}
     _check_arguments(tensors, encoders, fusion, missing)
 
-    flags = _read_flags(tensors, list(encoders), dropout)
+    flags = _read_flags(tensors, list(encoders), dropout, dropout_of_all)
     features = {
         modality: _encode(tensors[modality], flags, i, modality, encoders[modality], activation)
         for i, modality in enumerate(encoders)
     }
     check_separate_variables(features, tensors.values())
-    fused = _fuse(features, flags, fusion, missing)
+    may_lack_all = len(_flags_of(tensors, encoders)) == len(encoders)
+    fused = _fuse(features, flags, fusion, missing, may_lack_all)
 
     outputs = end_towers(tower, {task.name: fused for task in tasks}, tasks, activation)
     return keras.Model(inputs, outputs, name=name)
@@ -156,16 +168,27 @@ def _check_arguments(
             raise ValueError(f"{argument} must be one of {get_args(known)}; received {value!r}.")
 
 
-def _read_flags(tensors: Mapping[str, Tensor], modalities: list[str], dropout: float) -> Any:
+def _read_flags(
+    tensors: Mapping[str, Tensor], modalities: list[str], dropout: float, dropout_of_all: float
+) -> Any:
     """Returns flags `(batch, modalities)`, or `None` where all modalities are always there."""
     flagged = [f"{modality}{_PRESENT}" in tensors for modality in modalities]
+    if dropout_of_all != 0 and not all(flagged):
+        always = [m for m, has_flag in zip(modalities, flagged, strict=True) if not has_flag]
+        raise ValueError(
+            f"dropout_of_all={dropout_of_all!r} is for examples without any modality, and {always} "
+            f"have no flag, so that they are always there. Add an input '{always[0]}{_PRESENT}', "
+            "or leave dropout_of_all out."
+        )
     if not any(flagged) and dropout == 0:
         return None
     given_flags = [tensors[f"{m}{_PRESENT}"] for m in modalities if f"{m}{_PRESENT}" in tensors]
     flags = PresenceFlags(flagged, name="shared_presence")([tensors[modalities[0]], *given_flags])
-    if dropout == 0:
+    if dropout == 0 and dropout_of_all == 0:
         return flags
-    return ModalityDropout(dropout, name="shared_modality_dropout")(flags)
+    return ModalityDropout(dropout, rate_of_all=dropout_of_all, name="shared_modality_dropout")(
+        flags
+    )
 
 
 def _encode(
@@ -184,13 +207,16 @@ def _encode(
     return features
 
 
-def _fuse(features: Mapping[str, Tensor], flags: Any, fusion: Fusion, missing: Missing) -> Tensor:
+def _fuse(
+    features: Mapping[str, Tensor], flags: Any, fusion: Fusion, missing: Missing, may_lack_all: bool
+) -> Tensor:
     """Joins the features of all modalities to those that the towers read."""
     parts = list(features.values())
     if fusion == "gated":
+        learned = may_lack_all and missing == "learned"
         if flags is None:
             flags = PresenceFlags([False] * len(parts), name="shared_presence")([parts[0]])
-        return GatedFusion(name="shared_fusion")([*parts, flags])
+        return GatedFusion(learned=learned, name="shared_fusion")([*parts, flags])
     if flags is not None:
         parts = [
             FillMissing(i, learned=missing == "learned", name=f"shared_{modality}_features")(

@@ -17,7 +17,9 @@ def mask_without_modality(
 
     Such a row reaches `architectures.multimodal` as learned vectors alone, so that its labels would
     teach what is usual, and not what follows from an input. Masked, it counts in no loss and no
-    metric. The network still predicts for it when it is served: answer by hand there, or refuse.
+    metric. The network still answers such a row when it is served, with numbers that say nothing:
+    refuse it there. `multimodal(dropout_of_all=...)` is the other way: it teaches the network to
+    answer with what is usual.
 
     Choose it before training where all modalities may be missing at once; where one of them has no
     flag, it is always there, and there is nothing to mask.

@@ -13,7 +13,9 @@ class ModalityDropout(keras.layers.Layer):
     """Lowers the flags of modalities at random in training, never that of the last one there.
 
     Each modality of each example that is there is left out with probability `rate`. If that would
-    leave an example without any, one that was there is kept, each with equal probability.
+    leave an example without any, one that was there is kept, each with equal probability. Apart
+    from that, an example loses all of them with probability `rate_of_all`, so that the network
+    learns what to answer where nothing is known.
 
     Choose it where a modality may be missing when the network is used: a network that has seen
     all of them in each example leans on the easiest one. (Halves of handwritten digits, accuracy
@@ -24,6 +26,8 @@ class ModalityDropout(keras.layers.Layer):
 
     Args:
         rate: The probability, from 0 to below 1. Defaults to `0.2`.
+        rate_of_all: The probability that an example loses all its modalities, from 0 to below 1.
+            Defaults to `0.0`: never.
         seed: The seed of the draws. Defaults to `None`: another one in each program.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
@@ -35,7 +39,7 @@ class ModalityDropout(keras.layers.Layer):
         Flags of the same shape.
 
     Raises:
-        ValueError: If the rate is not from 0 to below 1.
+        ValueError: If a rate is not from 0 to below 1.
 
     Example:
         >>> layer = ModalityDropout(0.5, seed=0)
@@ -48,21 +52,37 @@ class ModalityDropout(keras.layers.Layer):
         example may be left out.
     """
 
-    def __init__(self, rate: float = 0.2, *, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        rate: float = 0.2,
+        *,
+        rate_of_all: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **{**kwargs, "dtype": "float32"})
-        if not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise ValueError(
-                f"{self.name}: rate must be from 0 to below 1, since a network that never sees a "
-                f"modality cannot use it; received {rate!r}."
-            )
-        self.rate, self.seed = float(rate), seed
+        for name, value in (("rate", rate), ("rate_of_all", rate_of_all)):
+            if not isinstance(value, int | float) or not 0 <= value < 1:
+                raise ValueError(
+                    f"{self.name}: {name} must be from 0 to below 1, since a network that never "
+                    f"sees a modality cannot use it; received {value!r}."
+                )
+        self.rate, self.rate_of_all, self.seed = float(rate), float(rate_of_all), seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
     def call(self, flags: Tensor, training: bool | None = None) -> Tensor:
         """Returns the flags, in training without those that were drawn."""
-        if not training or not self.rate:
+        if not training:
             return flags
+        kept = self._without_some(flags) if self.rate else flags
+        if not self.rate_of_all:
+            return kept
+        draws = keras.random.uniform((ops.shape(flags)[0], 1), seed=self.seed_generator)
+        return kept * ops.cast(draws >= self.rate_of_all, "float32")
+
+    def _without_some(self, flags: Tensor) -> Tensor:
+        """Returns flags of which some were lowered, but not all of an example."""
         draws = keras.random.uniform(ops.shape(flags), dtype="float32", seed=self.seed_generator)
         kept = flags * ops.cast(draws >= self.rate, "float32")
         # Of the modalities that were there, the one of the largest draw is always kept: it is the
@@ -79,4 +99,4 @@ class ModalityDropout(keras.layers.Layer):
         """Returns the arguments that make an equal layer."""
         config = super().get_config()
         del config["dtype"]
-        return {**config, "rate": self.rate, "seed": self.seed}
+        return {**config, "rate": self.rate, "rate_of_all": self.rate_of_all, "seed": self.seed}

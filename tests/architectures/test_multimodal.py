@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_mtl as mtl
 from keras_mtl import Task
@@ -171,3 +172,83 @@ def test_options_that_cannot_be_are_refused(arguments, match):
 def test_encoders_that_are_no_dict_are_refused():
     with pytest.raises(TypeError, match="encoders must be a dict by modality"):
         mtl.architectures.multimodal(keras.Input((3,)), TASKS, encoders=(4,))
+
+
+def make_halves(tasks, fusion, **arguments):
+    """Returns a network of two modalities, of which both may be missing."""
+    inputs = {name: keras.Input((3,), name=name) for name in ("left", "right")}
+    inputs |= {f"{name}_present": keras.Input((), name=f"{name}_present") for name in inputs}
+    keras.utils.set_random_seed(0)
+    return mtl.architectures.multimodal(
+        inputs,
+        tasks,
+        encoders={"left": (4,), "right": (4,)},
+        fusion=fusion,
+        tower=(6,),
+        **arguments,
+    )
+
+
+def answer_to_nothing(network):
+    """Returns the logits of `ill` of an example without any modality."""
+    fusion = network.get_layer("shared_fusion")
+    if isinstance(fusion, mtl.layers.GatedFusion):
+        vector = np.asarray(fusion.vector)
+    else:
+        layers = [network.get_layer(f"shared_{name}_features") for name in ("left", "right")]
+        vector = np.concatenate([np.asarray(layer.vector) for layer in layers])
+    return dense(network, "ill_logits", np.maximum(dense(network, "ill_tower_0", vector), 0))
+
+
+@pytest.mark.parametrize("fusion", ["late", "gated"])
+def test_what_is_exported_has_one_finite_answer_for_rows_without_any_modality(fusion, tmp_path):
+    network = make_halves(TASKS, fusion, dropout=0.2, dropout_of_all=0.1)
+    rng = np.random.default_rng(0)
+    for variable in network.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    rows = {name: rng.normal(size=(6, 3)).astype("float32") for name in ("left", "right")}
+    rows["left_present"] = np.array([1, 0, 0, 0, 0, 1], "float32")
+    rows["right_present"] = np.array([1, 0, 0, -1, 1, 0], "float32")
+    rows["left"][1], rows["right"][1] = 0, 0
+    rows["left"][2], rows["right"][2] = 1e30, -1e30
+    mtl.export.saved_model(network, TASKS, tmp_path / "1")
+    loaded = tf.saved_model.load(tmp_path / "1")
+    expected = 1 / (1 + np.exp(-answer_to_nothing(network)))
+    with_all = rows | {name: rows[name][:1] for name in rows}
+    for name in ("serving_default", "ill"):
+        served = loaded.signatures[name](**{k: tf.constant(v) for k, v in rows.items()})
+        answers = served["ill"].numpy()
+        np.testing.assert_allclose(answers[1:4], np.tile(expected, (3, 1)), rtol=1e-5)
+        assert (abs(answers[[0, 4, 5]] - expected) > 1e-3).all()
+        np.testing.assert_allclose(answers, network(rows)["ill"], rtol=1e-5)
+        alone = loaded.signatures[name](**{k: tf.constant(v) for k, v in with_all.items()})
+        np.testing.assert_allclose(alone["ill"][0], answers[0], rtol=1e-5)
+        # As all that is exported, it says NaN where a number is NaN, also where nobody reads it.
+        rows_with_nan = rows | {"left": np.where(rows["left"] == 1e30, np.nan, rows["left"])}
+        served = loaded.signatures[name](**{k: tf.constant(v) for k, v in rows_with_nan.items()})
+        assert (
+            np.isnan(served["ill"].numpy()).ravel().tolist() == [False] * 2 + [True] + [False] * 3
+        )
+
+
+@pytest.mark.parametrize("fusion", ["late", pytest.param("gated", marks=pytest.mark.slow)])
+def test_with_dropout_of_all_the_answer_to_nothing_is_the_share_of_each_class(fusion):
+    tasks = [Task.multiclass("ill", 3, metrics=())]
+    network = make_halves(tasks, fusion, dropout_of_all=0.2)
+    model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal())
+    model.compile(keras.optimizers.Adam(0.02), steps_per_execution=10)
+    labels = np.tile(np.repeat([0, 1, 2], [70, 20, 10]), 10)
+    x = {name: np.eye(3, dtype="float32")[labels] for name in ("left", "right")}
+    there = {f"{name}_present": np.ones(1000, "float32") for name in x}
+    model.fit(x | there, {"ill": labels}, batch_size=100, epochs=20, verbose=0)
+    known = network(x | there)["ill"].numpy()
+    assert (known.argmax(axis=1) == labels).all() and known.max(axis=1).min() > 0.8
+    nothing = {name: np.zeros_like(flags) for name, flags in there.items()}
+    np.testing.assert_allclose(network(x | nothing)["ill"][0], [0.7, 0.2, 0.1], atol=0.08)
+
+
+def test_dropout_of_all_needs_a_flag_for_each_modality():
+    with pytest.raises(ValueError, match=r"\['table'\] have no flag, .* input 'table_present'"):
+        make_network(dropout_of_all=0.1)
+    with pytest.raises(ValueError, match="rate_of_all must be from 0 to below 1"):
+        make_halves(TASKS, "late", dropout_of_all=1.0)

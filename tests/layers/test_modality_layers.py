@@ -41,10 +41,45 @@ def test_modalities_are_left_out_independently_where_one_remains(dropped):
     np.testing.assert_allclose(kept[:, 1].mean(axis=0), [0.6 + 0.4**2 / 2, 0, 0.68], atol=0.02)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_all_modalities_are_lost_at_a_rate_of_their_own(rate):
+    flags = np.tile([[1.0, 1, 1], [1, 0, 1]], (10000, 1)).astype("float32")
+    layer = ModalityDropout(rate, rate_of_all=0.3, seed=1)
+    np.testing.assert_array_equal(layer(flags), flags)  # not in training
+    layer = ModalityDropout.from_config(layer.get_config())
+    rule = tf.function(lambda inputs: layer(inputs, training=True), jit_compile=True)
+    kept = rule(flags).numpy().reshape(10000, 2, 3)
+    none = ~kept.any(axis=2)
+    np.testing.assert_allclose(none.mean(axis=0), 0.3, atol=0.02)
+    # The others are as without it: two of two remain unless one of them was drawn.
+    both = kept[:, 1, ::2][~none[:, 1]].all(axis=1).mean()
+    np.testing.assert_allclose(both, (1 - rate) ** 2, atol=0.02)
+
+
 @pytest.mark.parametrize("rate", [1, 1.0, -0.1, "0.2", float("nan")])
 def test_a_modality_that_is_never_seen_is_refused(rate):
     with pytest.raises(ValueError, match="rate must be from 0 to below 1"):
         ModalityDropout(rate)
+    with pytest.raises(ValueError, match="rate_of_all must be from 0 to below 1"):
+        ModalityDropout(rate_of_all=rate)
+
+
+def test_a_learned_vector_stands_in_where_there_is_nothing_to_mix():
+    layer = GatedFusion(learned=True)
+    features = tf.constant([[[2.0, 1.0], [np.nan, np.nan]], [[3.0, 5.0], [np.nan, np.nan]]])
+    flags = tf.constant([[0.0, 1.0], [0.0, 0.0]])
+    layer([*features, flags])
+    layer.vector.assign([7.0, 8.0])
+    with tf.GradientTape() as tape:
+        result = layer([*features, flags])
+        total = tf.reduce_sum(result * [[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(result, [[3, 5], [7, 8]])
+    gradients = tape.gradient(total, layer.trainable_variables)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    np.testing.assert_array_equal(gradients[-1], [3, 4])
+    assert GatedFusion.from_config(layer.get_config()).learned
+    half = GatedFusion(learned=True, dtype="mixed_float16")
+    assert half([*tf.ones((2, 1, 3), "float16"), tf.zeros((1, 2))]).dtype == tf.float16
 
 
 @pytest.mark.parametrize("learned", [False, True])
