@@ -4,11 +4,13 @@ python benchmarks/regimes.py                  # all tables
 python benchmarks/regimes.py gates transfer   # some of them
 python benchmarks/regimes.py gates --seeds 2
 
-Each table is a module `regimes_<name>.py` with a `TITLE`, a `HEADER` and `rows(seeds)`.
+Each table is a module `regimes_<name>.py` with a `TITLE`, a `HEADER` and `rows(seeds)`. Below it
+stand the seconds that it took, of the clock and of the processor.
 """
 
 import argparse
 import importlib
+import time
 
 NAMES = (
     "active",
@@ -29,10 +31,13 @@ NAMES = (
 def print_table(name: str, seeds: int) -> None:
     """Prints the table of one regime as Markdown."""
     regime = importlib.import_module(f"regimes_{name}")
+    begin = time.perf_counter(), time.process_time()
     table = [regime.HEADER, ["---"] * len(regime.HEADER), *regime.rows(range(seeds))]
+    seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
     print(f"\n{regime.TITLE}\n")
     for cells in table:
-        print("| " + " | ".join(cells) + " |", flush=True)
+        print("| " + " | ".join(cells) + " |")
+    print(f"\n{name}: {seconds[0]:.0f} s, {seconds[1]:.0f} s of the processor", flush=True)
 
 
 def main() -> None:
