@@ -14,6 +14,7 @@ import time
 
 import keras
 import numpy as np
+import tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -132,13 +133,10 @@ def steps(num_experts, batch, rounds, count):
     }
 
 
-def report(num_experts, what, seconds, parameters):
+def report(table, num_experts, what, seconds, parameters):
     one, other = seconds["together"], seconds["listed"]
-    print(
-        f"| {num_experts} | {parameters:,} | {what} | {1e3 * one:.1f} | {1e3 * other:.1f} "
-        f"| {other / one:.2f} |",
-        flush=True,
-    )
+    times = f"{1e3 * one:.1f}", f"{1e3 * other:.1f}", f"{other / one:.2f}"
+    table.add(num_experts, f"{parameters:,}", what, *times)
 
 
 def main():
@@ -148,18 +146,20 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10, help="steps per turn")
     parser.add_argument("--repeats", type=int, default=3, help="fresh networks per first step")
+    tables.add_option(parser)
     arguments = parser.parse_args()
     x = np.random.default_rng(1).normal(size=(arguments.batch, FEATURES)).astype("float32")
     Timed(together, 2, arguments.batch)  # what only the first network of a process costs
-    print("| experts | parameters | what | together, ms | Dense layers, ms | times faster |")
-    print("|---|---|---|---|---|---|")
+    header = ["experts", "parameters", "what", "together, ms", "Dense layers, ms", "times faster"]
+    table = tables.Table("architectures", header, arguments.record, keys=3)
     for num_experts in map(int, arguments.experts.split(",")):
         parameters = check_equal(num_experts, x)
         first = first_steps(num_experts, arguments.batch, arguments.repeats)
-        report(num_experts, "build, trace and first step", first, parameters)
+        report(table, num_experts, "build, trace and first step", first, parameters)
         by_row = steps(num_experts, arguments.batch, arguments.rounds, arguments.steps)
         for row, seconds in by_row.items():
-            report(num_experts, f"step, {row}", seconds, parameters)
+            report(table, num_experts, f"step, {row}", seconds, parameters)
+    table.keep()
 
 
 if __name__ == "__main__":

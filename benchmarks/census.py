@@ -27,6 +27,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tables
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -298,6 +299,22 @@ def report(name, aucs, alone, parameters):
     print(f"{name:18}{cells}{parameters or '':>11}{gains}", flush=True)
 
 
+def add_table(rows, record):
+    """Prints a row per network, and one for what it has above those of one task."""
+    tasks = [*next(iter(rows.values()))[0]]
+    table = tables.Table("census", ["", *tasks, "parameters"], record)
+    for name, (aucs, parameters) in rows.items():
+        cells = [f"{np.mean(v):.4f} ± {np.std(v, ddof=1):.4f}" for v in aucs.values()]
+        table.add(f"`{name}`", *cells, f"{parameters:,}" if parameters else "")
+    for name, (aucs, _) in rows.items():
+        if "single_task" in rows and name != "single_task":
+            alone = rows["single_task"][0]
+            pairs = [difference(values, alone[task]) for task, values in aucs.items()]
+            cells = [f"{1e4 * gain:+.1f} ± {1e4 * half:.1f}" for gain, half in pairs]
+            table.add(f"`{name}`, above", *cells, "")
+    table.keep()
+
+
 def main(options):
     with tempfile.TemporaryDirectory() as scratch:
         census = Census(options.config, options.data_dir or scratch)
@@ -307,13 +324,15 @@ def main(options):
     print(f"{'':18}{'test AUC':54}{'':11}  1e-4 of AUC above single_task, 95 %")
     gains = "".join(f"{name:>14}" for name in names)
     print(f"{'':18}{head}{'parameters':>11}{gains}", flush=True)
-    table, alone = {}, None
+    trials, rows, alone = {}, {}, None
     for name in options.rows:
-        aucs, table[name], parameters = row(name, census, options, results)
+        aucs, trials[name], parameters = row(name, census, options, results)
         alone = aucs if name == "single_task" else alone
+        rows[name] = aucs, parameters
         report(name, aucs, alone, parameters)
-    for name, chosen in table.items():
+    for name, chosen in trials.items():
         print(name, *chosen, sep="\n    ")
+    add_table(rows, options.record)
 
 
 def row_names(text):
@@ -337,4 +356,5 @@ if __name__ == "__main__":
     parser.add_argument("--config", default="full", choices=["full", "small"])
     parser.add_argument("--folder", help="keeps the results of finished fits")
     parser.add_argument("--data-dir", help="keeps the prepared data")
+    tables.add_option(parser)
     main(parser.parse_args())

@@ -9,6 +9,7 @@ import dataclasses
 
 import keras
 import numpy as np
+import tables
 
 import keras_mtl as mtl
 
@@ -24,7 +25,7 @@ NETWORKS = {
 }
 
 
-def measure(name: str, batch_size: int, repeats: int) -> list[str]:
+def measure(name: str, batch_size: int, repeats: int) -> list[list[str]]:
     """Returns the rows of a network: whole, with one output of it, and cut."""
     num_tasks, arguments = NETWORKS[name]
     tasks = [mtl.Task.binary(f"task_{i}") for i in range(num_tasks)]
@@ -45,10 +46,8 @@ def measure(name: str, batch_size: int, repeats: int) -> list[str]:
         footprint = dataclasses.astuple(footprints[label])
         parameters, size, flops, milliseconds = footprint
         error = f"{difference:.0e}" if label == "cut" else ""
-        rows.append(
-            f"| {name}, {num_tasks} tasks | {label} | {parameters:,} | {size:,} | {flops:,} | "
-            f"{milliseconds:.2f} | {error} |"
-        )
+        counts = [f"{count:,}" for count in (parameters, size, flops)]
+        rows.append([f"{name}, {num_tasks} tasks", label, *counts, f"{milliseconds:.2f}", error])
     return rows
 
 
@@ -58,13 +57,15 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=[*NETWORKS], choices=[*NETWORKS])
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=50)
+    tables.add_option(parser)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(0)
-    print("| network | what | parameters | bytes | FLOPs per row | ms | difference |")
-    print("|---|---|---|---|---|---|---|")
+    header = ["network", "what", "parameters", "bytes", "FLOPs per row", "ms", "difference"]
+    table = tables.Table("cut", header, arguments.record, keys=2)
     for name in arguments.networks:
         for row in measure(name, arguments.batch_size, arguments.repeats):
-            print(row, flush=True)
+            table.add(*row)
+    table.keep()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -117,23 +118,21 @@ def main():
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--features", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
+    tables.add_option(parser)
     arguments = parser.parse_args()
     print(f"{EXAMPLES:,} examples of {arguments.features} float32, one task per set\n")
-    print(
-        "| sets | batch | plain us | mixture us | of plain | one set per batch us | of plain | MB |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    header = ["sets", "batch", "plain us", "mixture us", "of plain", "one set per batch us"]
+    table = tables.Table("data", [*header, "of plain", "MB"], arguments.record, keys=2)
     for sets in arguments.sets:
         for batch_size in arguments.batch_sizes:
             kinds = pipelines(sets, arguments.features, batch_size)
             us = measure(kinds, arguments.rounds)
             grown = growth(kinds["mixture"][0])
-            print(
-                f"| {sets} | {batch_size} | {us['plain']:.2f} | {us['mixture']:.2f} | "
-                f"{us['plain'] / us['mixture']:.0%} | {us['sets']:.2f} | "
-                f"{us['plain'] / us['sets']:.0%} | {grown:+.0f} |",
-                flush=True,
-            )
+            cells = [f"{us['plain']:.2f}"]
+            for kind in ("mixture", "sets"):
+                cells += [f"{us[kind]:.2f}", f"{us['plain'] / us[kind]:.0%}"]
+            table.add(sets, batch_size, *cells, f"{grown:+.0f}")
+    table.keep()
 
 
 if __name__ == "__main__":

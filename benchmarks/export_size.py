@@ -7,12 +7,15 @@ Each row is a process of its own. `seconds` are those of the processor, since ot
 machine busy; floats are those of the variables that were written.
 """
 
+import argparse
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
+
+import tables
 
 OPTIONS = {
     "hard_sharing": {"shared": (64,), "tower": (16,)},
@@ -53,10 +56,10 @@ def measure(name, count):
     }
 
 
-def main(cases):
+def main(cases, record):
     """Prints a row per case."""
-    print("| network | tasks | parameters | floats | saved_model.pb, MB | export, s | load, s |")
-    print("|---|---|---|---|---|---|---|")
+    header = ["network", "tasks", "parameters", "floats", "saved_model.pb, MB", "export, s"]
+    table = tables.Table("export_size", [*header, "load, s"], record, keys=2)
     for case in cases:
         command = [sys.executable, __file__, "--child", case]
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -64,12 +67,18 @@ def main(cases):
         name, count = case.split(":")
         cells = [name, count, f"{facts['parameters']:,}", f"{facts['floats']:,}"]
         cells += [f"{facts['graph'] / 1e6:.2f}", f"{facts['export']:.1f}", f"{facts['load']:.1f}"]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        table.add(*cells)
+    table.keep()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        name, count = sys.argv[2].split(":")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", default=CASES, help="like mmoe:50")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    tables.add_option(parser)
+    options = parser.parse_args()
+    if options.child:
+        name, count = options.child.split(":")
         print(json.dumps(measure(name, int(count))))
     else:
-        main(sys.argv[1:] or CASES)
+        main(options.cases, options.record)

@@ -19,6 +19,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "exp
 
 import format_cases
 import numpy as np
+import tables
 
 import keras_mtl as mtl
 from keras_mtl.export._formats._run_litert import LitertRunner
@@ -74,10 +75,11 @@ def main():
     """Prints a row per case, and the reasons of refusals below."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", default=",".join(format_cases.NAMES))
-    cases = parser.parse_args().cases.split(",")
-    print(f"| case | {' | '.join(FORMATS)} |\n|{'---|' * (len(FORMATS) + 1)}")
+    tables.add_option(parser)
+    options = parser.parse_args()
+    table = tables.Table("formats", ["case", *FORMATS], options.record)
     reasons, too_far = [], []
-    for case in cases:
+    for case in options.cases.split(","):
         with tempfile.TemporaryDirectory() as folder:
             results = measure(case, folder)
         cells = []
@@ -88,7 +90,8 @@ def main():
             else:
                 cells.append(f"{result:.0e}" if result else "0")
                 too_far += [(case, name)] * (result > LIMIT)
-        print(f"| {case} | {' | '.join(cells)} |", flush=True)
+        table.add(case, *cells)
+    table.keep()
     print("\n" + "\n".join(reasons))
     print(f"\nDifferences above {LIMIT:g}: {too_far or 'none'}.")
     sys.exit(bool(too_far))

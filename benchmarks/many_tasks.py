@@ -28,6 +28,7 @@ import time
 
 import keras
 import numpy as np
+import tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -137,8 +138,8 @@ def measure(what, kind, count):
     print(json.dumps({"first": first, "step": 1e3 * statistics.median(times)}))
 
 
-def table(what, kinds, count, runs):
-    """Prints a row for each kind; ratios are to the first."""
+def add_rows(table, what, kinds, count, runs):
+    """Adds a row for each kind; ratios are to the first."""
     runs_by_kind = {kind: [] for kind in kinds}
     for _ in range(runs):
         for kind in kinds:
@@ -151,12 +152,10 @@ def table(what, kinds, count, runs):
     }
     base = medians[kinds[0]]
     for kind, median in medians.items():
-        ratios = [median[key] / base[key] for key in ("first", "step")]
-        print(
-            f"| {count:,} {what} | {kind} | {median['first']:.1f} | {ratios[0]:.2f} | "
-            f"{median['step']:.1f} | {ratios[1]:.2f} |",
-            flush=True,
-        )
+        cells = []
+        for key in ("first", "step"):
+            cells += [f"{median[key]:.1f}", f"{median[key] / base[key]:.2f}"]
+        table.add(f"{count:,} {what}", kind, *cells)
 
 
 def main():
@@ -169,19 +168,21 @@ def main():
     parser.add_argument("--rules", nargs="+", default=["MGDA", "CAGrad"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    tables.add_option(parser)
     options = parser.parse_args()
     if options.child:
         what, which, count = options.child
         measure(what, which, int(count))
         return
-    print("| tasks | kind | first, s | of stock | step, ms | of stock |")
-    print("|---|---|---|---|---|---|")
+    header = ["tasks", "kind", "first, s", "of stock", "step, ms", "of stock"]
+    table = tables.Table("many_tasks", header, options.record, keys=2)
     for count in options.tasks:
-        table("named", ["stock", "apart", "together"], count, options.runs)
+        add_rows(table, "named", ["stock", "apart", "together"], count, options.runs)
     for count in options.columns:
-        table("columns", ["stock", *options.balancers], count, options.runs)
+        add_rows(table, "columns", ["stock", *options.balancers], count, options.runs)
     for count in options.spread:
-        table("spread", ["stock", *options.rules], count, options.runs)
+        add_rows(table, "spread", ["stock", *options.rules], count, options.runs)
+    table.keep()
 
 
 if __name__ == "__main__":

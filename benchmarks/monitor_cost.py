@@ -8,10 +8,12 @@ same training, so that other work of the machine affects both. The first trainin
 are made, is not counted. Steps without the monitor take turns with it, for comparison.
 """
 
+import argparse
 import time
 
 import keras
 import numpy as np
+import tables
 
 import keras_mtl as mtl
 from keras_mtl.callbacks import ConflictMonitor
@@ -78,17 +80,18 @@ def measure(num_tasks, balancer, units, rows, permute):
 
 
 def main():
-    print("| tasks | balancer | units | rows | permuted rows | step, ms | monitor, % | worst, % |")
-    print("|---|---|---|---|---|---|---|---|")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    tables.add_option(parser)
+    header = ["tasks", "balancer", "units", "rows", "permuted rows"]
+    header += ["step, ms", "monitor, %", "worst, %"]
+    table = tables.Table("monitor_cost", header, parser.parse_args().record, keys=5)
     for case in CASES:
         step, shares = measure(*case)
         num_tasks, balancer, units, rows, permute = case
-        print(
-            f"| {num_tasks} | {balancer or 'none'} | {units} | {rows} | "
-            f"{'yes' if permute else 'no'} | {step:.1f} | {100 * np.median(shares):.1f} | "
-            f"{100 * max(shares):.1f} |",
-            flush=True,
-        )
+        kind = [num_tasks, balancer or "none", units, rows, "yes" if permute else "no"]
+        percents = [100 * np.median(shares), 100 * max(shares)]
+        table.add(*kind, f"{step:.1f}", *(f"{percent:.1f}" for percent in percents))
+    table.keep()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import tables
 
 import keras_mtl as mtl
 
@@ -56,6 +57,28 @@ def export_all(network, tasks, folder):
     }
 
 
+def add_table(result, record):
+    """Prints a row per artifact: its cost, and how its predictions differ."""
+    by_artifact = {}
+    for row in result.rows:
+        by_artifact.setdefault(row.artifact, []).append(row)
+    tasks = [row.task for row in result.rows if row.artifact == result.artifacts[0].name]
+    header = ["artifact", "bytes", "ms", *(f"AUC {task}" for task in tasks), "ECE"]
+    table = tables.Table("quantized", [*header, "99.9 % change", "largest change"], record)
+    for size in result.artifacts:
+        rows = by_artifact[size.name]
+        table.add(
+            size.name,
+            f"{size.bytes:,}",
+            f"{size.milliseconds:.3g}",
+            *(f"{row.score:.4f}" for row in rows),
+            " ".join(f"{row.ece:.4f}" for row in rows),
+            f"{max(row.usual_change for row in rows):.2g}",
+            f"{max(row.largest_change for row in rows):.2g}",
+        )
+    table.keep()
+
+
 def main():
     """Trains, exports, and prints the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -63,13 +86,16 @@ def main():
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--data", help="folder of prepared data sets")
+    tables.add_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         network, tasks, test = train(options.config, options.epochs, options.data or folder)
         print(f"{network.count_params():,} parameters")
         exports = export_all(network, tasks, folder)
         batches = test.unbatch().batch(options.batch)
-        print(mtl.export.compare(exports, batches, tasks, tolerance=0.001))
+        result = mtl.export.compare(exports, batches, tasks, tolerance=0.001)
+        print(f"{result}\n")
+        add_table(result, options.record)
 
 
 if __name__ == "__main__":

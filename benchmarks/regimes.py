@@ -12,6 +12,8 @@ import argparse
 import importlib
 import time
 
+import tables
+
 NAMES = (
     "active",
     "adversarial",
@@ -28,15 +30,17 @@ NAMES = (
 )
 
 
-def print_table(name: str, seeds: int) -> None:
-    """Prints the table of one regime as Markdown."""
+def print_table(name: str, seeds: int, record: bool) -> None:
+    """Prints the table of one regime, and keeps it if it is to be recorded."""
     regime = importlib.import_module(f"regimes_{name}")
     begin = time.perf_counter(), time.process_time()
-    table = [regime.HEADER, ["---"] * len(regime.HEADER), *regime.rows(range(seeds))]
+    rows = regime.rows(range(seeds))
     seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
     print(f"\n{regime.TITLE}\n")
-    for cells in table:
-        print("| " + " | ".join(cells) + " |")
+    table = tables.Table(f"regimes_{name}", regime.HEADER, record)
+    for cells in rows:
+        table.add(*cells)
+    table.keep()
     print(f"\n{name}: {seconds[0]:.0f} s, {seconds[1]:.0f} s of the processor", flush=True)
 
 
@@ -45,9 +49,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--seeds", type=int, default=5)
+    tables.add_option(parser)
     options = parser.parse_args()
     for name in options.names or NAMES:
-        print_table(name, options.seeds)
+        print_table(name, options.seeds, options.record)
 
 
 if __name__ == "__main__":

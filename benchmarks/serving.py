@@ -26,6 +26,7 @@ import time
 import urllib.request
 
 import numpy as np
+import tables
 
 from keras_mtl import serving
 
@@ -246,8 +247,8 @@ def processor_seconds(process):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure(name, command, content, options, environment=None):
-    """Prints the row of one server; returns its requests per second at 8 clients."""
+def measure(command, content, options, environment=None):
+    """Returns the requests per second of one server at 8 clients, and its cells of the table."""
     with running(command, environment) as (port, ready, process):
         is_triton = environment is not None
         rows = content["rows"]
@@ -260,14 +261,11 @@ def measure(name, command, content, options, environment=None):
         worst = check(one + eight, content["answers"])
         used = memory(process)
     times = 1000 * np.array([seconds for _, seconds, _, _ in one])
-    print(
-        f"| {name} | {ready:.1f} | {used:.0f} | {np.median(times):.1f} / "
-        f"{np.quantile(times, 0.99):.1f} | {len(one) / options.seconds:.0f} | "
-        f"{len(eight) / options.seconds:.0f} | {1e6 * used_seconds / len(eight):.0f} | "
-        f"{worst:.0e} |",
-        flush=True,
-    )
-    return len(eight) / options.seconds
+    cells = [f"{ready:.1f}", f"{used:.0f}"]
+    cells += [f"{np.median(times):.1f} / {np.quantile(times, 0.99):.1f}"]
+    cells += [f"{len(answers) / options.seconds:.0f}" for answers in (one, eight)]
+    cells += [f"{1e6 * used_seconds / len(eight):.0f}", f"{worst:.0e}"]
+    return len(eight) / options.seconds, cells
 
 
 def triton(place, folder, scratch):
@@ -336,18 +334,22 @@ def main(options):
             folder.mkdir(parents=True, exist_ok=True)
             subprocess.run([sys.executable, "-c", EXPORT, str(folder), scratch], check=True)
         content = json.loads((folder / "rows.json").read_text())
-        print(
-            "| server | ready, s | MB | p50 / p99 ms, 1 client | requests/s, 1 | 8 | CPU us | "
-            "difference |"
-        )
-        print("|---|---|---|---|---|---|---|---|")
+        header = ["server", "ready, s", "MB", "p50 / p99 ms, 1 client", "requests/s, 1", "8"]
+        table = tables.Table("serving", [*header, "CPU us", "difference"], options.record)
+
+        def add(name, *arguments):
+            rate, cells = measure(*arguments)
+            table.add(name, *cells)
+            return rate
+
         command = [sys.executable, "-m", "keras_mtl.serve", str(folder), "--name", "census"]
-        ours = measure("keras_mtl.serve", [*command, "--port"], content, options)
+        ours = add("keras_mtl.serve", [*command, "--port"], content, options)
         command = [sys.executable, "-c", FASTAPI, str(folder / "1")]
-        theirs = measure("FastAPI + TensorFlow", command, content, options)
+        theirs = add("FastAPI + TensorFlow", command, content, options)
         if options.triton:
             command, environment = triton(options.triton, folder, pathlib.Path(scratch))
-            measure("Triton 2.51 + ONNX Runtime", command, content, options, environment)
+            add("Triton 2.51 + ONNX Runtime", command, content, options, environment)
+        table.keep()
         print(f"\n{ours / theirs:.1f} times the requests of FastAPI + TensorFlow at 8 clients.")
         with tempfile.TemporaryDirectory() as changing:
             shutil.copytree(folder / "1", pathlib.Path(changing) / "1")
@@ -360,4 +362,5 @@ if __name__ == "__main__":
     parser.add_argument("--change-seconds", type=float, default=0.7)
     parser.add_argument("--folder", type=pathlib.Path, help="keeps the export")
     parser.add_argument("--triton", type=pathlib.Path, help="an environment with Triton")
+    tables.add_option(parser)
     main(parser.parse_args())

@@ -14,8 +14,34 @@ import tempfile
 
 import numpy as np
 import sharing_sets
+import tables
 
 from keras_mtl import analysis, studies
+
+PLAIN = ("linear", "boosted")
+
+
+def add_table(name, study, plain, record):
+    """Prints a row per task, with the plain models beside the networks, and the mean gains."""
+    models = PLAIN if plain else ()
+    gains = [f"{contender}, gain %" for contender in study.comparisons]
+    header = ["task", "metric", *models, "one network per task", *gains]
+    table = tables.Table(f"sharing_{name}", header, record, keys=2)
+    for rows in zip(*(result.rows for result in study.comparisons.values()), strict=True):
+        key = rows[0].task, rows[0].column, rows[0].metric
+        task = rows[0].task if rows[0].column is None else f"{rows[0].task}[{rows[0].column}]"
+        scores = [plain[key][model] for model in models] + [rows[0].baseline]
+        table.add(task, key[2], *(f"{score:.4f}" for score in scores), *map(gain_of, rows))
+    empty = [""] * (len(models) + 2)
+    table.add("mean gain", *empty, *map(gain_of, study.comparisons.values()))
+    table.keep()
+
+
+def gain_of(result):
+    """Returns a gain in percent with its interval, in bold with the verdict if it is decided."""
+    lower, upper = 100 * result.gain_lower, 100 * result.gain_upper
+    text = f"{100 * result.gain:.2f} [{lower:.2f}, {upper:.2f}]"
+    return text if result.verdict == "undecided" else f"**{text}: {result.verdict}**"
 
 
 def main(options):
@@ -37,11 +63,12 @@ def main(options):
         print(f"\n{study}")
         shares = np.mean([t.seconds for t in study.trainings])
         print(f"{len(study.trainings)} trainings, {shares:.1f} s on average")
-        if case.tables:
-            rows = next(iter(study.comparisons.values())).rows
-            metrics = {row.task: row.metric for row in rows}
-            print("\nPlain models of one task each, on training and validation rows")
-            print(analysis.baselines(*case.tables, metrics))
+        plain = {}
+        if case.tables:  # one model per task, fitted to training and validation rows
+            metrics = {row.task: row.metric for row in study.comparisons[study.contenders[0]].rows}
+            plain = analysis.baselines(*case.tables, metrics, kinds=PLAIN).scores
+        print()
+        add_table(options.set, study, plain, options.record)
         if options.report:
             study.report(options.report, title=f"Does sharing help? {options.set}")
 
@@ -55,4 +82,5 @@ if __name__ == "__main__":
     parser.add_argument("--data-dir", type=pathlib.Path, help="the files of the data sets")
     parser.add_argument("--folder", type=pathlib.Path, help="keeps the studies")
     parser.add_argument("--report", help="writes a page of HTML")
+    tables.add_option(parser)
     main(parser.parse_args())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -147,6 +148,7 @@ def compared(stock, variant, turns, steps, order):
 
 
 def measure(kind, count, names, turns, steps, periods):
+    """Prints what each balancer costs; returns the ratios by balancer, place and period."""
     tasks = make_tasks(count)
     data = batches(tasks)
     stock = Timed(make_stock(kind, tasks), data)
@@ -158,7 +160,7 @@ def measure(kind, count, names, turns, steps, periods):
         f"{'balancer':16} {'at':15} {'every':>5} {'stock ms':>9} {'ratio':>6} {'goal':>6} "
         f"{'first s':>8} {'MiB':>6}"
     )
-    order, full = np.random.default_rng(0), 0.0
+    order, full, ratios = np.random.default_rng(0), 0.0, {}
     for name, at, every in variants(names, periods):
         where = "parameters" if at == "losses" else at
         variant = Timed(make_balanced(kind, tasks, name, where, every), data)
@@ -171,8 +173,19 @@ def measure(kind, count, names, turns, steps, periods):
             f"{variant.trace:8.1f} {variant.peak:6.0f}" + ("" if ratio <= goal else "  over"),
             flush=True,
         )
+        ratios.setdefault(name, {})[at, every] = f"{ratio:.2f}"
         del variant
         gc.collect()
+    return ratios
+
+
+def add_table(name, ratios, record):
+    """Prints the ratios of every step, a row per balancer and a column per place."""
+    places = ("losses", "representation", "parameters")
+    table = tables.Table(name, ["balancer", *places], record)
+    for balancer, of_balancer in sorted(ratios.items()):
+        table.add(f"`{balancer}`", *(of_balancer.get((at, 1), "") for at in places))
+    table.keep()
 
 
 def main():
@@ -190,12 +203,15 @@ def main():
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10, help="steps per turn; a multiple of 10")
     parser.add_argument("--every", default="1,10", help="1 first: the goals of others follow it")
+    tables.add_option(parser)
     arguments = parser.parse_args()
     periods = [int(period) for period in arguments.every.split(",")]
     for kind in arguments.networks.split(","):
         for count in map(int, arguments.tasks.split(",")):
             names = arguments.balancers.split(",")
-            measure(kind, count, names, arguments.turns, arguments.steps, periods)
+            ratios = measure(kind, count, names, arguments.turns, arguments.steps, periods)
+            is_of_page = kind == "trunk" and count == 4
+            add_table("step_cost", ratios, arguments.record and is_of_page)
             keras.backend.clear_session()
 
 

@@ -4,7 +4,7 @@
 
 Digits of 8 x 8 pixels, of which a person could be asked for the digit (which costs 2), or whether
 it is odd, or a zero (1 each). Every round trains a network, asks for labels of 60, and has them
-answered. Rows for the measurement stay out of the pool.
+answered. Rows for the measurement stay out of the pool. A figure shows accuracy by what was spent.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import argparse
 import keras
 import numpy as np
 import sklearn.datasets
+from matplotlib.figure import Figure
 
 import keras_mtl as mtl
 from keras_mtl import Task, active
@@ -56,10 +57,10 @@ def measure(network, images, labels):
 
 
 def run(rule, worth, rounds, steps):
-    """Buys labels in rounds, and prints what they cost and what they give."""
+    """Buys labels in rounds; prints, and returns, what they cost and what they give."""
     images, answers, test_images, test_labels = load()
     pool = active.Pool(images, dict.fromkeys(answers), TASKS, costs=COSTS)
-    network = None
+    network, curve = None, []
     for index in range(rounds):
         picks = pool.ask(network, 60.0, rule if index else "random", worth=worth if index else None)
         # A person would label these rows. Here the answers are known.
@@ -68,18 +69,24 @@ def run(rule, worth, rounds, steps):
         accuracy = measure(network, test_images, test_labels)
         known = ", ".join(f"{count} {name}" for name, count in pool.num_known.items())
         print(f"{rule:<8}{pool.spent:6.0f}{accuracy:10.3f}   {known}", flush=True)
+        curve.append((pool.spent, accuracy))
+    return curve
 
 
-def main(rounds=6, steps=250):
-    """Compares two ways to buy labels."""
+def main(rounds=6, steps=250, figure="bought_labels.png"):
+    """Compares two ways to buy labels, in print and as a figure."""
     print("rule     spent  accuracy   labels")
+    axes = Figure(figsize=(6, 3.5), layout="constrained").subplots()
     for rule, worth in (("random", None), ("margin", COSTS)):
-        run(rule, worth, rounds, steps)
+        axes.plot(*zip(*run(rule, worth, rounds, steps), strict=True), "o-", label=rule)
+    axes.set(xlabel="spent on labels", ylabel="mean accuracy of the tasks")
+    axes.legend(frameon=False)
+    axes.figure.savefig(figure, dpi=120)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=250)
-    options = parser.parse_args()
-    main(options.rounds, options.steps)
+    parser.add_argument("--figure", default="bought_labels.png")
+    main(**vars(parser.parse_args()))

@@ -126,7 +126,7 @@ def test_the_census_benchmark_goes_on_and_prints_each_row(tmp_path):
     places = ["--folder", tmp_path / "runs", "--data-dir", tmp_path]
     for names in ("single_task", "single_task,boosting,hard_sharing"):
         output = run("benchmarks/census.py", "--rows", names, *small, *places, folder=tmp_path)
-        lines = [line for line in output.splitlines() if "±" in line]
+        lines = [line for line in output.splitlines() if "±" in line and line[0] != "|"]
         assert [line.split()[0] for line in lines] == names.split(",")
     results = (tmp_path / "runs" / "census.jsonl").read_text().splitlines()
     # One trial and two seeds, none of them twice: two rows of three tasks apart, one of all.
@@ -152,6 +152,16 @@ def test_the_benchmark_of_sharing_prints_verdicts_and_goes_on(tmp_path):
     ]
     first = run("benchmarks/sharing.py", *small, folder=tmp_path)
     assert first.count("hard sharing, UPGrad") >= 3 and "6 trainings" in first
+    assert "| task | metric | linear | boosted | one network per task | hard sharing, gain" in first
+    assert len([line for line in first.splitlines() if line[:1] == "|"]) == 2 + 3 + 1
     again = run("benchmarks/sharing.py", *small, "--report", "page.html", folder=tmp_path)
     assert "[1 of 6]" not in again
     assert "Does sharing help? penguins" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_examples_prints_a_row_per_figure(tmp_path):
+    output = run("benchmarks/examples.py", "penguins", "--seeds", 1, folder=tmp_path)
+    rows = [line.split(" | ") for line in output.splitlines() if " ± " in line]
+    assert [row[1:3] for row in rows] == [["accuracy", "1"], ["R²", "1"]]
+    assert all(float(cell.split(" ± ")[0]) > 0.6 for row in rows for cell in row[3:5])

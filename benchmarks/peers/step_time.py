@@ -28,6 +28,10 @@ import numpy as np
 from make_environment import interpreter
 from turns import Worker
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import tables
+
 HERE = Path(__file__).parent
 GOAL = 0.7
 ON_GRADIENTS = (
@@ -67,23 +71,36 @@ def compare(sides, name, tasks, turns, steps):
 
 
 def row(sides, name, tasks, options):
-    """Prints a row; returns the ratio, `None` where a side cannot."""
+    """Prints a row; returns the milliseconds of both, `None` if a side cannot."""
     try:
         ours, theirs, way = compare(sides, name, tasks, options.turns, options.steps)
     except RuntimeError as error:
         print(f"| {name} | {tasks} | - | - | - | {error} |", flush=True)
-        return None
+        return None, None
     ratio = ours / theirs
     over = "over the goal; " if name in ON_GRADIENTS and ratio > GOAL else ""
     print(
         f"| {name} | {tasks} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} | {over}{way} |", flush=True
     )
-    return ratio
+    return ours, theirs
+
+
+def add_table(results, record):
+    """Prints what both sides take, a row per strategy on gradients."""
+    counts = sorted({tasks for _, tasks in results})
+    header = [cell for tasks in counts for cell in (f"{tasks} tasks", "ratio")]
+    table = tables.Table("peers", ["strategy", *header], record)
+    for name in [name for name in ("plain", *ON_GRADIENTS) if (name, counts[0]) in results]:
+        cells = []
+        for ours, theirs in (results[name, tasks] for tasks in counts):
+            cells += [f"{ours:.1f} / {theirs:.1f}", f"{ours / theirs:.2f}"] if ours else ["", ""]
+        table.add(name, *cells)
+    table.keep()
 
 
 def summary(ratios):
     for tasks in sorted({tasks for _, tasks in ratios}):
-        by_name = {n: r for (n, k), r in ratios.items() if k == tasks and n in ON_GRADIENTS and r}
+        by_name = {n: r for (n, k), r in ratios.items() if k == tasks and n in ON_GRADIENTS}
         if by_name:
             worst = max(by_name, key=by_name.get)
             within = sum(ratio <= GOAL for ratio in by_name.values())
@@ -102,6 +119,7 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10, help="steps per turn")
+    tables.add_option(parser)
     options = parser.parse_args()
     python = interpreter(options.folder)
     if not python.exists():
@@ -116,12 +134,14 @@ def main():
     print(f"{options.threads} thread(s), {options.turns} turns of {options.steps} steps\n")
     print("| strategy | K | keras_mtl ms | TorchJD ms | ratio | TorchJD's way |")
     print("|---|---|---|---|---|---|")
-    ratios = {}
+    results = {}
     for tasks in map(int, options.tasks.split(",")):
         for name in options.strategies.split(","):
-            ratios[name, tasks] = row(sides, name, tasks, options)
+            results[name, tasks] = row(sides, name, tasks, options)
     print()
-    summary(ratios)
+    add_table(results, options.record)
+    print()
+    summary({case: ours / theirs for case, (ours, theirs) in results.items() if ours})
     for worker in sides.values():
         worker.close()
 

@@ -34,7 +34,9 @@ def parse(options):
     made_up = options.parse_known_args()[0].data_dir is None
     if made_up:
         options.set_defaults(epochs=8, batch_size=16, learning_rate=0.01)
-    return options.parse_args()
+    parsed = options.parse_args()
+    keras.utils.set_random_seed(parsed.seed)  # before the data, whose order it decides
+    return parsed
 
 
 @contextlib.contextmanager

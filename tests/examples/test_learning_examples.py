@@ -17,8 +17,10 @@ def example(monkeypatch):
 
 
 @pytest.mark.slow
-def test_bought_labels_cost_what_the_budget_allows(example, capsys):
-    example("24_active_learning").main(rounds=2, steps=60)
+def test_bought_labels_cost_what_the_budget_allows(example, capsys, tmp_path):
+    figure = tmp_path / "curves.png"
+    example("24_active_learning").main(rounds=2, steps=60, figure=figure)
+    assert figure.stat().st_size > 5_000
     rows = re.findall(r"^(\w+) +(\d+) +(\d\.\d+)   (\d+) digit", capsys.readouterr().out, re.M)
     assert [(rule, int(spent)) for rule, spent, _, _ in rows] == [
         ("random", 60),

@@ -1,0 +1,129 @@
+"""The tables of `benchmarks/README.md`: kept as JSON by a benchmark, written to the page from it.
+
+    python benchmarks/cut.py --record       keeps its rows in benchmarks/results/cut.json
+    python benchmarks/tables.py             writes the tables of all such files to the page
+    python benchmarks/tables.py --check     writes nothing, and fails if the page is stale
+
+On the page, a table stands between the lines `<!-- table: cut -->` and `<!-- end of table -->`.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+HERE = pathlib.Path(__file__).parent
+PAGE = HERE / "README.md"
+RESULTS = HERE / "results"
+
+PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
+"""A table of the page: its opening line, its name, its text and its closing line."""
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option `--record`, which a benchmark passes on to its tables."""
+    parser.add_argument("--record", action="store_true", help=f"keep the rows in {RESULTS.name}/")
+
+
+class Table:
+    """Prints a table row by row, and keeps its rows.
+
+    Args:
+        name: The name of the table on the page, and of its file.
+        header: The names of the columns.
+        record: Whether `keep` writes the file.
+        keys: How many columns, from the left, tell rows apart. A row that is measured again
+            replaces the one before it; rows that are not measured again stay.
+    """
+
+    def __init__(
+        self, name: str, header: Sequence[str], record: bool = False, keys: int = 1
+    ) -> None:
+        self.path = RESULTS / f"{name}.json"
+        self.header = list(header)
+        self.record = record
+        self.keys = keys
+        self.rows: list[list[str]] = []
+        for line in lines(self.header, []):
+            print(line, flush=True)
+
+    def add(self, *cells: Any) -> None:
+        """Prints one row.
+
+        Raises:
+            ValueError: If it has not as many cells as the header.
+        """
+        row = [str(cell) for cell in cells]
+        if len(row) != len(self.header):
+            raise ValueError(f"{self.path.stem}: {len(self.header)} columns, but the row is {row}.")
+        self.rows.append(row)
+        print(lines(self.header, [row])[-1], flush=True)
+
+    def keep(self) -> None:
+        """Writes the rows to the file of the table, if they are to be recorded."""
+        if not self.record:
+            return
+        before = json.loads(self.path.read_text()) if self.path.exists() else {}
+        is_same = before.get("header") == self.header
+        rows = {tuple(row[: self.keys]): row for row in before["rows"]} if is_same else {}
+        commands = before["commands"] if is_same else []
+        command = " ".join(["python", *sys.argv])
+        kept = {
+            "commands": [*(line for line in commands if line != command), command],
+            "versions": {name: importlib.metadata.version(name) for name in ("keras_mtl", "keras")},
+            "header": self.header,
+            "rows": [*(rows | {tuple(row[: self.keys]): row for row in self.rows}).values()],
+        }
+        RESULTS.mkdir(exist_ok=True)
+        self.path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+
+
+def lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns a table in Markdown, line by line."""
+    head, *body = [f"| {' | '.join(cells)} |" for cells in [header, *rows]]
+    return [head, "|---" * len(header) + "|", *body]
+
+
+def with_tables(page: str) -> str:
+    """Returns the page with the tables of the files in the place of those that it has.
+
+    Raises:
+        ValueError: If a table of the page has no file, or a file no place on the page.
+    """
+    names = [match[1] for match in PLACE.findall(page)]
+    files = sorted(path.stem for path in RESULTS.glob("*.json"))
+    if sorted(names) != files:
+        raise ValueError(
+            f"{PAGE.name} has the tables {sorted(names)}, and {RESULTS.name}/ the files {files}: "
+            "each table needs one file and one place."
+        )
+
+    def fill(match: re.Match[str]) -> str:
+        kept = json.loads((RESULTS / f"{match[2]}.json").read_text())
+        table = "\n".join(lines(kept["header"], kept["rows"]))
+        return f"{match[1]}\n{table}\n\n{match[4]}"
+
+    return PLACE.sub(fill, page)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the tables to the page, or checks them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
+    is_check = parser.parse_args(arguments).check
+    page = PAGE.read_text()
+    if (text := with_tables(page)) == page:
+        return
+    if is_check:
+        raise SystemExit(f"stale: {PAGE.name}; run `python benchmarks/tables.py`.")
+    PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

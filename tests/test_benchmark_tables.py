@@ -1,0 +1,80 @@
+"""The tables of `benchmarks/README.md`: written from the files that benchmarks keep."""
+
+import importlib.util
+import json
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def tables(monkeypatch, tmp_path):
+    """Returns the module, whose page and files are those of a temporary folder."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "PAGE", tmp_path / "README.md")
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr("sys.argv", ["cut.py", "--record"])
+    module.PAGE.write_text("Before.\n\n<!-- table: cut -->\n<!-- end of table -->\n\nAfter.\n")
+    return module
+
+
+def record(tables, rows, header=("network", "ms"), keep=True):
+    table = tables.Table("cut", header, keep)
+    for row in rows:
+        table.add(*row)
+    table.keep()
+    return tables.RESULTS / "cut.json"
+
+
+def test_the_page_has_the_rows_of_the_files():
+    """Checks the real page: no table is typed, and none is stale."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    tables.main(["--check"])
+    page = tables.PAGE.read_text()
+    assert len(tables.PLACE.findall(page)) >= 25
+    assert not re.search(r"^\|", tables.PLACE.sub("", page), re.MULTILINE)
+
+
+def test_rows_are_printed_kept_and_written_to_the_page(tables, capsys):
+    path = record(tables, [["mmoe", 1.5], ["ple", 2]])
+    assert capsys.readouterr().out == "| network | ms |\n|---|---|\n| mmoe | 1.5 |\n| ple | 2 |\n"
+    kept = json.loads(path.read_text())
+    assert kept["rows"] == [["mmoe", "1.5"], ["ple", "2"]]
+    assert kept["commands"] == ["python cut.py --record"] and "keras" in kept["versions"]
+    with pytest.raises(SystemExit, match=r"stale: README.md; run `python benchmarks/tables.py`"):
+        tables.main(["--check"])
+    tables.main([])
+    tables.main(["--check"])
+    assert "Before.\n" in tables.PAGE.read_text() and "\nAfter." in tables.PAGE.read_text()
+    assert "\n\n| network | ms |\n|---|---|\n| mmoe | 1.5 |\n" in tables.PAGE.read_text()
+
+
+def test_without_the_option_nothing_is_written(tables):
+    assert not record(tables, [["mmoe", 1]], keep=False).exists()
+
+
+def test_rows_measured_again_replace_the_old_ones_and_the_rest_stays(tables):
+    record(tables, [["mmoe", 1], ["ple", 2]])
+    path = record(tables, [["ple", 3], ["cgc", 4]])
+    assert json.loads(path.read_text())["rows"] == [["mmoe", "1"], ["ple", "3"], ["cgc", "4"]]
+    other = record(tables, [["ple", 3, 5]], header=("network", "ms", "MB"))
+    assert json.loads(other.read_text())["rows"] == [["ple", "3", "5"]]
+
+
+def test_a_row_of_another_length_is_refused(tables):
+    with pytest.raises(ValueError, match="cut: 2 columns, but the row is"):
+        record(tables, [["mmoe"]])
+
+
+def test_a_file_without_a_place_is_refused(tables):
+    record(tables, [["mmoe", 1]])
+    tables.PAGE.write_text("No table.\n")
+    with pytest.raises(ValueError, match="each table needs one file and one place"):
+        tables.main([])
