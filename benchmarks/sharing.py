@@ -19,6 +19,7 @@ import tables
 from keras_mtl import analysis, studies
 
 PLAIN = ("linear", "boosted")
+OF_CLASSES = ("census", "tox21")
 
 
 def add_table(name, study, plain, record):
@@ -37,6 +38,16 @@ def add_table(name, study, plain, record):
     table.keep()
 
 
+def add_plain_table(name, case, record):
+    """Prints what the plain models reach, without training a network."""
+    metrics = {task.name: "auc" for task in case.tasks}
+    table = tables.Table(f"plain_{name}", ["task", "metric", *PLAIN], record, keys=2)
+    scores = analysis.baselines(*case.tables, metrics, kinds=PLAIN).scores
+    for (task, _, metric), of_models in scores.items():
+        table.add(task, metric, *(f"{of_models[model]:.4f}" for model in PLAIN))
+    table.keep()
+
+
 def gain_of(result):
     """Returns a gain in percent with its interval, in bold with the verdict if it is decided."""
     lower, upper = 100 * result.gain_lower, 100 * result.gain_upper
@@ -51,6 +62,8 @@ def main(options):
         if options.set in ("penguins", "census"):  # they ship with the package
             del place["manual_dir"]
         case = sharing_sets.SETS[options.set](place)
+        if options.plain:
+            return add_plain_table(options.set, case, options.record)
         epochs = options.epochs or case.epochs
         study = studies.compare(
             case.contenders,
@@ -81,6 +94,10 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--data-dir", type=pathlib.Path, help="the files of the data sets")
     parser.add_argument("--folder", type=pathlib.Path, help="keeps the studies")
+    parser.add_argument("--plain", action="store_true", help="the plain models alone")
     parser.add_argument("--report", help="writes a page of HTML")
     tables.add_option(parser)
-    main(parser.parse_args())
+    chosen = parser.parse_args()
+    if chosen.plain and chosen.set not in OF_CLASSES:
+        parser.error(f"--plain takes one of {', '.join(OF_CLASSES)}: their tasks are all yes or no")
+    main(chosen)

@@ -92,4 +92,4 @@ def main(options):
 if __name__ == "__main__":
     parser = comparison.parser(__doc__, epochs=10, learning_rate=2e-3)
     parser.add_argument("--split", default="test", choices=["validation", "test"])
-    main(comparison.parse(parser))
+    main(comparison.parse(parser, epochs=20, learning_rate=3e-3))

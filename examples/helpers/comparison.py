@@ -29,11 +29,12 @@ def parser(description, **defaults):
     return options
 
 
-def parse(options):
+def parse(options, **made_up_defaults):
     """Reads the options; on made-up files, which are tiny, the default is many small steps."""
     made_up = options.parse_known_args()[0].data_dir is None
     if made_up:
-        options.set_defaults(epochs=8, batch_size=16, learning_rate=0.01)
+        few_rows = {"epochs": 8, "batch_size": 16, "learning_rate": 0.01}
+        options.set_defaults(**few_rows | made_up_defaults)
     parsed = options.parse_args()
     keras.utils.set_random_seed(parsed.seed)  # before the data, whose order it decides
     return parsed

@@ -84,6 +84,8 @@ def run(path: Path) -> Record | None:
     """
     with tempfile.TemporaryDirectory() as folder:
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+        # Sums in a fixed order: small networks differ else from run to run, and so would records.
+        quiet["TF_DETERMINISTIC_OPS"] = "1"
         begin = processor_time()
         done = subprocess.run(
             [sys.executable, str(path)],
