@@ -30,7 +30,8 @@ class LayerLosses:
 
         A sum over replicas in the middle of the pass, as batch normalization takes it, lets the
         next replica call the same layers, which replaces their losses (docs/keras_notes.md,
-        pain 79). There a scope of this replica collects them, and what layers assign is assigned after it.
+        pain 79). There a scope of this replica collects them, and what layers assign is assigned
+        after it.
         """
         if self._replicas.count > 1 and normalizations(self._model):
             with keras.StatelessScope(collect_losses=True) as scope:
