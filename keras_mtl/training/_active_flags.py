@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
+from keras_mtl.training._backup._position import SkippingFunction
 
 
 class ActiveFlags:
@@ -102,8 +103,12 @@ class ActiveFlags:
             return
         self.used = True
         for mode in ("train", "test"):
-            if getattr(self._model, f"{mode}_function", None) is not None:
+            before = getattr(self._model, f"{mode}_function", None)
+            if before is not None:
                 getattr(self._model, f"make_{mode}_function")(force=True)
+            if isinstance(before, SkippingFunction):  # a backup goes on to skip batches
+                before.function = self._model.train_function
+                self._model.train_function = before
 
 
 def _flags(model: Any, name: str, count: int) -> keras.Variable:

@@ -1,6 +1,7 @@
 """Each regime on a small problem with missing labels, under any balancer."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,7 +11,8 @@ import small_problem as problem
 import tensorflow as tf
 
 import keras_mtl as mtl
-from keras_mtl.training import Adversarial, VirtualAdversarial
+from keras_mtl.training import Adversarial, Backup, VirtualAdversarial
+from keras_mtl.unlabeled import Consistency, PseudoLabels
 
 Case = tuple[keras.Model, list[mtl.Task], dict[str, Any], Any]
 """A network, its tasks, options of `BalancedModel`, and arrays of three batches."""
@@ -21,6 +23,12 @@ ROWS = 3 * problem.BATCH
 
 def _small(**options: Any) -> Case:
     return problem.network(), problem.tasks(), options, (X, Y, W)
+
+
+def _shifted(threshold: float | None = None) -> Consistency:
+    """Keeps predictions the same where inputs are shifted, without a draw."""
+    change = keras.layers.Rescaling(1.3, offset=0.2)
+    return Consistency(change, 2.0, threshold=threshold, name="hook")
 
 
 def near() -> Case:
@@ -93,6 +101,12 @@ CASES: dict[str, Callable[[], Case]] = {
     "FGM": lambda: _small(prepare=Adversarial(0.3, name="hook")),
     "PGD": lambda: _small(prepare=Adversarial(0.3, norm="inf", steps=2, name="hook")),
     "VAT": lambda: _small(prepare=VirtualAdversarial(0.3, name="hook")),
+    "pseudo-labels": lambda: _small(prepare=PseudoLabels(0.55, weight=0.5, name="hook")),
+    "consistency": lambda: _small(prepare=_shifted()),
+    "fixmatch": lambda: _small(prepare=_shifted(threshold=0.55)),
+    "monotonic": lambda: _small(
+        prepare=mtl.rules.monotonic("z", {0: 1, 2: -1}, step=0.1, strength=2.0, name="hook")
+    ),
     "rules": lambda: _small(penalties=rule_penalties.penalties()),
     "near": near,
     "marginal": marginal,
@@ -107,11 +121,23 @@ BALANCERS = {
 }
 
 
-def trained(name: str, kind: str, every: int = 1, **compiled: Any) -> mtl.BalancedModel:
-    """Trains three steps of a regime under one kind of balancer."""
-    network, tasks, options, arrays = CASES[name]()
-    model = mtl.BalancedModel(network, tasks, BALANCERS[kind](), every=every, **options)
-    model.compile(compiled.pop("optimizer", None) or keras.optimizers.SGD(0.05), **compiled)
+def adamw() -> keras.optimizers.Optimizer:
+    """Returns AdamW with an epsilon that keeps it from making steps of rounding errors."""
+    return keras.optimizers.AdamW(0.01, weight_decay=0.1, epsilon=1e-3)
+
+
+def compiled(name: str, kind: str, every: int = 1, **options: Any) -> tuple[Any, tf.data.Dataset]:
+    """Builds and compiles the model of a regime; returns it with three batches."""
+    network, tasks, of_regime, arrays = CASES[name]()
+    model = mtl.BalancedModel(network, tasks, BALANCERS[kind](), every=every, **of_regime)
+    model.compile(options.pop("optimizer", None) or keras.optimizers.SGD(0.05), **options)
+    arrays = keras.tree.map_structure(lambda array: array[:ROWS], arrays)
+    return model, tf.data.Dataset.from_tensor_slices(arrays).batch(problem.BATCH)
+
+
+def begin(model: mtl.BalancedModel, name: str) -> None:
+    """Brings a new model into the state in which its regime begins."""
+    network = model.network
     if name == "flags":
         first = network.get_layer("shared_0").variables
         kept = [v for v in network.variables if all(v is not other for other in first)]
@@ -119,12 +145,53 @@ def trained(name: str, kind: str, every: int = 1, **compiled: Any) -> mtl.Balanc
     if name == "near":  # moved away, so that the penalty has a gradient
         for variable in network.trainable_variables:
             variable.assign(1.1 * variable)
-    arrays = keras.tree.map_structure(lambda array: array[:ROWS], arrays)
-    dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(problem.BATCH)
+
+
+def trained(name: str, kind: str, every: int = 1, **options: Any) -> mtl.BalancedModel:
+    """Trains three steps of a regime under one kind of balancer."""
+    model, dataset = compiled(name, kind, every, **options)
+    begin(model, name)
     model.fit(dataset, verbose=0)
     return model
 
 
+class Killed(Exception):
+    """Ends a training in the middle."""
+
+
+class Killer(keras.callbacks.Callback):
+    """Ends a training in its second epoch, after the third step."""
+
+    epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Remembers the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Ends the training."""
+        if (self.epoch, batch) == (1, 2):
+            raise Killed
+
+
+def backed_up(name: str, kind: str, folder: Path, *, kill: bool = False) -> mtl.BalancedModel:
+    """Trains two epochs by AdamW with a backup after each second step.
+
+    A model that goes on is told nothing of its regime that the backup holds.
+    """
+    model, dataset = compiled(name, kind, 2, optimizer=adamw(), run_eagerly=True)
+    if not folder.exists():
+        begin(model, name)
+    callbacks = [Backup(folder, every=2)] + ([Killer()] if kill else [])
+    model.fit(dataset, epochs=2, callbacks=callbacks, shuffle=False, verbose=0)
+    return model
+
+
 def values(model: keras.Model) -> list[Any]:
-    """Returns the values of the network and of what the balancer learns or keeps."""
+    """Returns the values of the network."""
     return [np.array(variable, "float64") for variable in model.network.trainable_variables]
+
+
+def all_values(model: keras.Model) -> list[Any]:
+    """Returns all numbers of a model, of what it keeps beside the network, and of the optimizer."""
+    return [np.array(variable) for variable in (*model.variables, *model.optimizer.variables)]

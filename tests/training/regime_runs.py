@@ -25,8 +25,10 @@ def main() -> None:
     kinds = list(cases.BALANCERS)
     with strategy.scope():
         for number, name in enumerate(cases.CASES):
-            model = cases.trained(name, kinds[number % 3])
-            results |= {f"{name}/{i}": value for i, value in enumerate(cases.values(model))}
+            for kind, optimizer in ((kinds[number % 3], None), (kinds[(number + 1) % 3], "AdamW")):
+                model = cases.trained(name, kind, optimizer=optimizer and cases.adamw())
+                values = cases.values(model)
+                results |= {f"{name}/{kind}/{optimizer}/{i}": v for i, v in enumerate(values)}
     np.savez(arguments.out, **results)
 
 

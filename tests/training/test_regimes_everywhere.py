@@ -1,8 +1,9 @@
 """Every regime under each kind of balancer, and in each way in which Keras runs a step.
 
-Labels are missing in all of them. What cannot be exact is refused where the model is made, by the
-tests of each regime: losses over the batch beside moved rows, a rule on gradients where nothing is
-shared, `MetaModel` on replicas, in float16 and under XLA.
+Eager with `every=2`, XLA, float16, two replicas; SGD and AdamW; killed and resumed. Labels are
+missing in all of them. What cannot be exact is refused where the model is made, by the tests of
+each regime: losses over the batch beside moved rows, a rule on gradients where nothing is shared,
+`MetaModel` on replicas, in float16 and under XLA.
 """
 
 import pathlib
@@ -22,24 +23,48 @@ def close(one, other, tolerance, name):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance, err_msg=name)
 
 
+WAYS = {
+    "eager": ({"run_eagerly": True}, 2, None),
+    "XLA": ({"jit_compile": True}, 1, None),
+    "AdamW": ({"run_eagerly": True}, 2, cases.adamw),
+}
+CELLS = [(name, kind) for name in cases.CASES for kind in cases.BALANCERS]
+
+
 @pytest.mark.parametrize(
-    ("name", "kind", "way", "every"),
+    ("name", "kind", "way"),
     [
-        ("VAT", "Gramian", "eager", 2),
-        *(
-            pytest.param(name, kind, way, every, marks=pytest.mark.slow)
-            for name in cases.CASES
-            for kind in cases.BALANCERS
-            for way, every in (("eager", 2), ("XLA", 1))
-        ),
+        ("VAT", "Gramian", "eager"),
+        *(pytest.param(*cell, way, marks=pytest.mark.slow) for cell in CELLS for way in WAYS),
     ],
 )
-def test_the_ways_to_run_a_step_agree(name, kind, way, every):
-    options = {"eager": {"run_eagerly": True}, "XLA": {"jit_compile": True}}[way]
-    graph = cases.trained(name, kind, every)
+def test_the_ways_to_run_a_step_agree(name, kind, way):
+    options, every, optimizer = WAYS[way]
+    results = [
+        cases.trained(name, kind, every, optimizer=optimizer and optimizer(), **compiled)
+        for compiled in ({}, options)
+    ]
     # XLA draws other numbers, from which the steps of virtual adversarial training begin.
     tolerance = 0.01 if (name, way) == ("VAT", "XLA") else 2e-5
-    close(graph, cases.trained(name, kind, every, **options), tolerance, f"{name} {kind} {way}")
+    close(*results, tolerance, f"{name} {kind} {way}")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("flags", "gradients"),
+        *(pytest.param(*cell, marks=pytest.mark.slow) for cell in CELLS),
+    ],
+)
+def test_a_killed_run_ends_bit_by_bit_as_one_that_was_not(name, kind, tmp_path):
+    whole = cases.backed_up(name, kind, tmp_path / "whole")
+    with pytest.raises(cases.Killed):
+        cases.backed_up(name, kind, tmp_path / "killed", kill=True)
+    resumed = cases.backed_up(name, kind, tmp_path / "killed")
+    assert int(resumed.optimizer.iterations) == 6
+    pairs = zip(cases.all_values(resumed), cases.all_values(whole), strict=True)
+    for number, (actual, expected) in enumerate(pairs):
+        np.testing.assert_array_equal(actual, expected, err_msg=str(number))
 
 
 @pytest.mark.slow

@@ -156,14 +156,13 @@ class Backup(keras.callbacks.Callback):
                 x = at_epoch(x, state.epoch, state.step, model.distribute_strategy)
             else:
                 self._steps_before = state.epoch * steps_per_epoch
-        train_function = model.train_function
         try:
             with self._termination.watched():
                 yield x, None if state is None else state.epoch
         finally:
             self._listed = ()
             if self._skipping is not None:
-                model.train_function, self._skipping = train_function, None
+                model.train_function, self._skipping = self._skipping.function, None
 
     def _agreed_state(self, model: keras.Model) -> SavedState | None:
         """Returns the state that all workers have read; `None` if there is none."""

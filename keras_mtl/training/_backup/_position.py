@@ -86,12 +86,15 @@ class SkippingFunction:
         calls: How many of the calls train nothing.
         batches: How many batches the first call leaves out beside its own.
         steps_per_call: How many batches a call takes.
+
+    Attributes:
+        function: The `train_function`; flags of tasks may need another one in mid-training.
     """
 
     def __init__(
         self, function: Callable[[Any], Any], calls: int, batches: int, steps_per_call: int
     ) -> None:
-        self._function = function
+        self.function = function
         self._calls = calls
         self._batches = batches
         self._steps_per_call = steps_per_call
@@ -106,7 +109,7 @@ class SkippingFunction:
         self._take(iterator, self._batches)
         self._batches = 0
         if not self.skips:
-            return self._function(iterator)
+            return self.function(iterator)
         self._take(iterator, self._steps_per_call)
         self._calls -= 1
         return {}
