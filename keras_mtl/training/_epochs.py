@@ -55,7 +55,11 @@ def with_epoch_end(callbacks: Any, model: keras.Model) -> Any:
 
     It changes the state of the balancer, which a `BackupAndRestore` after it then saves.
     """
-    first = EpochEnd()
+    return with_first(EpochEnd(), callbacks, model)
+
+
+def with_first(first: keras.callbacks.Callback, callbacks: Any, model: keras.Model) -> Any:
+    """Returns callbacks with one before all others."""
     # A list of Keras's own has its model already, and hands it to no callback that comes later.
     if isinstance(callbacks, keras.callbacks.CallbackList):
         first.set_model(model)

@@ -126,7 +126,9 @@ def adamw() -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(0.01, weight_decay=0.1, epsilon=1e-3)
 
 
-def compiled(name: str, kind: str, every: int = 1, **options: Any) -> tuple[Any, tf.data.Dataset]:
+def compiled(
+    name: str, kind: str, every: int = 1, **options: Any
+) -> tuple[mtl.BalancedModel, tf.data.Dataset]:
     """Builds and compiles the model of a regime; returns it with three batches."""
     network, tasks, of_regime, arrays = CASES[name]()
     model = mtl.BalancedModel(network, tasks, BALANCERS[kind](), every=every, **of_regime)

@@ -170,6 +170,88 @@ def test_a_step_with_missing_labels_is_that_of_a_loop_by_hand(rule, order):
     assert "z_accuracy" in logs
 
 
+def gradients_by_task(network, data):
+    """Returns the outer gradients of each query loss alone, by hand, `[K, entries]`."""
+    theta = [tf.convert_to_tensor(v) for v in network.trainable_variables]
+    x, y, w = data
+    rows = []
+    for name in ("z", "r"):
+        query = {k: v if k == name else tf.zeros_like(v) for k, v in w["query"].items()}
+        row, _ = by_hand(theta, (x, y, {**w, "query": query}), 1, 0.3, 2)
+        rows.append(np.concatenate([np.ravel(gradient) for gradient in row]))
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize(
+    "kind", ["MGDA", *(pytest.param(k, marks=pytest.mark.slow) for k in ("Uncertainty", "broken"))]
+)
+def test_a_balancer_weighs_the_losses_of_the_queries(kind):
+    """Compares with gradients by hand; in the third case, one of them is not finite."""
+    network = body()
+    rows = gradients_by_task(network, batch())
+    balancer = getattr(mtl.balancers, kind, mtl.balancers.MGDA)()
+    model = MetaModel(network, TASKS, inner_learning_rate=0.3, balancer=balancer)
+    model.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
+    x, y, w = batch()
+    expected = np.array([1.0, 0.5])  # Uncertainty begins with 1, and 1 / 2 for a regression
+    if kind == "MGDA":
+        difference = rows[1] - rows[0]
+        share = np.clip(rows[1] @ difference / (difference @ difference), 0, 1)
+        expected = np.array([share, 1 - share])
+    elif kind != "Uncertainty":
+        y["query"]["r"] = tf.where(w["query"]["r"] > 0, 1e30, 0.0)
+        expected, rows[1] = np.array([1.0, 0.0]), 0.0
+    before = np.concatenate([np.ravel(v) for v in network.trainable_variables])
+    logs = model.train_step((x, y, w))
+    after = np.concatenate([np.ravel(v) for v in network.trainable_variables])
+    np.testing.assert_allclose(before - after, expected @ rows, rtol=0, atol=3e-6)
+    np.testing.assert_allclose([logs["z_weight"], logs["r_weight"]], expected, atol=1e-5)
+    assert int(balancer.iteration.value) == 1
+    if kind == "Uncertainty":
+        assert all(np.any(v != 0) for v in balancer.trainable_variables)
+
+
+def test_equal_weights_are_the_plain_sum():
+    plain, _ = outer_gradient(body(), TASKS, batch(), inner_learning_rate=0.3)
+    equal, _ = outer_gradient(
+        body(), TASKS, batch(), inner_learning_rate=0.3, balancer=mtl.balancers.Equal()
+    )
+    for a, b in zip(plain, equal, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_balancer_reads_epochs_and_is_saved_with_the_model(tmp_path):
+    model = MetaModel(body(), TASKS, balancer=mtl.balancers.DWA())
+    model.compile("adam")
+    data = tf.data.Dataset.from_tensors(batch()).repeat(2)
+    fit = {"epochs": 3, "verbose": 0, "validation_data": data.take(1)}
+    history = model.fit(data, callbacks=[keras.callbacks.TerminateOnNaN()], **fit).history
+    assert history["r_weight"][0] == 1 and history["r_weight"][2] != 1  # it has seen two epochs
+    assert "val_r_weight" not in history and "val_r_loss" in history
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for one in (model, loaded):
+        one.fit(data, verbose=0)
+    for a, b in zip(model.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"balancer": mtl.balancers.GradDrop()}, "received GradDrop, which does not weigh"),
+        ({"balancer": "mgda"}, "such as .* received str"),
+        ({"balancer": mtl.balancers.DTP()}, "DTP reads metrics by name"),
+        ({"balancer": mtl.balancers.MoDo()}, "MoDo wants Needs"),
+        ({"balancer": mtl.balancers.MGDA(), "rule": "reptile"}, "'reptile' reads no query"),
+    ],
+)
+def test_balancers_that_need_more_than_the_losses_of_queries_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        MetaModel(body(), TASKS, **options)
+
+
 @pytest.mark.slow
 def test_queries_are_no_source_of_statistics_and_adapted_copies_predict_the_same(tmp_path):
     network = body(norm=True)

@@ -7,14 +7,18 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._keras_internals import loss_tracker
-from keras_mtl._replicas import num_replicas
 from keras_mtl._tasks import Task, check_tasks, compile_args
 from keras_mtl._types import Optimizer, Tensor
+from keras_mtl.balancers import Balancer
 from keras_mtl.data._elements._numbers import read_number, read_whole
+from keras_mtl.training._epochs import with_first
 from keras_mtl.training._meta._adapt import adapted_network
+from keras_mtl.training._meta._check_place import check_place
 from keras_mtl.training._meta._inner_loop import InnerLoop
 from keras_mtl.training._meta._inner_variables import inner_variables
+from keras_mtl.training._meta._outer_rule import OuterRule
 from keras_mtl.training._meta._read_episodes import read_episodes, rows_of
+from keras_mtl.training._optimizer import spare_from_decay
 
 RULES = ("maml", "first_order", "anil", "reptile", "meta_sgd")
 
@@ -80,11 +84,17 @@ class MetaModel(keras.Model):
         inner_learning_rate: a; with Meta-SGD, where its learned rates begin. Defaults to `0.01`.
         inner_layers: Patterns of the names of the layers that inner steps change, such as
             `"*_logits|shared_1"`. Defaults to `None`: all, with ANIL the last layer of each task.
+        balancer: A `LossBalancer` or `GramianBalancer` that weighs the K query losses, means over
+            the episodes, in the outer step; the losses of inner steps keep `Task.weight`. All
+            variables count as shared, since by the inner steps each head moves the trunk of all
+            tasks: a Gramian takes K backward passes. Defaults to `None`: the plain sum.
         name: Optional name.
 
     Raises:
         ValueError: If an argument does not fit, a pattern matches no layer, outputs are not the
-            tasks, or the policy or the strategy is refused.
+            tasks, or the policy, the strategy or the balancer is refused: one that merges
+            gradients, needs a second batch, samples, losses after the update or metrics by name,
+            or one beside Reptile, which reads no query.
 
     Example:
         >>> import numpy as np
@@ -117,6 +127,7 @@ class MetaModel(keras.Model):
         inner_steps: int = 1,
         inner_learning_rate: float = 0.01,
         inner_layers: str | None = None,
+        balancer: Balancer | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
@@ -139,31 +150,18 @@ class MetaModel(keras.Model):
             )
             for i, variable in enumerate(changed if rule == "meta_sgd" else ())
         ]
+        if balancer is not None and rule == "reptile":
+            raise ValueError("rule='reptile' reads no query, whose losses a balancer would weigh.")
+        self.balancer = balancer
+        self._outer = None if balancer is None else OuterRule(balancer, self._tasks)
+        self._weight_means = [] if self._outer is None else self._outer.metrics
         # Named as Keras names metrics, which sorts a dict of outputs.
         self.output_names = sorted(task.name for task in self._tasks)
         self._means = {
             task.name: keras.metrics.Mean(name=f"{task.name}_loss") for task in self._tasks
         }
-        self._check()
+        check_place(network)
         self.built = True
-
-    def _check(self) -> None:
-        policies = {
-            policy.name
-            for layer in self.network.layers
-            for policy in [getattr(layer, "dtype_policy", None)]
-            if policy is not None
-        }
-        if any("float16" in name and "bfloat16" not in name for name in policies):
-            raise ValueError(
-                "the network computes in float16, where gradients of inner steps would be 0: "
-                "nothing scales their losses. Build it with 'mixed_bfloat16' or 'float32'."
-            )
-        if num_replicas() > 1:
-            raise ValueError(
-                f"MetaModel trains on one device; the strategy has {num_replicas()} replicas. "
-                "Build it outside of strategy.scope()."
-            )
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -204,6 +202,9 @@ class MetaModel(keras.Model):
         )
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+        if self.balancer is not None:
+            learned = self.balancer.trainable_variables
+            spare_from_decay(self.optimizer, self.trainable_variables, learned)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns the arguments of `compile`."""
@@ -221,17 +222,24 @@ class MetaModel(keras.Model):
 
     def fit(self, *args: Any, shuffle: bool = False, **kwargs: Any) -> Any:
         """Trains as Keras does; episodes come in the order of the dataset."""
+        if self._outer is not None:
+            first = self._outer.ends_epochs()
+            kwargs["callbacks"] = with_first(first, kwargs.get("callbacks"), self)
         return super().fit(*args, shuffle=shuffle, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """Takes one outer step."""
         episodes = read_episodes(data, self._tasks)
         variables = self.trainable_variables
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=self._outer is not None) as tape:
             goals, losses, counts, outputs, after = self._adapted(episodes)
             of_layers = [tf.cast(loss, tf.float32) for loss in self.network.losses]
-            goal = tf.add_n([tf.reduce_mean(goals), *of_layers])
-        if self.rule == "reptile":
+            of_tasks = tf.reduce_mean(goals, axis=0)  # [K] with a balancer
+            goal = of_tasks if self._outer else tf.add_n([of_tasks, *of_layers])
+        if self._outer is not None:
+            labeled = tf.reduce_any(counts > 0.0, axis=0)
+            goal, gradients = self._outer.gradients(tape, goal, of_layers, labeled, variables)
+        elif self.rule == "reptile":
             variables = self._inner.variables
             gradients = [
                 tf.convert_to_tensor(v) - tf.reduce_mean(a, axis=0)
@@ -249,14 +257,17 @@ class MetaModel(keras.Model):
         """Adapts to each episode of a batch, and judges by its query."""
         episodes = read_episodes(data, self._tasks)
         goals, losses, counts, outputs, _ = self._adapted(episodes)
-        return self._logs(episodes[1], tf.reduce_mean(goals), losses, counts, outputs)
+        goal = tf.reduce_sum(tf.reduce_mean(goals, axis=0))
+        logs = self._logs(episodes[1], goal, losses, counts, outputs)
+        return {k: v for k, v in logs.items() if k not in {m.name for m in self._weight_means}}
 
     def _adapted(self, episodes: Any) -> Any:
         """Adapts to each episode.
 
         Returns:
-            Of the queries the goal `[episodes]`, the losses and the numbers of labels
-            `[episodes, K]`, and predictions by task; and the adapted values of each episode.
+            Of the queries the goal `[episodes]`, or `[episodes, K]` with a balancer, the losses
+            and the numbers of labels `[episodes, K]`, and predictions by task; and the adapted
+            values of each episode.
         """
         inner = self._inner
         start = [tf.convert_to_tensor(v) for v in inner.variables]
@@ -268,7 +279,10 @@ class MetaModel(keras.Model):
             values, state = inner.adapt(start, rates, support, self.inner_steps, index)
             outputs = inner.predict(query[0], state)
             losses = inner.task_losses(query[1], outputs, query[2])
-            goal = tf.add_n([tf.reduce_sum(loss) for loss in losses.of_replica])
+            if self._outer is None:
+                goal = tf.add_n([tf.reduce_sum(loss) for loss in losses.of_replica])
+            else:
+                goal = tf.concat([tf.reshape(loss, (-1,)) for loss in losses.of_replica], 0)
             return goal, losses.unweighted, losses.counts, outputs, values
 
         support, query = episodes
@@ -319,6 +333,7 @@ class MetaModel(keras.Model):
             "inner_steps": self.inner_steps,
             "inner_learning_rate": self.inner_learning_rate,
             "inner_layers": self.inner_layers,
+            "balancer": None if self.balancer is None else serialize(self.balancer),
             "name": self.name,
         }
 
@@ -326,6 +341,7 @@ class MetaModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MetaModel":
         """Makes the model that `get_config` described."""
         config = dict(config)
-        for key in ("network", "tasks"):
-            config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
+        for key in ("network", "tasks", "balancer"):
+            if config.get(key) is not None:
+                config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
         return cls(**config)
