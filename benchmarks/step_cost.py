@@ -148,7 +148,7 @@ def compared(stock, variant, turns, steps, order):
 
 
 def measure(kind, count, names, turns, steps, periods):
-    """Prints what each balancer costs; returns the ratios by balancer, place and period."""
+    """Prints what each step costs; returns its ratio and goal by name, place and period."""
     tasks = make_tasks(count)
     data = batches(tasks)
     stock = Timed(make_stock(kind, tasks), data)
@@ -160,7 +160,7 @@ def measure(kind, count, names, turns, steps, periods):
         f"{'balancer':16} {'at':15} {'every':>5} {'stock ms':>9} {'ratio':>6} {'goal':>6} "
         f"{'first s':>8} {'MiB':>6}"
     )
-    order, full, ratios = np.random.default_rng(0), 0.0, {}
+    order, full, costs = np.random.default_rng(0), 0.0, {}
     for name, at, every in variants(names, periods):
         where = "parameters" if at == "losses" else at
         variant = Timed(make_balanced(kind, tasks, name, where, every), data)
@@ -173,18 +173,32 @@ def measure(kind, count, names, turns, steps, periods):
             f"{variant.trace:8.1f} {variant.peak:6.0f}" + ("" if ratio <= goal else "  over"),
             flush=True,
         )
-        ratios.setdefault(name, {})[at, every] = f"{ratio:.2f}"
+        costs[name, at, every] = f"{ratio:.2f}", f"{goal:.2f}"
         del variant
         gc.collect()
-    return ratios
+    return costs
 
 
-def add_table(name, ratios, record):
-    """Prints the ratios of every step, a row per balancer and a column per place."""
+def add_places(costs, record):
+    """Prints the ratios at one number of tasks: a row per balancer, a column per place."""
     places = ("losses", "representation", "parameters")
-    table = tables.Table(name, ["balancer", *places], record)
-    for balancer, of_balancer in sorted(ratios.items()):
-        table.add(f"`{balancer}`", *(of_balancer.get((at, 1), "") for at in places))
+    table = tables.Table("step_cost", ["balancer", *places], record)
+    for name in sorted({name for name, _, _ in costs}):
+        table.add(f"`{name}`", *(costs.get((name, at, 1), ("",))[0] for at in places))
+    table.keep()
+
+
+def add_counts(kind, by_count, record):
+    """Prints the ratios by number of tasks: a row per step, a column per number."""
+    header = ["step", *(f"K = {count}" for count in by_count), "goal"]
+    table = tables.Table(f"step_cost_{kind}", header, record)
+    for step in next(iter(by_count.values())):
+        name, at, every = step
+        where = "" if at == "losses" else f', at="{at}"'
+        often = "" if every == 1 else f", every={every}"
+        ratios, goals = zip(*(costs[step] for costs in by_count.values()), strict=True)
+        goal = goals[0] if len({*goals}) == 1 else ", ".join(goals)
+        table.add(f"`{name}`{where}{often}", *ratios, goal)
     table.keep()
 
 
@@ -206,13 +220,17 @@ def main():
     tables.add_option(parser)
     arguments = parser.parse_args()
     periods = [int(period) for period in arguments.every.split(",")]
+    names = arguments.balancers.split(",")
     for kind in arguments.networks.split(","):
+        by_count = {}
         for count in map(int, arguments.tasks.split(",")):
-            names = arguments.balancers.split(",")
-            ratios = measure(kind, count, names, arguments.turns, arguments.steps, periods)
-            is_of_page = kind == "trunk" and count == 4
-            add_table("step_cost", ratios, arguments.record and is_of_page)
+            by_count[count] = measure(kind, count, names, arguments.turns, arguments.steps, periods)
             keras.backend.clear_session()
+        print()
+        if kind == "trunk" and [*by_count] == [4]:
+            add_places(by_count[4], arguments.record)
+        else:
+            add_counts(kind, by_count, arguments.record and [*by_count] == [2, 4, 8])
 
 
 if __name__ == "__main__":

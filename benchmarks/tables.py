@@ -1,10 +1,10 @@
-"""The tables of `benchmarks/README.md`: kept as JSON by a benchmark, written to the page from it.
+"""The tables of the pages on benchmarks: kept as JSON by a benchmark, written to them from it.
 
     python benchmarks/cut.py --record       keeps its rows in benchmarks/results/cut.json
-    python benchmarks/tables.py             writes the tables of all such files to the page
-    python benchmarks/tables.py --check     writes nothing, and fails if the page is stale
+    python benchmarks/tables.py             writes the tables of all such files to the pages
+    python benchmarks/tables.py --check     writes nothing, and fails with the names of stale pages
 
-On the page, a table stands between the lines `<!-- table: cut -->` and `<!-- end of table -->`.
+On a page, a table stands between the lines `<!-- table: cut -->` and `<!-- end of table -->`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 HERE = pathlib.Path(__file__).parent
-PAGE = HERE / "README.md"
+PAGES = [HERE / "README.md", HERE.parent / "docs" / "why" / "step_cost.md"]
 RESULTS = HERE / "results"
 
 PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
@@ -33,7 +33,7 @@ class Table:
     """Prints a table row by row, and keeps its rows.
 
     Args:
-        name: The name of the table on the page, and of its file.
+        name: The name of the table on its page, and of its file.
         header: The names of the columns.
         record: Whether `keep` writes the file.
         keys: How many columns, from the left, tell rows apart. A row that is measured again
@@ -88,41 +88,47 @@ def lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [head, "|---" * len(header) + "|", *body]
 
 
-def with_tables(page: str) -> str:
-    """Returns the page with the tables of the files in the place of those that it has.
+def check_names() -> None:
+    """Checks that each table of the pages has a file, and each file one place on the pages.
 
     Raises:
-        ValueError: If a table of the page has no file, or a file no place on the page.
+        ValueError: If it is not so.
     """
-    names = [match[1] for match in PLACE.findall(page)]
+    names = sorted(match[1] for page in PAGES for match in PLACE.findall(page.read_text()))
     files = sorted(path.stem for path in RESULTS.glob("*.json"))
-    if sorted(names) != files:
+    if names != files:
         raise ValueError(
-            f"{PAGE.name} has the tables {sorted(names)}, and {RESULTS.name}/ the files {files}: "
+            f"the pages have the tables {names}, and {RESULTS.name}/ the files {files}: "
             "each table needs one file and one place."
         )
+
+
+def with_tables(text: str) -> str:
+    """Returns the text of a page with the tables of the files in the place of those it has."""
 
     def fill(match: re.Match[str]) -> str:
         kept = json.loads((RESULTS / f"{match[2]}.json").read_text())
         table = "\n".join(lines(kept["header"], kept["rows"]))
         return f"{match[1]}\n{table}\n\n{match[4]}"
 
-    return PLACE.sub(fill, page)
+    return PLACE.sub(fill, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the tables to the page, or checks them."""
+    """Writes the tables to the pages, or checks them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     is_check = parser.parse_args(arguments).check
-    page = PAGE.read_text()
-    if (text := with_tables(page)) == page:
-        return
-    if is_check:
-        raise SystemExit(f"stale: {PAGE.name}; run `python benchmarks/tables.py`.")
-    PAGE.write_text(text)
+    check_names()
+    texts = {page: with_tables(page.read_text()) for page in PAGES}
+    stale = [page for page, text in texts.items() if text != page.read_text()]
+    if is_check and stale:
+        names = ", ".join(page.name for page in stale)
+        raise SystemExit(f"stale: {names}; run `python benchmarks/tables.py`.")
+    for page in stale:
+        page.write_text(texts[page])
 
 
 if __name__ == "__main__":
