@@ -14,9 +14,8 @@ plain Keras with a tower of its own layers for each; `apart` is the same network
 each with a tower of 32 units, two stacked einsum layers in all cases. `stock` has one plain Keras
 loss and one AUC, the others the loss of each column and its AUC. Spread: binary columns of one
 `Dense` layer on a trunk of 2 x 256 units, without metrics, and rules on gradients at the
-representation. Processor time of one thread on a busy machine, as a multiple of `stock`, at 100,
-300 and 1,000 columns: MGDA 1.6, 1.8, 5.5; CAGrad 2.3, 1.9, 8.7 (with a row of gradients for each
-column and with inverses: 73 and 187 at 1,000).
+representation, with a label of its own for each column (noisy signs of random mixtures of the
+inputs), or, with `--labels same`, one label for all, which makes the gradients nearly dependent.
 """
 
 import argparse
@@ -47,9 +46,16 @@ class FirstStep(keras.callbacks.Callback):
         self.ends.append(time.perf_counter())
 
 
+def varied(x, count):
+    """Returns labels of columns that depend on the inputs in different ways."""
+    rng = np.random.default_rng(1)
+    mixtures = x @ rng.normal(size=(FEATURES, count)) + 8 * rng.normal(size=(len(x), count))
+    return (mixtures > 0).astype("float32")
+
+
 def batches(labels):
     x = np.random.default_rng(0).normal(size=(BATCH, FEATURES)).astype("float32")
-    dataset = tf.data.Dataset.from_tensors((x, labels((x[:, :1] > 0).astype("float32"))))
+    dataset = tf.data.Dataset.from_tensors((x, labels(x, (x[:, :1] > 0).astype("float32"))))
     return dataset.repeat(STEPS).apply(tf.data.experimental.assert_cardinality(STEPS)).cache()
 
 
@@ -124,12 +130,14 @@ def spread(kind, count):
     return model
 
 
-def measure(what, kind, count):
+def measure(what, kind, count, labels):
     """Measures one model, in a separate process, and prints its figures."""
     if what == "named":
-        dataset = batches(lambda y: {f"task_{i}": y for i in range(count)})
+        dataset = batches(lambda x, y: {f"task_{i}": y for i in range(count)})
+    elif what == "spread" and labels == "varied":
+        dataset = batches(lambda x, y: {"assays": varied(x, count)})
     else:
-        dataset = batches(lambda y: {"assays": np.repeat(y, count, axis=1)})
+        dataset = batches(lambda x, y: {"assays": np.repeat(y, count, axis=1)})
     start, steps = time.perf_counter(), FirstStep()
     model = {"named": named, "columns": columns, "spread": spread}[what](kind, count)
     model.fit(dataset, shuffle=False, verbose=0, callbacks=[steps])
@@ -138,12 +146,12 @@ def measure(what, kind, count):
     print(json.dumps({"first": first, "step": 1e3 * statistics.median(times)}))
 
 
-def add_rows(table, what, kinds, count, runs):
+def add_rows(table, what, kinds, count, runs, labels="same"):
     """Adds a row for each kind; ratios are to the first."""
     runs_by_kind = {kind: [] for kind in kinds}
     for _ in range(runs):
         for kind in kinds:
-            command = [sys.executable, __file__, "--child", what, kind, str(count)]
+            command = [sys.executable, __file__, "--child", what, kind, str(count), labels]
             lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             runs_by_kind[kind].append(json.loads(lines.splitlines()[-1]))
     medians = {
@@ -155,7 +163,8 @@ def add_rows(table, what, kinds, count, runs):
         cells = []
         for key in ("first", "step"):
             cells += [f"{median[key]:.1f}", f"{median[key] / base[key]:.2f}"]
-        table.add(f"{count:,} {what}", kind, *cells)
+        one_label = ", one label" if (what, labels) == ("spread", "same") else ""
+        table.add(f"{count:,} {what}{one_label}", kind, *cells)
 
 
 def main():
@@ -166,13 +175,14 @@ def main():
     parser.add_argument("--balancers", nargs="+", default=["Equal", "Uncertainty", "DWA"])
     parser.add_argument("--spread", type=int, nargs="*", default=[100, 300, 1000])
     parser.add_argument("--rules", nargs="+", default=["MGDA", "CAGrad"])
+    parser.add_argument("--labels", choices=["varied", "same"], default="varied")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     tables.add_option(parser)
     options = parser.parse_args()
     if options.child:
-        what, which, count = options.child
-        measure(what, which, int(count))
+        what, which, count, labels = options.child
+        measure(what, which, int(count), labels)
         return
     header = ["tasks", "kind", "first, s", "of stock", "step, ms", "of stock"]
     table = tables.Table("many_tasks", header, options.record, keys=2)
@@ -181,7 +191,7 @@ def main():
     for count in options.columns:
         add_rows(table, "columns", ["stock", *options.balancers], count, options.runs)
     for count in options.spread:
-        add_rows(table, "spread", ["stock", *options.rules], count, options.runs)
+        add_rows(table, "spread", ["stock", *options.rules], count, options.runs, options.labels)
     table.keep()
 
 

@@ -6,7 +6,13 @@ import tensorflow as tf
 from keras import ops
 
 from keras_mtl import balancers
-from keras_mtl.balancers._solvers import _ball, _symmetric
+from keras_mtl.balancers._solvers import (
+    _ball,
+    _free_system,
+    _quadratic,
+    _quadratic_exchange,
+    _symmetric,
+)
 
 K = 130
 
@@ -62,12 +68,78 @@ def test_directions_for_many_tasks_are_those_for_few(make, kind, monkeypatch):
 
 
 def test_cagrad_of_many_tasks_needs_no_interior_point(monkeypatch):
-    def refuse(*arguments):
-        raise AssertionError("sets of tasks were exchanged without success")
-
     monkeypatch.setattr(_ball, "_interior_point", refuse)
     _, matrix = gramian("independent")
     assert np.isfinite(cagrad().weigh(ops.array(matrix), ops.ones(K))).all()
+
+
+def refuse(*arguments):
+    raise AssertionError("the slow way was taken")
+
+
+def quadratic(kind):
+    """Returns M and b of a minimum over nonnegative numbers that leaves about half of them at 0."""
+    matrix = gramian(kind)[1].astype("float64")
+    lengths = np.sqrt(np.maximum(np.diag(matrix), 1e-12))
+    return matrix / lengths / lengths[:, None], np.random.default_rng(2).normal(size=(1, K))
+
+
+@pytest.mark.parametrize("kind", ["independent", "in conflict"])
+def test_descent_ends_where_exchanges_end(kind, monkeypatch):
+    matrix, linear = quadratic(kind)
+    expected = _quadratic.nonnegative_minimum(ops.array(matrix), ops.array(linear), 1e-10)
+    monkeypatch.setattr(_quadratic, "_interior_minimum", refuse)
+    monkeypatch.setattr(_quadratic_exchange, "_PATIENCE", 0)  # no exchange at all
+    u = _quadratic.nonnegative_minimum(ops.array(matrix), ops.array(linear), 1e-10)
+    assert 10 < np.count_nonzero(expected) < K - 10
+    np.testing.assert_allclose(u, expected, atol=1e-8)
+    slope = u @ matrix + linear
+    assert np.min(slope) > -1e-8 and np.max(np.abs(u * slope)) < 1e-8
+
+
+@pytest.mark.parametrize("num_free", [0, 30, 60, 90, K])
+def test_systems_of_free_variables_are_solved_with_as_many_rows(num_free, monkeypatch):
+    matrix, linear = quadratic("independent")
+    matrix += np.eye(K)  # of a condition of 3
+    right = np.concatenate([linear, linear**2])
+    free = np.random.default_rng(3).permutation(K) < num_free
+    rows = []
+    factored = _free_system._factored
+
+    def count_rows(part, *arguments):
+        rows.append(len(part))
+        return factored(part, *arguments)
+
+    monkeypatch.setattr(_free_system, "_factored", count_rows)
+    arrays = (ops.array(matrix), ops.array(right), ops.array(free))
+    x = np.asarray(_free_system.solve_free(*arrays, 1e-6))
+    expected = np.zeros((2, K))
+    expected[:, free] = np.linalg.solve(matrix[np.ix_(free, free)], right[:, free].T).T
+    np.testing.assert_allclose(x, expected, atol=1e-9)
+    # A quarter, a half, three quarters; all of them are found by products alone.
+    assert rows == {0: [32], 30: [32], 60: [65], 90: [97], K: []}[num_free]
+
+
+def test_systems_that_products_do_not_solve_are_factored():
+    matrix, linear = quadratic("in conflict")
+    # Lengths of the eigenvalues from 1e-4 to 1 evenly: conjugate gradients make no way.
+    vectors = np.linalg.eigh(matrix)[1]
+    matrix = vectors * np.logspace(-4, 0, K) @ vectors.T
+    free = ops.ones((K,), "bool")
+    x = _free_system.solve_free(ops.array(matrix), ops.array(linear), free, 1e-9)
+    np.testing.assert_allclose(np.asarray(x) @ matrix, linear, atol=1e-8)
+    solved = _free_system._conjugate_gradients(ops.array(matrix), ops.array(linear), free)[1]
+    assert not solved
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+def test_a_minimum_without_a_factor_is_finite(patience, monkeypatch):
+    matrix, linear = quadratic("independent")
+    matrix -= 0.2 * np.eye(K)  # rounding never does that: some eigenvalues are below 0
+    monkeypatch.setattr(_quadratic_exchange, "_PATIENCE", patience)
+    monkeypatch.setattr(_quadratic_exchange, "_MAX_DESCENTS", 3)
+    u = _quadratic.nonnegative_minimum(ops.array(matrix), ops.array(linear), 1e-10)
+    assert np.isfinite(u).all() and np.min(u) >= 0
 
 
 def test_a_matrix_without_a_factor_is_inverted():
@@ -90,9 +162,18 @@ def test_an_unknown_number_of_tasks_is_solved_in_one_graph(monkeypatch):
         calls.append(matrix.shape)
         return _symmetric.symmetric_solver(matrix[None])(rows[None])[0]
 
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float64)])
+    def minimize(matrix):
+        calls.append(matrix.shape)
+        return _quadratic.nonnegative_minimum(matrix, -(matrix[:1] ** 2), 1e-10)
+
     monkeypatch.setattr(_symmetric, "MANY_TASKS", 5)
     for size in (3, 5, 20):
         matrix = gramian("independent")[1][:size, :size].astype("float64")
         rows = np.arange(2.0 * size).reshape(2, size)
         np.testing.assert_allclose(solve(matrix, rows) @ matrix, rows, atol=1e-8)
-    assert len(calls) == 1
+        unit = matrix / matrix.max()
+        u = minimize(unit).numpy()
+        slope = u @ unit - unit[:1] ** 2
+        assert u.min() >= 0 and slope.min() > -1e-8 and np.abs(u * slope).max() < 1e-8
+    assert len(calls) == 2

@@ -7,9 +7,10 @@ traced step. What each module holds, from the general to the special:
     _safe_math         logarithms, softmax and lengths that stay finite
     _gramian           cosines, lengths and rounding errors of a Gramian; constants
     _interior_point    the steps that interior-point methods have in common; their limits
-    _quadratic         quadratic programs over u >= 0
+    _quadratic         quadratic programs over u >= 0; _quadratic_exchange: of many variables
     _simplex           projections onto the simplex, points of least norm
     _symmetric         systems with symmetric matrices, also for many tasks
+    _free_system       such systems among some of many variables
     _ball              the best worst case in a ball; _ball_exchange: for many tasks
     _dual_cone         projections onto the dual cone of the gradients
     _config_direction  the direction with equal cosines to all gradients

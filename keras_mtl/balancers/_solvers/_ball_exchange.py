@@ -1,13 +1,14 @@
 """The best worst case in a ball for many tasks, by exchanging which of them limit it."""
 
+import numpy as np
 from keras import ops
 
 from keras_mtl._types import Tensor
-from keras_mtl.balancers._solvers._gramian import TINY, resolution
+from keras_mtl.balancers._solvers._free_system import solve_free
+from keras_mtl.balancers._solvers._gramian import TINY
 from keras_mtl.balancers._solvers._sizes import size_of
-from keras_mtl.balancers._solvers._symmetric import symmetric_solver
 
-_MAX_EXCHANGES = 12
+_MAX_EXCHANGES = 40
 _TOLERANCE = 1e-9
 
 
@@ -34,9 +35,8 @@ def exchange_in_ball(
     Returns:
         x `[K]`, and whether it is the solution; sets may go round in circles.
     """
-    eye = ops.eye(size_of(shares), dtype="float64")
     # The cosines come from a Gramian in float32.
-    ridged = cosines + resolution(ops.cast(cosines, "float32")) * eye
+    ridge = float(np.finfo("float32").eps) * ops.sqrt(size_of(shares, "float64"))
     ab = ops.stack([shares, center])  # [2, K]
 
     def is_unsolved(step: Tensor, free: Tensor, x: Tensor, wrong: Tensor, there: Tensor) -> Tensor:
@@ -47,14 +47,8 @@ def exchange_in_ball(
         step: Tensor, free: Tensor, x: Tensor, wrong: Tensor, there: Tensor
     ) -> tuple[Tensor, ...]:
         free = ops.logical_xor(free, wrong)
-        both_free = ops.logical_and(free[:, None], free[None, :])
-        solve = symmetric_solver(ops.where(both_free, ridged, eye)[None])
         right = ops.where(free, ab, 0)
-        h = solve(right[None])[0]  # [2, K]
-        # Two steps of refinement with C itself leave the third power of the ridge's influence.
-        for _ in range(2):
-            missing = ops.where(free, ab - ops.matmul(h, cosines), 0)
-            h = h + solve(missing[None])[0]
+        h = solve_free(cosines, ab, free, ridge)  # [2, K]
         aa, ba = ops.sum(right[0] * h[0]), ops.sum(right[1] * h[0])
         bb = ops.sum(right[1] * h[1])
         inside = ba * ba - aa * (bb - radius * radius)

@@ -42,15 +42,16 @@ def cosines_and_lengths(gramian: Tensor) -> tuple[Tensor, Tensor]:
         >>> [float(length) for length in lengths], float(cosines[0, 1])
         ([2.0, 3.0], 0.5)
     """
-    gramian = ops.cast(gramian, "float64")
-    gramian = ops.where(ops.isfinite(gramian), gramian, 0)
+    gramian = ops.convert_to_tensor(gramian)
+    gramian = ops.cast(ops.where(ops.isfinite(gramian), gramian, 0), "float64")
     # Rounding may leave a diagonal entry just below 0.
     lengths = ops.sqrt(ops.maximum(ops.diagonal(gramian), 0))
     inverse_lengths = ops.where(lengths > 0, 1 / ops.maximum(lengths, TINY), 0)
     cosines = ops.clip(gramian * inverse_lengths[:, None] * inverse_lengths[None, :], -1, 1)
-    eye = ops.eye(size_of(gramian), dtype="float64")
+    positions = ops.arange(size_of(gramian), dtype="int32")
     # The diagonal is exactly 1, whatever rounding did to it, also for vectors of length zero.
-    return cosines * (1 - eye) + eye, lengths
+    on_diagonal = ops.equal(positions[:, None], positions[None, :])
+    return ops.where(on_diagonal, ops.ones((), "float64"), cosines), lengths
 
 
 def resolution(gramian: Tensor) -> float | Tensor:

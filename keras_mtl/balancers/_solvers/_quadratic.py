@@ -18,8 +18,9 @@ from keras_mtl.balancers._solvers._interior_point import (
     keep_positive,
     step_to_boundary,
 )
+from keras_mtl.balancers._solvers._quadratic_exchange import minimum_of_many
 from keras_mtl.balancers._solvers._sizes import larger, size_of
-from keras_mtl.balancers._solvers._symmetric import symmetric_solver
+from keras_mtl.balancers._solvers._symmetric import has_many_tasks, symmetric_solver
 
 _MAX_EXCHANGES = 12
 _TOLERANCE = 1e-10
@@ -49,8 +50,23 @@ def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -
     # u is proportional to b, so that b may be brought to entries of size 1.
     scale = ops.max(ops.abs(linear), axis=1, keepdims=True)
     linear = linear / ops.where(scale > 0, scale, 1)
+    ridge = larger(ridge, LEAST_RIDGE)
+    many = has_many_tasks(matrix) if linear.shape[0] == 1 else False
+    if many is False:
+        return scale * _minimum_of_few(matrix, linear, ridge)
+
+    def of_many() -> Tensor:
+        u, solved = minimum_of_many(matrix, linear[0], ridge)
+        ridged = matrix + ridge * ops.eye(size_of(matrix), dtype="float64")
+        return ops.cond(solved, lambda: u[None, :], lambda: _interior_minimum(ridged, linear))
+
+    return scale * ops.cond(many, of_many, lambda: _minimum_of_few(matrix, linear, ridge))
+
+
+def _minimum_of_few(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -> Tensor:
+    """Minimizes as `nonnegative_minimum` does, with a matrix of its own for each row of b."""
     eye = ops.eye(size_of(matrix), dtype="float64")
-    ridged = matrix + larger(ridge, LEAST_RIDGE) * eye
+    ridged = matrix + ridge * eye
 
     def is_unsolved(step: Tensor, free: Tensor, u: Tensor, wrong: Tensor) -> Tensor:
         return ops.logical_and(step < _MAX_EXCHANGES, ops.any(wrong))
@@ -76,10 +92,9 @@ def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -
     free = ops.zeros_like(wrong)
     start = (0, free, ops.zeros_like(linear), wrong)
     _, _, u, wrong = ops.while_loop(is_unsolved, exchange_sets, start)
-    u = ops.cond(
+    return ops.cond(
         ops.any(wrong), lambda: _interior_minimum(ridged, linear), lambda: ops.maximum(u, 0)
     )
-    return u * scale
 
 
 def _apply(matrices: Tensor, rows: Tensor) -> Tensor:
