@@ -28,6 +28,7 @@ _MODULES = {
     "AutoLambda": "balancers._auto_lambda",
     "BalancedAccuracy": "_tasks._metrics_by_name._balanced_accuracy",
     "BalancedModel": "training._balanced_model",
+    "BottleneckFusion": "layers._bottleneck_fusion",
     "Branch": "data._branch",
     "Branching": "layers._branching",
     "CAGrad": "balancers._cagrad",

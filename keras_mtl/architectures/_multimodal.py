@@ -15,9 +15,15 @@ from keras_mtl.architectures._building import (
     end_towers,
     read_inputs,
 )
-from keras_mtl.layers import FillMissing, GatedFusion, ModalityDropout, PresenceFlags
+from keras_mtl.layers import (
+    BottleneckFusion,
+    FillMissing,
+    GatedFusion,
+    ModalityDropout,
+    PresenceFlags,
+)
 
-Fusion: TypeAlias = Literal["late", "gated"]
+Fusion: TypeAlias = Literal["late", "gated", "bottleneck"]
 Missing: TypeAlias = Literal["learned", "zeros"]
 _PRESENT = "_present"
 
@@ -40,8 +46,9 @@ def multimodal(
     With the features z_m of modality m, or a learned vector where it is missing, and the towers
     h_k,
 
-        late:   y_k = h_k([z_1; ...; z_M])
-        gated:  y_k = h_k(sum_m a_m z_m)        a: a softmax over the modalities that are there
+        late:        y_k = h_k([z_1; ...; z_M])
+        gated:       y_k = h_k(sum_m a_m z_m)    a: a softmax over the modalities that are there
+        bottleneck:  y_k = h_k(B(z_1, ..., z_M)) B: attention through four tokens that they share
 
     An input named `<modality>_present`, `(batch,)`, says for each example whether the modality is
     there (above 0) or missing. Its numbers then count as nothing, whatever they are, also NaN
@@ -76,12 +83,15 @@ def multimodal(
             only modality, `"input"`.
         tasks: The tasks, at least one.
         encoders: For each modality, units of its encoder, or a recipe `input -> features`.
-            Features are `(batch, channels)`: a recipe for images or texts ends in a pooling.
-            Defaults to `None`: one layer of 64 units for each.
-        fusion: `"late"` joins the features; `"gated"` takes their weighted mean, for which all
-            encoders end in as many channels. Defaults to `"late"`.
+            Features are `(batch, channels)`: a recipe for images or texts ends in a pooling,
+            except for a bottleneck, which reads `(batch, tokens, channels)` too. Defaults to
+            `None`: one layer of 64 units for each.
+        fusion: `"late"` joins the features; `"gated"` takes their weighted mean, and
+            `"bottleneck"` lets them attend to shared tokens (`layers.BottleneckFusion`, of two
+            layers and two heads), for which all encoders end in as many channels. Defaults to
+            `"late"`.
         missing: What stands in for the features of a missing modality in a late fusion, and for
-            those of all of them in a gated one, a `"learned"` vector or `"zeros"`. Defaults to
+            those of all of them in the others, a `"learned"` vector or `"zeros"`. Defaults to
             `"learned"`.
         dropout: Probability with which each modality is left out in training, below 1, but never
             the last one of an example. Defaults to `0.0`.
@@ -99,8 +109,8 @@ def multimodal(
 
     Raises:
         ValueError: If an encoder has no input, an input or a flag no encoder, features are not
-            `(batch, channels)`, widths differ in a gated fusion, an argument is out of range,
-            tasks share a name, or a tower ends in a shape that does not fit its task.
+            `(batch, channels)`, widths differ in a fusion that adds features, an argument is out of
+            range, tasks share a name, or a tower ends in a shape that does not fit its task.
         TypeError: If an argument is of another type.
 
     Example:
@@ -120,8 +130,8 @@ def multimodal(
     Reference:
         Neverova et al., ModDrop: Adaptive Multi-modal Gesture Recognition, TPAMI 2016,
         arXiv:1501.00102, for the dropout of modalities, which here never takes the last one. The
-        learned vectors and flags are common practice. Attention bottlenecks (arXiv:2107.00135)
-        are not included.
+        learned vectors and flags are common practice. Nagrani et al., arXiv:2107.00135, for the
+        bottleneck.
     """
     tasks = check_tasks(tasks)
     inputs, tensors = read_inputs(inputs, tasks, join=False)
@@ -136,6 +146,7 @@ def multimodal(
         modality: _encode(tensors[modality], flags, i, modality, encoders[modality], activation)
         for i, modality in enumerate(encoders)
     }
+    _check_features(features, fusion)
     check_separate_variables(features, tensors.values())
     may_lack_all = len(_flags_of(tensors, encoders)) == len(encoders)
     fused = _fuse(features, flags, fusion, missing, may_lack_all)
@@ -198,13 +209,19 @@ def _encode(
     if flags is not None:
         fill = FillMissing(index, learned=False, name=f"shared_{modality}_input")
         tensor = fill([tensor, flags])
-    features = apply_part(encoder, tensor, f"shared_{modality}_encoder", activation)
-    if len(features.shape) != 2 or features.shape[-1] is None:
-        raise ValueError(
-            f"modality {modality!r}: its encoder must end in (batch, channels); received features "
-            f"of shape {features.shape}. End it in a pooling or keras.layers.Flatten()."
-        )
-    return features
+    return apply_part(encoder, tensor, f"shared_{modality}_encoder", activation)
+
+
+def _check_features(features: Mapping[str, Tensor], fusion: Fusion) -> None:
+    """Checks that the features of each modality have axes that the fusion reads."""
+    ranks = (2, 3) if fusion == "bottleneck" else (2,)
+    axes = "(batch, channels)" + " or (batch, tokens, channels)" * (fusion == "bottleneck")
+    for modality, part in features.items():
+        if len(part.shape) not in ranks or part.shape[-1] is None:
+            raise ValueError(
+                f"modality {modality!r}: its encoder must end in {axes}; received features of "
+                f"shape {part.shape}. End it in a pooling or keras.layers.Flatten()."
+            )
 
 
 def _fuse(
@@ -212,11 +229,12 @@ def _fuse(
 ) -> Tensor:
     """Joins the features of all modalities to those that the towers read."""
     parts = list(features.values())
-    if fusion == "gated":
+    if fusion != "late":
         learned = may_lack_all and missing == "learned"
         if flags is None:
             flags = PresenceFlags([False] * len(parts), name="shared_presence")([parts[0]])
-        return GatedFusion(learned=learned, name="shared_fusion")([*parts, flags])
+        layer = GatedFusion if fusion == "gated" else BottleneckFusion
+        return layer(learned=learned, name="shared_fusion")([*parts, flags])
     if flags is not None:
         parts = [
             FillMissing(i, learned=missing == "learned", name=f"shared_{modality}_features")(

@@ -11,6 +11,7 @@ merge them first with `export.merge`.
 
 from keras_mtl.layers._adapter import Adapter
 from keras_mtl.layers._attentive_messages import AttentiveMessages
+from keras_mtl.layers._bottleneck_fusion import BottleneckFusion
 from keras_mtl.layers._branching import Branching
 from keras_mtl.layers._channel_slice import ChannelSlice
 from keras_mtl.layers._counterfactual_risk import CounterfactualRisk
@@ -60,6 +61,7 @@ __all__ = [
     "NDDR",
     "Adapter",
     "AttentiveMessages",
+    "BottleneckFusion",
     "Branching",
     "ChannelSlice",
     "CounterfactualRisk",

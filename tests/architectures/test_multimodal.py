@@ -162,6 +162,7 @@ def test_modalities_that_do_not_fit_are_refused(inputs, encoders, match):
         ({"missing": "mean"}, "missing must be one of"),
         ({"dropout": 1.0}, "rate must be from 0 to below 1"),
         ({"fusion": "gated", "encoders": {**ENCODERS, "table": (5,)}}, "as many channels"),
+        ({"fusion": "bottleneck", "encoders": {**ENCODERS, "table": (5,)}}, "as many channels"),
     ],
 )
 def test_options_that_cannot_be_are_refused(arguments, match):
@@ -192,7 +193,7 @@ def make_halves(tasks, fusion, **arguments):
 def answer_to_nothing(network):
     """Returns the logits of `ill` of an example without any modality."""
     fusion = network.get_layer("shared_fusion")
-    if isinstance(fusion, mtl.layers.GatedFusion):
+    if not isinstance(fusion, keras.layers.Concatenate):
         vector = np.asarray(fusion.vector)
     else:
         layers = [network.get_layer(f"shared_{name}_features") for name in ("left", "right")]
@@ -200,7 +201,9 @@ def answer_to_nothing(network):
     return dense(network, "ill_logits", np.maximum(dense(network, "ill_tower_0", vector), 0))
 
 
-@pytest.mark.parametrize("fusion", ["late", "gated"])
+@pytest.mark.parametrize(
+    "fusion", ["late", "gated", pytest.param("bottleneck", marks=pytest.mark.slow)]
+)
 def test_what_is_exported_has_one_finite_answer_for_rows_without_any_modality(fusion, tmp_path):
     network = make_halves(TASKS, fusion, dropout=0.2, dropout_of_all=0.1)
     rng = np.random.default_rng(0)
@@ -252,3 +255,53 @@ def test_dropout_of_all_needs_a_flag_for_each_modality():
         make_network(dropout_of_all=0.1)
     with pytest.raises(ValueError, match="rate_of_all must be from 0 to below 1"):
         make_halves(TASKS, "late", dropout_of_all=1.0)
+
+
+def make_bottleneck():
+    """Returns a network of patches, a vector and words, of which some are padding; and rows."""
+    keras.utils.set_random_seed(0)
+
+    def patches(image):
+        return keras.layers.Dense(6)(keras.layers.Reshape((2, 2))(image))
+
+    encoders = {
+        "image": patches,
+        "table": (6,),
+        "words": lambda words: keras.layers.Embedding(9, 6, mask_zero=True)(words),
+    }
+    network = mtl.architectures.multimodal(
+        make_inputs(), TASKS, encoders=encoders, fusion="bottleneck", dropout=0.2
+    )
+    rng = np.random.default_rng(0)
+    return network, {
+        "image": rng.normal(size=(3, 2, 2)).astype("float32"),
+        "table": rng.normal(size=(3, 3)).astype("float32"),
+        "words": np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 7], [1, 1, 1, 1, 1]], "int32"),
+        "image_present": np.array([1, 1, 0], "float32"),
+        "words_present": np.array([1, 0, 1], "float32"),
+    }
+
+
+def test_a_bottleneck_reads_tokens_and_the_mask_of_texts():
+    network, rows = make_bottleneck()
+    assert not network.get_layer("shared_fusion").learned  # the table is always there
+    expected = network(rows)["weight"]
+    embedding = next(e for e in network.layers if isinstance(e, keras.layers.Embedding))
+    vectors = np.array(embedding.embeddings)
+    embedding.embeddings.assign(vectors + 9.0 * (np.arange(9) == 0)[:, None])
+    np.testing.assert_allclose(network(rows)["weight"], expected, rtol=1e-5)  # padding is not read
+    embedding.embeddings.assign(vectors + 9.0 * (np.arange(9) == 2)[:, None])
+    moved = np.abs(network(rows)["weight"] - expected)[:, 0] > 1e-4
+    assert moved.tolist() == [True, False, False]
+
+
+@pytest.mark.slow
+def test_all_of_a_bottleneck_is_trained():
+    network, rows = make_bottleneck()
+    model = mtl.BalancedModel(network, TASKS, mtl.balancers.PCGrad())
+    model.compile(keras.optimizers.SGD(0.1))
+    blocks = network.get_layer("shared_fusion").blocks
+    before = [np.array(block.wide.kernel) for block in blocks]
+    model.fit(rows, {"weight": np.ones(3), "ill": np.array([0, 1, 1])}, verbose=0)
+    after = [np.array(block.wide.kernel) for block in blocks]
+    assert all((new != old).any() for new, old in zip(after, before, strict=True))

@@ -3,9 +3,16 @@
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 
-from keras_mtl.layers import FillMissing, GatedFusion, ModalityDropout, PresenceFlags
+from keras_mtl.layers import (
+    BottleneckFusion,
+    FillMissing,
+    GatedFusion,
+    ModalityDropout,
+    PresenceFlags,
+)
 
 
 def test_flags_are_joined_in_the_order_of_the_modalities():
@@ -133,3 +140,118 @@ def test_gates_are_a_softmax_over_what_is_there():
 def test_gates_refuse_features_of_unequal_width():
     with pytest.raises(ValueError, match="as many channels"):
         GatedFusion()([np.ones((2, 3)), np.ones((2, 4)), np.ones((2, 2))])
+
+
+def norm_by_hand(norm, x):
+    gamma, beta = (np.asarray(variable, "float64") for variable in (norm.gamma, norm.beta))
+    centered = x - x.mean(-1, keepdims=True)
+    return gamma * centered / np.sqrt((centered**2).mean(-1, keepdims=True) + 1e-6) + beta
+
+
+def block_by_hand(block, x):
+    """Returns the tokens `(tokens, channels)` of one example after a transformer layer."""
+    normed, out = norm_by_hand(block.norms[0], x), np.zeros_like(x)
+    names = ("query", "key", "value", "output")
+    kernels = {name: getattr(block.attention, f"{name}_dense") for name in names}
+    weights = {name: [np.asarray(v, "float64") for v in kernels[name].weights] for name in names}
+    for head in range(block.num_heads):
+        q, k, v = (normed @ weights[n][0][:, head] + weights[n][1][head] for n in names[:3])
+        scores = np.exp(q @ k.T / np.sqrt(q.shape[1]))
+        out += scores / scores.sum(1, keepdims=True) @ v @ weights["output"][0][head]
+    x = x + out + weights["output"][1]
+    wide, narrow = (
+        [np.asarray(v, "float64") for v in d.weights] for d in (block.wide, block.narrow)
+    )
+    hidden = norm_by_hand(block.norms[1], x) @ wide[0] + wide[1]
+    hidden = 0.5 * hidden * (1 + scipy.special.erf(hidden / np.sqrt(2)))
+    return x + hidden @ narrow[0] + narrow[1]
+
+
+def fusion_by_hand(layer, parts):
+    """Returns the features of one example from the tokens of the modalities that are there."""
+    shared = np.asarray(layer.tokens, "float64")
+    for start in range(0, len(layer.blocks), 3):
+        for m, tokens in parts.items():
+            parts[m] = block_by_hand(layer.blocks[start + m], np.concatenate([tokens, shared]))
+        shared = np.mean([tokens[-layer.num_tokens :] for tokens in parts.values()], axis=0)
+        parts = {m: tokens[: -layer.num_tokens] for m, tokens in parts.items()}
+    means = [norm_by_hand(layer.norms[m], tokens).mean(0) for m, tokens in parts.items()]
+    return np.mean(means, axis=0)
+
+
+@pytest.fixture(scope="module")
+def bottleneck():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=shape).astype("float32") for shape in [(4, 5, 6), (4, 6), (4, 3, 6)]]
+    flags = np.array([[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]], "float32")
+    mask = np.array([[1, 1, 1, 0, 0]] * 4, bool)
+    layer = BottleneckFusion(num_tokens=2, num_layers=3, learned=True)
+    layer([*parts, flags])
+    for variable in layer.trainable_variables:
+        variable.assign(variable + rng.normal(0, 0.3, variable.shape))
+    return layer, parts, flags, mask
+
+
+def test_modalities_exchange_through_the_shared_tokens_alone(bottleneck):
+    layer, parts, flags, mask = bottleneck
+    clean = [part.reshape(4, -1, 6).astype("float64") for part in parts]
+    clean[0] = clean[0][:, :3]  # the others are padding
+    expected = [
+        fusion_by_hand(layer, {m: clean[m][i] for m in range(3) if flags[i, m]}) for i in range(3)
+    ]
+    expected.append(np.asarray(layer.vector))
+    dirty = [
+        np.where(flags[:, m].reshape(4, *[1] * (p.ndim - 1)) > 0, p, np.nan)
+        for m, p in enumerate(parts)
+    ]
+    dirty[0][:2, 3:] = 7.0
+    result = layer([*dirty, flags], mask=[mask, None, None, None])
+    np.testing.assert_allclose(result, expected, rtol=2e-4, atol=1e-5)
+
+
+def test_no_gradient_passes_to_what_is_not_there(bottleneck):
+    layer, parts, flags, mask = bottleneck
+    parts = [
+        tf.constant(np.where(flags[:, m].reshape(4, *[1] * (p.ndim - 1)) > 0, p, np.nan))
+        for m, p in enumerate(parts)
+    ]
+    with tf.GradientTape() as tape:
+        tape.watch(parts)
+        total = tf.reduce_sum(layer([*parts, flags], mask=[mask, None, None, None]) ** 2)
+    gradients = tape.gradient(total, [*parts, *layer.trainable_variables])
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    for m in range(3):
+        moves = np.abs(gradients[m]).reshape(4, -1).max(1)
+        np.testing.assert_array_equal(moves > 0, flags[:, m] > 0)
+    assert not np.abs(gradients[0][:, 3:]).any()
+    assert all(np.abs(gradient).max() > 0 for gradient in gradients[3:-1])
+
+
+def test_a_bottleneck_is_saved_and_computes_in_half_precision(bottleneck):
+    layer, parts, flags, _ = bottleneck
+    copied = BottleneckFusion.from_config(layer.get_config())
+    copied([*parts, flags])
+    copied.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(copied([*parts, flags]), layer([*parts, flags]))
+    half = BottleneckFusion.from_config({**layer.get_config(), "dtype": "mixed_float16"})
+    half([*parts, flags])
+    half.set_weights(layer.get_weights())
+    result = half([*parts, flags])
+    assert result.dtype == tf.float16
+    np.testing.assert_allclose(result, layer([*parts, flags]), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shapes", "match"),
+    [
+        ({"num_tokens": 0}, [(2, 4)], "num_tokens must be 1 or more; received 0"),
+        ({"num_layers": 1.5}, [(2, 4)], "num_layers must be 1 or more"),
+        ({"num_heads": True}, [(2, 4)], "num_heads must be 1 or more"),
+        ({"num_heads": 3}, [(2, 4)], "num_heads=3 must divide the 4 channels"),
+        ({}, [(2, 4), (2, 3, 6)], "with as many channels"),
+        ({}, [(2, 3, 3, 4)], "must be \\(batch, tokens, channels\\) or"),
+    ],
+)
+def test_a_bottleneck_that_cannot_be_is_refused(arguments, shapes, match):
+    with pytest.raises(ValueError, match=match):
+        BottleneckFusion(**arguments)([*map(np.ones, shapes), np.ones((2, len(shapes)))])
