@@ -17,6 +17,9 @@ test searches the other rooms for these names. Tried on Keras 3.15.0 and 3.15.1.
 from keras_mtl._keras_internals._data_adapters import (
     ChangedAdapter,
     make_adapter,
+    slice_sparse,
+    sliceable,
+    split_for_validation,
     watch_batches,
 )
 from keras_mtl._keras_internals._graph import (
@@ -112,7 +115,10 @@ __all__ = [
     "run_in_mode",
     "scale_of",
     "set_direction",
+    "slice_sparse",
+    "sliceable",
     "slots_of",
+    "split_for_validation",
     "steps_so_far",
     "walk",
     "watch_batches",

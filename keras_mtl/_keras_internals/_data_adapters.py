@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from keras.src.trainers.data_adapters import get_data_adapter
+import keras
+from keras.src.trainers.data_adapters import array_slicing, get_data_adapter
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 
@@ -16,11 +17,13 @@ class ChangedAdapter(DataAdapter):
     Args:
         adapter: The adapter that Keras makes of the data.
         dataset: The dataset to be used, such as the adapter's own with an operation added.
+        data: What the adapter reads.
     """
 
-    def __init__(self, adapter: Any, dataset: Any) -> None:
+    def __init__(self, adapter: Any, dataset: Any, data: Any = None) -> None:
         self._adapter = adapter
         self._dataset = dataset
+        self.data = data
 
     def get_tf_dataset(self) -> Any:
         """Returns the dataset."""
@@ -69,6 +72,34 @@ def make_adapter(data: Any, shuffle: bool) -> Any:
         ValueError: If Keras takes no such data.
     """
     return get_data_adapter(data, shuffle=shuffle)
+
+
+def sliceable(arrays: Any) -> Any:
+    """Returns arrays as `fit` reads them: tensors, in tuples and dictionaries.
+
+    Args:
+        arrays: Any that Keras takes, also sparse ones and frames of pandas.
+    """
+    tensors = array_slicing.convert_to_sliceable(arrays, target_backend="tensorflow")
+    return keras.tree.lists_to_tuples(tensors)
+
+
+def slice_sparse(value: Any, rows: Any) -> Any:
+    """Returns rows of a sparse tensor of `sliceable`; `None` for anything else."""
+    if isinstance(value, array_slicing.TensorflowSparseWrapper):
+        return array_slicing.slice_tensorflow_sparse_wrapper(value, rows)
+    return None
+
+
+def split_for_validation(arrays: Any, share: float) -> tuple[Any, Any]:
+    """Returns arrays without their last rows, and these, as `fit` splits them.
+
+    Args:
+        arrays: Features, labels and sample weights.
+        share: The share of the last rows.
+    """
+    pair: tuple[Any, Any] = array_slicing.train_validation_split(arrays, share)
+    return pair
 
 
 def watch_batches(adapter: Any, watch: Callable[[int, Any], None]) -> None:

@@ -41,6 +41,16 @@ ADDED = tuple(
 )
 
 
+# The last batch has 9 rows: two workers take 8 of them and 1.
+UNEVEN_ROWS = 4 * problem.BATCH + 9
+
+
+def cases_once() -> list[str]:
+    """Returns every balancer with each place of its gradients, computed in each step."""
+    pairs = [(name, way) for name in every_balancer.names() for way in every_balancer.ways(name)]
+    return [f"{name}/{at}/{every}" for name, (at, every) in pairs if every == 1]
+
+
 def all_cases() -> list[str]:
     cases = [
         "plain/keras",
@@ -107,7 +117,7 @@ def batches_together(tasks: Sequence[mtl.Task]) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((x, labels, weights)).batch(problem.BATCH)
 
 
-def train(case: str) -> dict[str, Any]:
+def train(case: str, rows: int = 5 * problem.BATCH) -> dict[str, Any]:
     """Trains for one epoch; returns the values of all variables and logs, by name."""
     model = make_model(case)
     if case in TOGETHER:
@@ -115,7 +125,7 @@ def train(case: str) -> dict[str, Any]:
         values = {f"variable_{i}": v.numpy() for i, v in enumerate(model.variables)}
         return values | {f"log_{key}": value[-1] for key, value in history.items()}
     more = every_balancer.more_data(model.balancer) if "plain" not in case else {}
-    data, values = problem.dataset(), {}
+    data, values = problem.dataset(rows=rows), {}
     if "losses of" in case:
         data = tf.data.Dataset.from_tensor_slices(problem.arrays()).batch(15)
         evaluated = model.evaluate(data, verbose=0, return_dict=True)
@@ -148,6 +158,7 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--uneven", action="store_true", help="every=1 alone, fewer rows")
     parser.add_argument("--names", help="only the cases of these balancers")
     parser.add_argument("--ports", help="the ports of all workers, one per process")
     parser.add_argument("--worker", type=int, default=0, help="the index of this worker")
@@ -155,11 +166,13 @@ def main() -> None:
     strategy = make_strategy(arguments)
     results: dict[str, Any] = {}
     with strategy.scope():
-        cases = all_cases() if arguments.all else QUICK
+        cases = all_cases() if arguments.all else cases_once() if arguments.uneven else QUICK
+        rows = UNEVEN_ROWS if arguments.uneven else 5 * problem.BATCH
         if arguments.names:
             cases = [case for case in cases if case.split("/")[0] in arguments.names.split(",")]
         for case in cases:
-            results |= {f"{case}:{key}": value for key, value in train(case).items()}
+            print(case, flush=True)  # which one it was, if it is the last one
+            results |= {f"{case}:{key}": value for key, value in train(case, rows).items()}
     np.savez(arguments.out, **results)
 
 

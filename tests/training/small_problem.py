@@ -65,8 +65,8 @@ def arrays() -> Batch:
     return x, y, w
 
 
-def dataset(batches: int = 5) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(arrays()).batch(BATCH).take(batches)
+def dataset(batches: int = 5, rows: int = 5 * BATCH) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(arrays()).take(rows).batch(BATCH).take(batches)
 
 
 def batch(index: int = 0) -> Batch:

@@ -1,15 +1,19 @@
 """A training that was ended goes on from its backup as if it had not been ended."""
 
 import os
+import random
 import signal
 
 import keras
 import numpy as np
+import pandas
 import pytest
+import scipy.sparse
 import small_problem as problem
 import tensorflow as tf
 
 import keras_mtl as mtl
+from keras_mtl.training._backup._known_order import KnownOrder, shuffled_arrays
 from keras_mtl.training._backup._state_file import NAME, SavedState, read_state, write_state
 
 EPOCHS = 3
@@ -35,6 +39,29 @@ def build(**options):
 def data():
     rows = tf.data.Dataset.from_tensor_slices(problem.arrays())
     return rows.shuffle(80, seed=3).batch(problem.BATCH)
+
+
+class Batches(keras.utils.PyDataset):
+    """Yields the five batches, whose rows it turns by two at the end of each epoch."""
+
+    def __init__(self, endless=False, **options):
+        super().__init__(**options)
+        self.endless = endless
+        self.turned = 0
+        self.read = []
+
+    @property
+    def num_batches(self):
+        return None if self.endless else 5
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        rows = np.roll(np.arange(problem.BATCH), self.turned)[: problem.BATCH - index % 5]
+        return keras.tree.map_structure(lambda a: a[rows], problem.batch(index % 5))
+
+    def on_epoch_end(self):
+        if not self.endless:  # those are read ahead
+            self.turned += 2
 
 
 class Lost(Exception):
@@ -165,10 +192,14 @@ def test_a_backup_of_other_variables_is_refused(folder):
 def test_data_without_a_position_are_refused(tmp_path):
     model = build()
     x, y, w = problem.arrays()
-    with pytest.raises(ValueError, match="arrays that fit shuffles: pass shuffle=False"):
-        train(model, tmp_path, x=x, y=y, sample_weight=w)
-    with pytest.raises(ValueError, match="a stream of another kind"):
+    with pytest.raises(ValueError, match="cannot repeat shuffle='batch'; expected True or False"):
+        train(model, tmp_path, x=x, y=y, sample_weight=w, shuffle="batch")
+    with pytest.raises(ValueError, match="received a generator, which cannot be read again"):
         train(model, tmp_path, x=(b for b in [problem.batch()] * 99), steps_per_epoch=2)
+    with pytest.raises(ValueError, match="whole epochs of a Batches, which has 5 batches"):
+        train(model, tmp_path, x=Batches(), steps_per_epoch=2)
+    with pytest.raises(ValueError, match=r"a Batches yields .* itself; leave out y"):
+        train(model, tmp_path, x=Batches(), y=y)
     with pytest.raises(ValueError, match="keeps weights in memory"):
         stop = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
         model.fit(data(), callbacks=[mtl.training.Backup(tmp_path), stop], verbose=0)
@@ -197,20 +228,92 @@ def test_a_file_keeps_every_dtype(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["arrays", "steps"])
+def arrays_of(rows=80, **arguments):
+    x, y, w = keras.tree.map_structure(lambda array: array[:rows], problem.arrays())
+    return {"x": x, "y": y, "sample_weight": w, "batch_size": 16, **arguments}
+
+
+KINDS = {
+    "arrays": lambda: arrays_of(75),
+    "batches": lambda: {"x": Batches()},
+    "arrays in order": lambda: arrays_of(shuffle=False),
+    "steps of a dataset": lambda: {"steps_per_epoch": 5},
+    "steps of arrays": lambda: arrays_of(batch_size=None, steps_per_epoch=4),
+    "arrays without the last": lambda: arrays_of(validation_split=0.25, batch_size=10),
+    "batches in order": lambda: {"x": Batches(), "shuffle": False},
+    "batches of threads": lambda: {"x": Batches(workers=2)},
+    "batches without end": lambda: {"x": Batches(endless=True), "steps_per_epoch": 4},
+}
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in [*KINDS][2:]]
+
+
+@pytest.mark.parametrize("kind", ["arrays", "batches", *SLOW])
 def test_other_data_go_on_as_well(tmp_path, kind):
-    x, y, w = problem.arrays()
-    arguments = {
-        "arrays": {"x": x, "y": y, "sample_weight": w, "shuffle": False, "batch_size": 16},
-        "steps": {"steps_per_epoch": 5},
-    }[kind]
+    def run(model, name, act=None):
+        return train(model, tmp_path / name, act=act, epochs=2, **KINDS[kind]())
+
     whole = build()
-    train(whole, tmp_path / "whole", **arguments)
+    _, expected = run(whole, "whole")
     with pytest.raises(Lost):
-        train(build(), tmp_path / "lost", act=lose, **arguments)
+        run(build(), "lost", lose)
     model = build()
-    backup, _ = train(model, tmp_path / "lost", **arguments)
+    random.seed(7)  # a process that starts again may draw other numbers
+    backup, history = run(model, "lost")
     assert backup.resumed == (1, 2)
-    for actual, expected in zip(end_of(model), end_of(whole), strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    for actual, variable in zip(end_of(model), end_of(whole), strict=True):
+        np.testing.assert_array_equal(actual, variable)
+    assert {*history} == {*expected}
+    for name, of_epochs in expected.items():
+        np.testing.assert_array_equal(history[name], of_epochs[1:], err_msg=name)
+
+
+def arguments_of(x, **changed):
+    names = ("y", "sample_weight", "batch_size", "steps_per_epoch", "validation_data")
+    empty = dict.fromkeys((*names, "validation_batch_size"))
+    return {**empty, "x": x, "validation_split": 0.0, "shuffle": True, **changed}
+
+
+def test_each_epoch_has_every_row_once_in_an_order_of_its_own():
+    numbers = np.arange(10.0, dtype="float32")
+    dense = np.stack([numbers, -numbers], axis=1)
+    x = {"dense": dense, "sparse": scipy.sparse.csr_matrix(dense), "frame": pandas.Series(numbers)}
+    arguments = arguments_of(x, y={"z": 2 * numbers}, batch_size=4)
+
+    def epochs(seed):
+        changed = shuffled_arrays(arguments, seed, epoch=0)
+        assert changed["y"] is None and not changed["shuffle"]
+        assert changed["x"].num_batches == 3
+        for _ in range(2):
+            yield list(changed["x"].get_tf_dataset())
+            changed["x"].on_epoch_end()
+
+    orders = []
+    for epoch in (*epochs(3), *epochs(3), *epochs(4)):
+        for features, labels in epoch:
+            sparse = tf.sparse.to_dense(tf.sparse.reorder(features["sparse"]))
+            np.testing.assert_array_equal(features["dense"], sparse)
+            np.testing.assert_array_equal(features["dense"][:, 0], np.ravel(features["frame"]))
+            np.testing.assert_array_equal(2 * features["dense"][:, 0], labels["z"])
+        orders.append([float(n) for _, labels in epoch for n in labels["z"] / 2])
+        assert sorted(orders[-1]) == numbers.tolist() != orders[-1]
+    assert orders[:2] == orders[2:4] and len({*map(tuple, orders)}) == 4
+
+
+def test_batches_of_keras_have_an_order_for_each_epoch():
+    data = Batches()
+    order = KnownOrder(data, shuffled=True)
+    order.begin(seed=3, epoch=0)
+    epochs = []
+    for _ in range(3):
+        order.on_epoch_begin()
+        epochs.append([float(order[i][0].sum()) for i in range(5)])
+        order.on_epoch_end()
+    indices = [data.read[5 * i : 5 * i + 5] for i in range(3)]
+    assert all(sorted(numbers) == [0, 1, 2, 3, 4] for numbers in indices)
+    assert len({*map(tuple, indices)}) == 3
+    later = KnownOrder(Batches(), shuffled=True)
+    later.begin(seed=3, epoch=2)
+    assert [float(later[i][0].sum()) for i in range(5)] == epochs[2]
+    other = KnownOrder(Batches(), shuffled=True)
+    other.begin(seed=4, epoch=0)
+    assert [float(other[i][0].sum()) for i in range(5)] != epochs[0]

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_mtl.training._backup._agreement import NONE, WRONG, check_agreement
+from keras_mtl.training._backup._known_order import draw_seed
 from keras_mtl.training._backup._memories import check_memories, memories_of, remind
 from keras_mtl.training._backup._position import (
     DATA_END,
@@ -59,9 +60,15 @@ class Backup(keras.callbacks.Callback):
     worker, would train on with different weights).
 
     The position in the data is found by drawing: batches of the epoch that are done are read
-    again, and not trained; with `steps_per_epoch`, those of all epochs. Data have to be a
-    `tf.data.Dataset` that yields the same batches in each run (`shuffle(..., seed=...)` does), or
-    arrays with `shuffle=False`.
+    again, and not trained; with `steps_per_epoch`, those of all epochs. Data are
+
+    - a `tf.data.Dataset` that yields the same batches in each run (`shuffle(..., seed=...)` does,
+      if `keras.utils.set_random_seed` receives the same number in each of them, or is not called);
+    - arrays; the order of each epoch is drawn from a seed that the file keeps, and differs from the
+      one that `fit` draws without a backup;
+    - a `keras.utils.PyDataset` whose batch of a number is the same in each run; Keras's order of
+      the numbers is drawn in the same way. What it does at the ends of epochs is repeated;
+    - no generators, which cannot be read again.
 
     Choose it for every training that takes longer than you would like to repeat. For models that
     are no `BalancedModel`, Keras's `BackupAndRestore` saves at ends of epochs.
@@ -121,48 +128,48 @@ class Backup(keras.callbacks.Callback):
         self._facts: dict[str, str] = {}
         self._listed: Sequence[Any] = ()
         self._skipping: SkippingFunction | None = None
-        self._steps_before = 0
+        self._steps_before = self._seed = 0
         self._epoch = self._saved_step = 0
 
     @contextlib.contextmanager
     def attached(
-        self,
-        model: keras.Model,
-        callbacks: Sequence[Any],
-        x: Any,
-        shuffle: bool,
-        steps_per_epoch: int | None,
-    ) -> Iterator[tuple[Any, int | None]]:
-        """Restores the model, and yields data and the epoch at which `fit` goes on.
+        self, model: keras.Model, callbacks: Sequence[Any], arguments: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """Restores the model, and yields the arguments with which `fit` goes on.
 
         Args:
             model: A compiled `BalancedModel`.
             callbacks: All callbacks.
-            x, shuffle, steps_per_epoch: As in `fit`, checked.
-
-        Yields:
-            The data, and the epoch; `None` if training begins anew.
+            arguments: Of `fit`; the data have been checked.
         """
         check_memories(callbacks)
-        x = repeatable(x, shuffle, steps_per_epoch)
         self._listed, self._workers = callbacks, Workers(model.distribute_strategy)
         self._facts = {**self.description, **_facts_of(model)}
         state = self._state = self._agreed_state(model)
         self.resumed = None if state is None else (state.epoch, state.step)
+        epoch = arguments["initial_epoch"] if state is None else state.epoch
+        self._seed = self._agreed_seed(state)
+        arguments = {**repeatable(arguments, self._seed, epoch), "initial_epoch": epoch}
+        x, steps = arguments["x"], arguments["steps_per_epoch"]
         self._steps_before = 0
         if state is not None:
             restore(model, state.arrays)
-            if steps_per_epoch is None:
+            if steps is None:
                 x = at_epoch(x, state.epoch, state.step, model.distribute_strategy)
             else:
-                self._steps_before = state.epoch * steps_per_epoch
+                self._steps_before = state.epoch * steps
         try:
             with self._termination.watched():
-                yield x, None if state is None else state.epoch
+                yield {**arguments, "x": x}
         finally:
             self._listed = ()
             if self._skipping is not None:
                 model.train_function, self._skipping = self._skipping.function, None
+
+    def _agreed_seed(self, state: SavedState | None) -> int:
+        """Returns the seed of the orders that are drawn here, the same on all workers."""
+        seed = draw_seed()  # also if another one is kept: the draws after it stay as they were
+        return int(self._workers.gather([seed])[0, 0]) if state is None else state.seed
 
     def _agreed_state(self, model: keras.Model) -> SavedState | None:
         """Returns the state that all workers have read; `None` if there is none."""
@@ -255,7 +262,9 @@ class Backup(keras.callbacks.Callback):
         arrays = values_of(self.model)  # all workers: metrics are added up over them
         if self._workers.is_chief:
             memories = memories_of(self._listed)
-            write_state(self.folder, SavedState(epoch, step, arrays, self._facts, memories))
+            write_state(
+                self.folder, SavedState(epoch, step, arrays, self._facts, memories, self._seed)
+            )
         self._saved_step = step
 
     def _is_asked(self) -> bool:

@@ -1,10 +1,12 @@
 """The position in the data at which a training goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from keras_mtl.training._backup._known_order import KnownOrder, shuffled_arrays
 
 # Keras makes one at the beginning of an epoch, and one at its end (docs/keras_notes.md, 141).
 _ITERATORS_PER_EPOCH = 2
@@ -15,40 +17,56 @@ DATA_END = (
 )
 
 
-def repeatable(x: Any, shuffle: bool, steps_per_epoch: int | None) -> Any:
-    """Returns training data whose position can be found again.
+def repeatable(arguments: Mapping[str, Any], seed: int, epoch: int) -> dict[str, Any]:
+    """Returns arguments of `fit` with training data whose position can be found again.
 
     Args:
-        x: Data that have been checked.
-        shuffle: As in `fit`.
-        steps_per_epoch: As in `fit`.
+        arguments: Of `fit`; the data have been checked.
+        seed: Of an order that is drawn here.
+        epoch: The epoch (from 0) in which training goes on.
 
     Raises:
         ValueError: If their order in a later epoch cannot be repeated.
     """
+    x, steps = arguments["x"], arguments["steps_per_epoch"]
     if isinstance(x, tf.distribute.DistributedDataset):
-        if steps_per_epoch is not None and int(x.cardinality) >= 0:
+        if steps is not None and int(x.cardinality) >= 0:
             raise ValueError(
                 "with steps_per_epoch, training.Backup needs data without an end: call .repeat() "
                 "on the dataset before it is distributed."
             )
-        return x
+        return {**arguments}
     if isinstance(x, tf.data.Dataset):
         # One iterator for all epochs, as Keras has it for data without an end.
-        return x.repeat() if steps_per_epoch is not None else x
+        return {**arguments, "x": x if steps is None else x.repeat()}
     if hasattr(x, "get_tf_dataset"):  # an adapter, of generators and Keras's own datasets
+        _begin(getattr(x, "data", None), seed, epoch, steps)
+        return {**arguments}
+    if arguments["shuffle"] is True:
+        return shuffled_arrays(arguments, seed, epoch)
+    if arguments["shuffle"]:
         raise ValueError(
-            "training.Backup finds a position in a tf.data.Dataset and in arrays; received a "
-            "stream of another kind. Make a dataset of it, for example by "
-            "tf.data.Dataset.from_generator(function, output_signature=...)."
+            f"training.Backup cannot repeat shuffle={arguments['shuffle']!r}; expected True or "
+            "False."
         )
-    if shuffle:
+    return {**arguments}
+
+
+def _begin(data: Any, seed: int, epoch: int, steps: int | None) -> None:
+    """Goes to an epoch of a `PyDataset`, and refuses all other streams."""
+    if not isinstance(data, KnownOrder):
         raise ValueError(
-            "training.Backup cannot find a position in arrays that fit shuffles: pass "
-            "shuffle=False, or tf.data.Dataset.from_tensor_slices((x, y)).shuffle(rows, "
-            "seed=0).batch(size)."
+            "training.Backup finds a position in a tf.data.Dataset, a keras.utils.PyDataset and in "
+            f"arrays; received a {type(data).__name__}, which cannot be read again. Make a "
+            "dataset of it, for example by tf.data.Dataset.from_generator(function, "
+            "output_signature=...)."
         )
-    return x
+    if steps is not None and data.num_batches is not None:
+        raise ValueError(
+            f"training.Backup takes whole epochs of a {type(data.data).__name__}, which has "
+            f"{data.num_batches} batches: leave steps_per_epoch out."
+        )
+    data.begin(seed, epoch)
 
 
 def at_epoch(x: Any, epoch: int, step: int, strategy: tf.distribute.Strategy) -> Any:

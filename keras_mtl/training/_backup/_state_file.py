@@ -26,6 +26,7 @@ class SavedState:
         arrays: The values of all variables, in the order of `variables_of`.
         description: What the training stands on, by name.
         callbacks: The memory of callbacks of Keras, in their order.
+        seed: Of the orders of data that a backup draws.
     """
 
     epoch: int
@@ -33,6 +34,7 @@ class SavedState:
     arrays: Sequence[np.ndarray]
     description: Mapping[str, str]
     callbacks: Sequence[Mapping[str, Any]]
+    seed: int = 0
 
 
 def variables_of(model: keras.Model) -> tuple[list[keras.Variable], list[keras.Variable]]:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl.balancers import Balancer
-from keras_mtl.training._backup._resuming import resuming
+from keras_mtl.training._backup._resuming import resuming, with_known_order
 from keras_mtl.training._data_checks._data_checker import DataChecker
 from keras_mtl.training._data_checks._streams import is_stream
 from keras_mtl.training._reports import ReportingModel
@@ -79,31 +79,32 @@ class CheckedModel(ReportingModel):
         # docs/keras_notes.md, pain 18; keras#20701
         if class_weight is not None:
             raise ValueError(_NO_CLASS_WEIGHT)
+        x, shuffle = with_known_order(x, callbacks, shuffle)
         x = self._data.for_training(x, y, sample_weight, steps_per_epoch, shuffle)
         validation_data = self._data.for_validation(validation_data, validation_steps)
         x = self._data.with_second_batches(x, balance_data, self.balancer)
         validated = validation_data is not None or bool(validation_split)
         self.check_logs(validated=validated, validation_freq=validation_freq)
-        backed_up = resuming(self, callbacks, x, shuffle, steps_per_epoch, initial_epoch)
-        with self._data.refusals(), backed_up as (x, callbacks, initial_epoch):
-            return super().fit(
-                x,
-                y,
-                batch_size=batch_size,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=callbacks,
-                validation_split=validation_split,
-                validation_data=validation_data,
-                # Keras warns of its own default for a dataset (docs/keras_notes.md, pain 76).
-                shuffle=shuffle and not is_stream(x),
-                sample_weight=sample_weight,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps_per_epoch,
-                validation_steps=validation_steps,
-                validation_batch_size=validation_batch_size,
-                validation_freq=validation_freq,
-            )
+        arguments = {
+            "x": x,
+            "y": y,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "verbose": verbose,
+            "callbacks": callbacks,
+            "validation_split": validation_split,
+            "validation_data": validation_data,
+            # Keras warns of its own default for a dataset (docs/keras_notes.md, pain 76).
+            "shuffle": False if is_stream(x) else shuffle,
+            "sample_weight": sample_weight,
+            "initial_epoch": initial_epoch,
+            "steps_per_epoch": steps_per_epoch,
+            "validation_steps": validation_steps,
+            "validation_batch_size": validation_batch_size,
+            "validation_freq": validation_freq,
+        }
+        with self._data.refusals(), resuming(self, arguments) as changed:
+            return super().fit(**changed)
 
     def evaluate(
         self,

@@ -19,6 +19,7 @@ from keras_mtl.training._data_checks._sharding import check_sharding
 from keras_mtl.training._data_checks._streams import (
     is_distributed,
     is_stream,
+    kind_of,
     make_stream,
     refuse_arguments,
     with_end,
@@ -204,14 +205,14 @@ class DataChecker:
         endless = adapter.num_batches is None
         if endless and steps is None and argument is not None:
             raise ValueError(
-                f"the number of batches of a {type(data).__name__} is unknown: Keras would take a "
+                f"the number of batches of a {kind_of(data)} is unknown: Keras would take a "
                 f"broken step at its end. Pass {argument}, with one that does not end, or a "
                 "tf.data.Dataset."
             )
         dataset = self._checked(dataset)
         if endless and with_updates:
             dataset = with_end(dataset, self._refuse_end)
-        return ChangedAdapter(adapter, dataset)
+        return ChangedAdapter(adapter, dataset, data)
 
     def _check_batch(self, batch: Any) -> None:
         """Checks the structure of a batch of arrays, and its values."""

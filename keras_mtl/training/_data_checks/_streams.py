@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_mtl._keras_internals import make_adapter, watch_batches
+from keras_mtl.training._backup._known_order import KnownOrder
 from keras_mtl.training._data_checks._batch_dtypes import BatchDtypes
 
 # Classes of torch.utils.data and of grain that Keras reads; neither is imported here.
@@ -34,12 +35,17 @@ def is_distributed(data: Any) -> bool:
     return isinstance(data, tf.distribute.DistributedDataset)
 
 
+def kind_of(data: Any) -> str:
+    """Returns the name of the class of data; of a `KnownOrder`, that of the user's data."""
+    return type(data.data if isinstance(data, KnownOrder) else data).__name__
+
+
 def refuse_arguments(data: Any, **arguments: Any) -> None:
     """Refuses labels and weights beside a stream, which holds its own."""
     extra = [name for name, value in arguments.items() if value is not None]
     if extra:
         raise ValueError(
-            f"a {type(data).__name__} yields (x, y) or (x, y, weights) itself; leave out "
+            f"a {kind_of(data)} yields (x, y) or (x, y, weights) itself; leave out "
             f"{' and '.join(extra)}."
         )
 
@@ -78,7 +84,7 @@ def make_stream(
     )
     if holds_none and isinstance(data, keras.utils.PyDataset):
         raise ValueError(
-            f"a {type(data).__name__} yields None, which Keras reads from generators alone; leave "
+            f"a {kind_of(data)} yields None, which Keras reads from generators alone; leave "
             "it out of the batches."
         )
     return adapter, dataset
