@@ -128,7 +128,7 @@ def shuffled_arrays(arguments: Mapping[str, Any], seed: int, epoch: int) -> dict
         seed: Of the orders, one for each epoch.
         epoch: The epoch (from 0) which is read first.
     """
-    arrays = (arguments["x"], arguments["y"], arguments["sample_weight"])
+    arrays: tuple[Any, ...] = (arguments["x"], arguments["y"], arguments["sample_weight"])
     validation = arguments["validation_data"]
     share = arguments["validation_split"]
     if share and validation is None:
