@@ -1,9 +1,11 @@
 """The tables of the pages on benchmarks: written from the files that benchmarks keep."""
 
+import importlib
 import importlib.util
 import json
 import pathlib
 import re
+import types
 
 import pytest
 
@@ -80,3 +82,22 @@ def test_a_file_without_a_place_is_refused(tables):
     tables.PAGES[0].write_text("No table.\n")
     with pytest.raises(ValueError, match="each table needs one file and one place"):
         tables.main([])
+
+
+def test_answers_of_advise_are_counted_by_family(monkeypatch, tmp_path, capsys):
+    """Counts finished runs, so that nothing is trained here."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    benchmark = importlib.import_module("advice")
+    monkeypatch.setattr(benchmark._advise, "fit_budget", None)  # main sets it; restored afterwards
+    pairs = [["a", "b"], ["c", "d"]]
+    answers = {"one_group": "share all", "two_groups": "share groups", "unrelated": "do not share"}
+    for family, answer in answers.items():
+        for seed, groups in enumerate([pairs, [["a", "c"], ["b", "d"]]]):
+            run = {"answer": answer, "groups": groups, "truth": pairs}
+            (tmp_path / f"{family}_{seed}.json").write_text(json.dumps(run))
+    benchmark.main(types.SimpleNamespace(folder=tmp_path, seeds=2, record=False))
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| one group | 2 | 2 | 0 | 0 |  |",
+        "| two groups | 2 | 0 | 2 | 0 | 1 |",
+        "| unrelated | 2 | 0 | 0 | 2 |  |",
+    ]
