@@ -48,3 +48,36 @@ def test_prices_learn_from_kinds_of_rows_that_were_not_seen(example):
     assert list(uncertain) == ["seen", "out of fold", "without kinds"]
     assert uncertain["out of fold"] < uncertain["seen"]
     assert all(0 < error < 1.2 for error in uncertain.values())
+
+
+@pytest.mark.slow
+def test_changed_rows_have_two_tables(example, capsys):
+    augmentation = example("28_augmentation")
+    augmentation.main(epochs=15)
+    rows = re.findall(r"^([^\d\n]+?) +(\d\.\d+) +(\d\.\d+)$", capsys.readouterr().out, re.M)
+    assert [way for way, *_ in rows] == [*augmentation.TEXTS, *augmentation.TABLES]
+    assert all(float(topic) > 0.35 for _, topic, _ in rows[:4])  # of four topics
+    assert all(float(digit) > 0.5 for _, digit, _ in rows[4:])
+
+
+@pytest.mark.slow
+def test_the_risk_rises_less_often_with_income_by_the_rule(example):
+    results = example("29_monotonic").main(rows=120)
+    shares = {name: wrong for name, (_, wrong) in results.items()}
+    assert len(shares) == 4 and all(0 < error < 0.4 for error, _ in results.values())
+    assert shares["never rises with income"] < shares["no rule"]
+    assert shares["the same, ten times stronger"] < shares["no rule"]
+
+
+@pytest.mark.slow
+def test_sensors_that_fail_and_heads_that_are_weighed(example, capsys):
+    example("30_failing_sensors").main(epochs=30)
+    out = capsys.readouterr().out
+    losses = dict(re.findall(r"^rows without sensors (\w+) .* without (\d\.\d+)$", out, re.M))
+    assert list(losses) == ["seen", "masked", "dropout"]
+    assert 2.2 < float(losses["seen"]) < float(losses["masked"])
+    blended = re.findall(r"equal weights (0\.\d+), blended \((.*)\) (0\.\d+)$", out, re.M)
+    assert len(blended) == 2
+    for before, weights, after in blended:
+        assert 0.5 < float(before) < 1 and 0.5 < float(after) < 1
+        assert sum(map(float, re.findall(r"\d\.\d+", weights))) == pytest.approx(1, abs=0.02)
