@@ -3,8 +3,8 @@
     python examples/29_monotonic.py        # a minute on two cores
 
 Made-up customers, of whom few are rich. The risk falls with income; with age it falls first and
-rises later. The rule for income is true, and helps a little where rows are few. The rule that risk
-never rises with age is not true: with 2,000 rows it doubles the error, which no rule would improve.
+rises later. The rule for income is true, and helps a little where rows are few; with 2,000 rows it
+changes nothing. The rule that risk never rises with age is wrong, and there doubles the error.
 """
 
 import argparse
