@@ -11,6 +11,7 @@ from keras_mtl._keras_internals import compiled_loss_weights
 from keras_mtl._tasks import Task, is_variable
 from keras_mtl.analysis._probing._read_batches import network_of
 from keras_mtl.callbacks._refitting._head import Head, find_heads
+from keras_mtl.callbacks._watching._best_towers import BestTowers
 from keras_mtl.callbacks._watching._frozen_tower import FrozenTower
 from keras_mtl.callbacks._watching._pauses import Pauses
 from keras_mtl.callbacks._watching._watcher import Watcher
@@ -35,6 +36,11 @@ class PauseTasks(Watcher):
     and the moments that it had; Adam's count of steps, which is that of all variables, has gone on.
     When all tasks are paused, training stops.
 
+    With `restore_best`, a task exits early at its best weights: its tower, and what the optimizer
+    keeps for it, become those of its best epoch when it is paused. The shared layers are not turned
+    back, and go on with the others, so that its metric is that of an old tower on a newer trunk.
+    The tower of each best epoch is kept in memory, and with a `state_file` in a file beside it.
+
     Choose it when some tasks overfit long before others are done (keras#3699). Choose `StopByTasks`
     if training shall stop instead, and `KeepBest` (with `RefitHeads`, whose last step suits towers
     that the trunk has left behind) to keep the weights of the best epochs. Do not choose it for
@@ -55,6 +61,8 @@ class PauseTasks(Watcher):
             the task is woken: a number, or one by task. Defaults to `None`: it stays paused.
         metrics: The metric of each task, as for `StopByTasks`.
         min_delta: By how much a value has to be better, as for `StopByTasks`.
+        restore_best: Whether a task is paused with the tower of its best epoch, instead of that of
+            the last one. Defaults to `False`.
         state_file: A JSON file that keeps the values of all epochs, so that a training which was
             killed, and goes on by `keras.callbacks.BackupAndRestore` or `initial_epoch`, pauses
             the same tasks. Put this callback before `BackupAndRestore`. `None`: nothing is kept.
@@ -99,6 +107,7 @@ class PauseTasks(Watcher):
         tolerance: float | Mapping[str, float] | None = None,
         metrics: str | Mapping[str, Any] | None = None,
         min_delta: float | Mapping[str, float] = 0.0,
+        restore_best: bool = False,
         state_file: str | os.PathLike[str] | None = None,
     ) -> None:
         path = None if state_file is None else Path(state_file)
@@ -116,6 +125,8 @@ class PauseTasks(Watcher):
         # Each variable with the number that it holds while its task trains.
         self._weights = {name: _read_weight(self._tasks[name]) for name in self._patience}
         self._pauses = Pauses(self._metrics, self._patience, self._tolerance)
+        self.restore_best = restore_best
+        self._best_towers = BestTowers(path)
         self._heads: dict[str, Head] = {}
         self._frozen: dict[str, FrozenTower] = {}
 
@@ -132,6 +143,7 @@ class PauseTasks(Watcher):
         self._check_weights()
         self._heads = find_heads(find_frontier(network, tasks))
         self._pauses = Pauses(self._metrics, self._patience, self._tolerance)
+        self._best_towers.forget()
         self._follow()
 
     def _check_weights(self) -> None:
@@ -156,7 +168,10 @@ class PauseTasks(Watcher):
         if begins:
             for values in self._progress.values:
                 self._pauses.add(values)
+            # The towers of paused tasks are in the weights with which training goes on.
             self._follow()
+            if self.restore_best and epoch > 0:
+                self._best_towers.recall({*self._patience} & {*self.best}, epoch)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Puts the towers of paused tasks back."""
@@ -167,14 +182,30 @@ class PauseTasks(Watcher):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Pauses and wakes tasks, and stops training if all of them are paused."""
-        if self._watch(epoch, logs) is not None:
+        improved = self._watch(epoch, logs)
+        if improved is not None:
             self._pauses.add(self._progress.values[-1])
+            if self.restore_best:
+                self._keep_best(epoch, improved)
             self._follow()
             self._save_state()
         if logs is not None:  # always the same names, since CSVLogger reads those of one epoch
             logs.update({f"{name}_paused": float(name in self._frozen) for name in self._tasks})
         if len(self._frozen) == len(self._tasks):
             self.model.stop_training = True
+
+    def _keep_best(self, epoch: int, improved: Sequence[str]) -> None:
+        """Keeps the towers of tasks that have improved, and gives those that pause the best one."""
+        for name in improved:
+            if name in self._patience and name not in self._frozen:
+                tower = FrozenTower(self._heads[name], self.model.optimizer)
+                self._best_towers.keep(name, epoch, tower)
+        self._best_towers.save()
+        with self.model.distribute_strategy.scope():
+            for name in self._pauses.paused:
+                if name not in self._frozen:
+                    tower = FrozenTower(self._heads[name], self.model.optimizer)
+                    self._best_towers.restore(name, tower)
 
     def _follow(self) -> None:
         """Gives weights and towers the state that `_pauses` tells."""

@@ -18,6 +18,7 @@ from keras_mtl.training._checks import (
     check_needs,
     check_normalization,
     check_outputs,
+    check_unbalanced,
 )
 from keras_mtl.training._data_checks import CheckedModel, DataChecker
 from keras_mtl.training._frontier import find_frontier, split_forward
@@ -83,6 +84,10 @@ class BalancedModel(CheckedModel):
             costs 1 to 4 % of the step of a small network (trunk of 64 units), where the data have
             sample weights, and nothing where they have none.
             Defaults to `"rest"`.
+        unbalanced: Names of tasks that the balancer does not see: they take part with `Task.weight`
+            alone, and their gradients are added to those that it has weighed. For an adversary
+            (`architectures.shared_private(adversary=...)`), which plays against the others and is
+            no task among them: `MGDA` would weigh it by nearly 0. Defaults to none.
         penalties: `training.Penalty` objects: terms of the goal that need no labels. They are not
             balanced. Defaults to none.
         prepare: A `training.BatchHook`, which changes each batch of training inside the step.
@@ -119,6 +124,7 @@ class BalancedModel(CheckedModel):
         rescale_weights: bool = False,
         scale_towers: bool = False,
         absent: str = "rest",
+        unbalanced: Sequence[str] = (),
         penalties: Sequence[Penalty] = (),
         prepare: BatchHook | None = None,
         name: str | None = None,
@@ -135,6 +141,7 @@ class BalancedModel(CheckedModel):
         self.rescale_weights = rescale_weights
         self.scale_towers = scale_towers
         self.absent = check_absent(absent)
+        self.unbalanced = check_unbalanced(unbalanced, tasks, balancer)
         self._tasks = tasks
         # Keras sorts a dict of outputs, and names metrics by this list (docs/keras_notes.md, F2).
         self.output_names = sorted(task.name for task in tasks)
@@ -282,6 +289,7 @@ class BalancedModel(CheckedModel):
             "rescale_weights": self.rescale_weights,
             "scale_towers": self.scale_towers,
             "absent": self.absent,
+            "unbalanced": list(self.unbalanced),
             "penalties": [serialize(p) for p in self.penalties if p not in of_hook],
             "prepare": None if self.prepare is None else serialize(self.prepare),
             "name": self.name,

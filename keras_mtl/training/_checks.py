@@ -60,6 +60,22 @@ def check_absent(absent: str) -> str:
     return absent
 
 
+def check_unbalanced(unbalanced: Any, tasks: Sequence[Task], balancer: Balancer) -> tuple[str, ...]:
+    """Returns the names of tasks that are not balanced; checks that enough others are left."""
+    names = [task.name for task in tasks]
+    chosen = [unbalanced] if isinstance(unbalanced, str) else list(unbalanced)
+    if isinstance(unbalanced, str) or {*chosen} - {*names}:
+        raise ValueError(f"unbalanced must be a list of names of {names}; received {unbalanced!r}.")
+    left = [name for task in tasks if task.name not in chosen for name in task.loss_names]
+    # Without unbalanced tasks `check_balancing` says it.
+    if chosen and len(left) < max(1, getattr(balancer, "min_tasks", 1)):
+        raise ValueError(
+            f"{type(balancer).__name__} needs at least {max(1, balancer.min_tasks)} tasks, and "
+            f"unbalanced={chosen} leaves {left}. Use keras_mtl.balancers.Equal() without it."
+        )
+    return tuple(chosen)
+
+
 def check_balancing(
     balancer: Balancer, frontier: Frontier, tasks: Sequence[Task], at: str, every: int
 ) -> None:

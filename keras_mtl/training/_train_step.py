@@ -50,6 +50,7 @@ from keras_mtl.training._steps import (
     Step,
     StepResult,
     after_update,
+    balanced_losses,
     choose_step,
     deal_out,
     evaluated_scalar,
@@ -164,7 +165,7 @@ class TrainStep:
         rest = make_rest(model, step, self, absent, of_penalties[1], averages)
         result = update_variables(model, run(step), of_penalty, step, rest)
         if balancer.needs.losses_after:
-            self._look_back(forward_with(model, batch.x, before), batch, step.asked)
+            self._look_back(forward_with(model, batch.x, before), batch, step.seen(step.asked))
         self._count(result, losses, step.reuse.due)
         scalar = tf.reduce_sum(step.losses) if result.scalar is None else result.scalar
         scalar = with_penalties(scalar, layer_penalty, of_rules, replicas)
@@ -201,7 +202,8 @@ class TrainStep:
         weighted, labeled, active = self._active(losses)
         used = tf.where(active, weighted, tf.zeros_like(weighted))
         if isinstance(self.model.balancer, LossBalancer):
-            scalar = evaluated_scalar(self.model.balancer, used, active)
+            balanced = balanced_losses(self.model.tasks, self.model.unbalanced)
+            scalar = evaluated_scalar(self.model.balancer, used, active, balanced)
         else:
             scalar = tf.reduce_sum(used)
         return tf.where(tf.reduce_all(active | ~labeled), scalar, float("inf"))
@@ -258,6 +260,7 @@ class TrainStep:
             penalized=penalized,
             kernels=find_kernels(model.network),
             flag_of=self.flags.of_variable,
+            balanced=balanced_losses(model.tasks, model.unbalanced),
         )
 
     def _choose(

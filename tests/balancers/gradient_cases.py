@@ -44,4 +44,11 @@ CASES = {
         "scale matters",
     ),
 }
-VARIANTS: dict[str, Case] = {}
+VARIANTS: dict[str, Case] = {
+    "AdaTask by AdaGrad": case(
+        lambda tasks: balancers.AdaTask(optimizer="adagrad"),
+        GradientBalancer,
+        ((0.0, 2.0, 2.0),),
+        "scale matters",
+    ),
+}

@@ -11,14 +11,14 @@ FIRST = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
 SECOND = np.array([[-2.0, 1.0, 0.5], [3.0, -1.0, 2.0]])
 
 
-def keras_steps(gradients, **arguments):
-    """Returns the steps that an Adam of Keras takes for one task, for a learning rate of 1."""
+def keras_steps(gradients, kind=keras.optimizers.Adam, **arguments):
+    """Returns the steps that an optimizer takes for one task, for a learning rate of 1."""
     variable = keras.Variable(np.zeros(gradients[0].shape[-1], "float32"))
     # Keras adds epsilon before it corrects the root for its start: here it is next to nothing.
-    adam, steps = keras.optimizers.Adam(1.0, epsilon=1e-15, **arguments), []
+    optimizer, steps = kind(1.0, epsilon=1e-15, **arguments), []
     for gradient in gradients:
         before = variable.numpy()
-        adam.apply([tf.constant(gradient, "float32")], [variable])
+        optimizer.apply([tf.constant(gradient, "float32")], [variable])
         steps.append(before - variable.numpy())
     return steps
 
@@ -28,6 +28,23 @@ def test_the_golden_steps_come_out():
     np.testing.assert_allclose(balancer.merge(FIRST, np.ones(2)), [0, 2, 2], atol=5e-5)
     second = balancer.merge(SECOND, np.ones(2))
     np.testing.assert_allclose(second, [0, 0.9474, 1.8974], atol=5e-5)
+
+
+def test_adagrad_accumulates_the_squares_of_each_task():
+    balancer = AdaTask(optimizer="adagrad")
+    np.testing.assert_allclose(balancer.merge(FIRST, np.ones(2)), [0, 2, 2], atol=5e-5)
+    # (-2, 1, .5) / sqrt(20, 2, 1.25) + (3, -1, 2) / sqrt(45, 2, 5); of one AdaGrad .4472, 0, .7809
+    second = balancer.merge(SECOND, np.ones(2))
+    np.testing.assert_allclose(second, [0, 0, 1.3416], atol=5e-5)
+    assert [state.variable.name for state in balancer.states] == ["iteration", "root"]
+
+    history = np.random.default_rng(3).normal(size=(9, 2, 4)) * [[[1e3], [1e-3]]]
+    kind = keras.optimizers.Adagrad
+    per_task = [keras_steps(history[:, k], kind, initial_accumulator_value=0.0) for k in (0, 1)]
+    balancer = AdaTask(optimizer="adagrad", weights=[1.0, 0.5], epsilon=1e-15)
+    for step, gradients in enumerate(history):
+        expected = per_task[0][step] + 0.5 * per_task[1][step]
+        np.testing.assert_allclose(balancer.merge(gradients, np.ones(2)), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("betas", [{}, {"beta_1": 0.0, "beta_2": 0.9}])
@@ -88,3 +105,7 @@ def test_adatask_refuses_negative_weights_and_a_beta_of_1():
         AdaTask(weights=[1.0, -1.0])
     with pytest.raises(ValueError, match="beta_2 must be a finite number"):
         AdaTask(beta_2=1.0)
+    with pytest.raises(ValueError, match=r"'adagrad' has no betas; received beta_1=0\.5"):
+        AdaTask(optimizer="adagrad", beta_1=0.5)
+    with pytest.raises(ValueError, match="optimizer must be 'adam' or 'adagrad'; received 'rms'"):
+        AdaTask(optimizer="rms")

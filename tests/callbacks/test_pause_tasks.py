@@ -155,6 +155,58 @@ def test_golden_curves_pause_and_wake():
     assert paused([nan] * 4, [nan, 1.0, nan, nan], [("a", 0.0), ("b", 0.0)]) == ["", "", "a", "a"]
 
 
+BEST_FIRST = Tell([1.0, 2.0, 2.4, 2.6, 2.6])  # paused after epoch 2, of which epoch 0 was best
+
+
+def test_a_task_exits_at_its_best_weights():
+    tasks = make_tasks()
+    model, watch = make("plain", tasks), Watch()
+    pause = callbacks.PauseTasks(tasks, patience={"price": 2}, restore_best=True)
+    history = model.fit(*TRAIN, **FIT, epochs=4, callbacks=[BEST_FIRST, pause, watch]).history
+    assert history["price_paused"] == [0, 0, 1, 1]
+    best, before, after = watch.states[3], watch.states[11], watch.states[12]
+    tower = [path for path in best if of_price(path)]  # with slots and moving statistics
+    assert all(not np.array_equal(before[path], best[path]) for path in tower if "slot 2" in path)
+    assert_equal(after, best, tower, rtol=0)
+    assert_equal(watch.states[-1], best, tower, rtol=0)
+    shared = [path for path in best if path.startswith("shared/")]
+    assert any(not np.array_equal(watch.states[-1][path], before[path]) for path in shared)
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_exits_at_the_best_weights_of_before(tmp_path):
+    def run(name, *spans):
+        for first, last in spans:
+            tasks = make_tasks()
+            model, watch = make("balanced", tasks), Watch()
+            file = tmp_path / f"{name}.json"
+            pause = callbacks.PauseTasks(
+                tasks, patience={"price": 2}, restore_best=True, state_file=file
+            )
+            backup = keras.callbacks.BackupAndRestore(
+                str(tmp_path / name), delete_checkpoint=last == 5
+            )
+            kept = [BEST_FIRST, pause, watch, backup]
+            history = model.fit(*TRAIN, **FIT, epochs=last, callbacks=kept)
+            assert history.epoch == list(range(first, last))
+        return watch.states[-1]
+
+    expected = run("whole", (0, 5))
+    of_layers = [p for p in expected if not p.startswith(("balanced_model", "pc_grad"))]
+    assert_equal(run("resumed", (0, 2), (2, 5)), expected, of_layers, rtol=0)
+    (tmp_path / "resumed.towers.npz").unlink()
+    pause = callbacks.PauseTasks(
+        tasks := make_tasks(),
+        patience={"price": 2},
+        restore_best=True,
+        state_file=tmp_path / "resumed.json",
+    )
+    pause.set_model(make("plain", tasks))
+    pause.on_train_begin()
+    with pytest.warns(UserWarning, match=r"best epochs of .'price'. are not known"):
+        pause.on_epoch_begin(2)
+
+
 @pytest.mark.slow
 def test_a_run_that_goes_on_pauses_the_same_tasks(tmp_path):
     def run(name, *spans):

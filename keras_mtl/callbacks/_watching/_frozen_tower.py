@@ -17,6 +17,9 @@ class FrozenTower:
     Args:
         head: The variables of the task.
         optimizer: The optimizer of the model.
+
+    Attributes:
+        values: The values.
     """
 
     def __init__(self, head: Head, optimizer: Any) -> None:
@@ -27,11 +30,11 @@ class FrozenTower:
             for slot in _slots(inner, source)
         ]
         self._all = Head((*head.trained, *slots), head.statistics)
-        self._values = self._all.values()
+        self.values = self._all.values()
 
     def restore(self) -> None:
         """Gives all of them the values that they had."""
-        self._all.assign(self._values)
+        self._all.assign(self.values)
 
 
 def _slots(optimizer: Any, source: Any) -> list[Any]:

@@ -10,7 +10,11 @@ _global_batch       batches that are spread over several replicas
 _moved_variables    gradients and losses after steps that are taken back
 """
 
-from keras_mtl.training._steps._active_tasks import after_update, evaluated_scalar
+from keras_mtl.training._steps._active_tasks import (
+    after_update,
+    balanced_losses,
+    evaluated_scalar,
+)
 from keras_mtl.training._steps._at_parameters import step_at_parameters
 from keras_mtl.training._steps._at_representation import step_at_representation
 from keras_mtl.training._steps._by_inner_steps import step_by_inner_steps
@@ -27,6 +31,7 @@ __all__ = [
     "Step",
     "StepResult",
     "after_update",
+    "balanced_losses",
     "batch_start",
     "choose_step",
     "deal_out",

@@ -4,11 +4,12 @@ No balancer knows of absent tasks, and no step selects tasks by itself: this mod
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
 
+from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
 
@@ -54,14 +55,28 @@ def on_active_tasks(balancer: Balancer, active: Tensor, rule: Rule) -> Results:
     return results
 
 
-def evaluated_scalar(balancer: LossBalancer, losses: Tensor, active: Tensor) -> Tensor:
+def balanced_losses(tasks: Sequence[Task], unbalanced: Collection[str]) -> Tensor | None:
+    """Returns which losses a rule may see, bool `[K]`; `None` for all."""
+    if not unbalanced:
+        return None
+    return tf.constant([task.name not in unbalanced for task in tasks for _ in task.loss_names])
+
+
+def evaluated_scalar(
+    balancer: LossBalancer, losses: Tensor, active: Tensor, balanced: Tensor | None
+) -> Tensor:
     """Returns the scalar of a loss balancer for the active tasks, and leaves its state alone.
 
     Args:
         balancer: The balancer.
         losses: Losses `[K]`; finite.
         active: Which tasks the scalar is for, bool `[K]`.
+        balanced: Which of them the balancer may see, bool `[K]`; `None` for all. The losses of
+            others are added.
     """
+    if balanced is not None:
+        others = tf.reduce_sum(tf.where(active & ~balanced, losses, tf.zeros_like(losses)))
+        return others + evaluated_scalar(balancer, losses, active & balanced, None)
 
     def run(indices: Tensor | None) -> Results:
         with balancer.on_tasks(indices):  # collects updates of state, which are dropped here

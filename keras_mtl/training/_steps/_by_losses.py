@@ -16,8 +16,11 @@ def step_by_losses(step: Step) -> StepResult:
     """
     balancer: LossBalancer = step.balancer
     rule = scalarizing(balancer, step.losses)
-    scalar, weights, *learned = on_active_tasks(balancer, step.asked, rule)
-    weights = step.reuse.choose(step.rescaled(weights), step.reuse.weights(step.active))
+    scalar, weights, *learned = on_active_tasks(balancer, step.seen(step.asked), rule)
+    weights = step.with_unbalanced(step.rescaled(weights), step.active)
+    if step.balanced is not None:
+        scalar += _weighted_sum(step, tf.cast(step.active & ~step.balanced, tf.float32))
+    weights = step.reuse.choose(weights, step.reuse.weights(step.active))
     # A step that reuses weights differentiates their weighted sum.
     scalar = step.reuse.choose(scalar, _weighted_sum(step, weights))
     cotangents, towers = step.backward.towers(weights)

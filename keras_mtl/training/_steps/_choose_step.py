@@ -41,6 +41,7 @@ _CHOSEN: dict[str, Callable[[Any, Any], str | None]] = {
     "entangled": lambda m, _: "a network with such layers" if m.frontier.entangled else None,
     "columns": lambda m, _: _with_columns(m.tasks),
     "no preference input": lambda m, _: _without_preference(m.network.inputs),
+    "unbalanced": lambda m, _: f"unbalanced={[*m.unbalanced]}" if m.unbalanced else None,
     "accumulation": lambda _, optimizer: _accumulation(optimizer),
     "several optimizers": lambda _, optimizer: _several(optimizer),
 }
@@ -90,6 +91,12 @@ EXCLUSIONS: tuple[tuple[Callable[[Balancer], bool], str, str, str], ...] = (
         "every",
         "draws a preference in each step, which old weights do not fit",
         "Use every=1.",
+    ),
+    (
+        lambda b: b.needs.preference or b.needs.second_batch or b.needs.samples > 1,
+        "unbalanced",
+        "takes a preference between all tasks, or looks at all of them on other examples",
+        "Leave it out, or use a rule on one batch.",
     ),
     (
         lambda b: b.needs.preference,

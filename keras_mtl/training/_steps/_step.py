@@ -78,6 +78,7 @@ class Step:
             gradient from the loss of a task.
         kernels: Kernels of which one column shows whether the gradient is finite.
         flag_of: Returns whether a variable is trained, a bool scalar; `None` if nothing is frozen.
+        balanced: The tasks that the rule may see, bool `[K]`; `None` for all. Others have weight 1.
     """
 
     balancer: Balancer
@@ -93,6 +94,7 @@ class Step:
     penalized: frozenset[int]
     kernels: Kernels
     flag_of: Callable[[Any], Tensor | None] = lambda variable: None
+    balanced: Tensor | None = None
 
     @property
     def num_losses(self) -> int:
@@ -207,23 +209,47 @@ class Step:
         Args:
             stacked: Finite gradients of the global batch; only a rule that merges them reads them.
             matrix: Their Gramian.
-            asked: The tasks that the rule sees, bool `[K]`.
+            asked: The tasks that take part, bool `[K]`; the rule sees those that are balanced.
         """
+        seen = self.seen(asked)
         if isinstance(self.balancer, GramianBalancer):
             rule = weighing(self.balancer, matrix, self.losses, self.num_losses)
-            (weights,) = on_active_tasks(self.balancer, asked, rule)
-            return self.rescaled(weights), None
+            (weights,) = on_active_tasks(self.balancer, seen, rule)
+            return self.with_unbalanced(self.rescaled(weights), asked), None
         if not isinstance(self.balancer, GradientBalancer):
             raise TypeError(f"{type(self.balancer).__name__} is no kind of balancer.")
         jacobian = tf.concat(stacked, axis=1)  # [K, n], all shared variables side by side
         rule = merging(self.balancer, jacobian, self.losses)
-        (direction,) = on_active_tasks(self.balancer, asked, rule)
+        (direction,) = on_active_tasks(self.balancer, seen, rule)
         # For the logs, for towers, and for steps that reuse weights.
-        weights = nearest_weights(matrix, tf.linalg.matvec(jacobian, direction))
+        if self.balanced is not None:
+            pairs = self.balanced[:, None] & self.balanced[None, :]
+            matrix = tf.where(pairs, matrix, tf.zeros_like(matrix))
+        products = self._of_balanced(tf.linalg.matvec(jacobian, direction))
+        weights = nearest_weights(matrix, products)
         rescaled = self.rescaled(weights)
         if self.rescale_weights:
             direction *= tf.math.divide_no_nan(tf.reduce_sum(rescaled), tf.reduce_sum(weights))
-        return rescaled, direction
+        if self.balanced is not None:
+            others = tf.cast(asked & ~self.balanced, direction.dtype)
+            direction += tf.linalg.matvec(jacobian, others, transpose_a=True)
+        return self.with_unbalanced(rescaled, asked), direction
+
+    def seen(self, asked: Tensor) -> Tensor:
+        """Returns those of some tasks that the rule may see, bool `[K]`."""
+        return asked if self.balanced is None else asked & self.balanced
+
+    def _of_balanced(self, values: Tensor) -> Tensor:
+        """Returns numbers `[K]`, 0 for tasks that are not balanced."""
+        if self.balanced is None:
+            return values
+        return tf.where(self.balanced, values, tf.zeros_like(values))
+
+    def with_unbalanced(self, weights: Tensor, asked: Tensor) -> Tensor:
+        """Returns weights `[K]`, 1 for tasks that take part and are not balanced."""
+        if self.balanced is None:
+            return weights
+        return tf.where(asked & ~self.balanced, tf.ones_like(weights), weights)
 
     def rescaled(self, weights: Tensor) -> Tensor:
         """Returns the weights; with `rescale_weights`, rescaled to sum to the active tasks' number.
@@ -233,7 +259,7 @@ class Step:
         if not self.rescale_weights:
             return weights
         total = tf.reduce_sum(weights)
-        num_active = tf.reduce_sum(tf.cast(self.active, tf.float32))
+        num_active = tf.reduce_sum(tf.cast(self.seen(self.active), tf.float32))
         return weights * tf.where(total > 0.0, num_active / total, 1.0)
 
     def result(
