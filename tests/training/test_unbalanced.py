@@ -44,14 +44,14 @@ def test_the_rule_sees_the_others_and_the_game_is_added(kind, options):
     # The same rule on plain arrays, of which the game is none.
     balancer = getattr(balancers, kind)()
     losses = np.array([logs[f"{t.name}_loss"] * t.weight for t in problem.tasks()], "float32")
-    others = rows[OTHERS]
+    seen_rows = rows[OTHERS]
     if isinstance(balancer, balancers.GradientBalancer):
-        direction = np.array(balancer.merge(others.astype("float32"), losses[OTHERS]))
+        direction = np.array(balancer.merge(seen_rows.astype("float32"), losses[OTHERS]))
     else:
         weights = np.array([logs[f"{problem.tasks()[k].name}_weight"] for k in OTHERS])
-        direction = weights @ others
+        direction = weights @ seen_rows
         if isinstance(balancer, balancers.GramianBalancer):
-            gramian = (others @ others.T).astype("float32")
+            gramian = (seen_rows @ seen_rows.T).astype("float32")
             expected = np.array(balancer.weigh(gramian, losses[OTHERS]))
             if options.get("rescale_weights"):
                 expected *= 2 / expected.sum()

@@ -75,8 +75,8 @@ def evaluated_scalar(
             others are added.
     """
     if balanced is not None:
-        others = tf.reduce_sum(tf.where(active & ~balanced, losses, tf.zeros_like(losses)))
-        return others + evaluated_scalar(balancer, losses, active & balanced, None)
+        unseen = tf.reduce_sum(tf.where(active & ~balanced, losses, tf.zeros_like(losses)))
+        return unseen + evaluated_scalar(balancer, losses, active & balanced, None)
 
     def run(indices: Tensor | None) -> Results:
         with balancer.on_tasks(indices):  # collects updates of state, which are dropped here

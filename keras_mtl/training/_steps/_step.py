@@ -231,8 +231,8 @@ class Step:
         if self.rescale_weights:
             direction *= tf.math.divide_no_nan(tf.reduce_sum(rescaled), tf.reduce_sum(weights))
         if self.balanced is not None:
-            others = tf.cast(asked & ~self.balanced, direction.dtype)
-            direction += tf.linalg.matvec(jacobian, others, transpose_a=True)
+            unseen = tf.cast(asked & ~self.balanced, direction.dtype)
+            direction += tf.linalg.matvec(jacobian, unseen, transpose_a=True)
         return self.with_unbalanced(rescaled, asked), direction
 
     def seen(self, asked: Tensor) -> Tensor:
