@@ -71,6 +71,7 @@ from keras_mtl._keras_internals._trainer import (
     is_decayed,
     loss_tracker,
     resize,
+    scaled_rate,
     slots_of,
     steps_so_far,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "run_graph",
     "run_in_mode",
     "scale_of",
+    "scaled_rate",
     "set_direction",
     "slice_sparse",
     "sliceable",

@@ -1,5 +1,7 @@
 """Hooks of Keras's trainer and optimizers."""
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -85,3 +87,30 @@ def is_decayed(optimizer: Any, variable: Tensor) -> bool:
     (docs/keras_notes.md, pain 67).
     """
     return bool(optimizer._use_weight_decay(variable))
+
+
+@contextlib.contextmanager
+def scaled_rate(optimizer: Any, factor: Callable[[Sequence[Tensor]], Tensor]) -> Iterator[None]:
+    """Multiplies the learning rate of an optimizer, in steps that are traced inside the context.
+
+    Args:
+        optimizer: One with a learning rate of its own.
+        factor: Returns the factor of a step from its gradients.
+    """
+    apply_gradients = optimizer.apply_gradients
+
+    def apply_scaled(pairs: Any, *arguments: Any, **options: Any) -> Any:
+        pairs = list(pairs)
+        scale = factor([gradient for gradient, _ in pairs])
+        rate = optimizer._get_current_learning_rate
+        optimizer._get_current_learning_rate = lambda: keras.ops.multiply(rate(), scale)
+        try:
+            return apply_gradients(pairs, *arguments, **options)
+        finally:
+            del optimizer._get_current_learning_rate
+
+    optimizer.apply_gradients = apply_scaled
+    try:
+        yield
+    finally:
+        del optimizer.apply_gradients

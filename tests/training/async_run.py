@@ -30,9 +30,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--kill", action="store_true")
-    parser.add_argument("--max-staleness", type=int)
+    parser.add_argument("--staleness", type=lambda text: int(text) if text.isdigit() else text)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--delta", type=float, default=0.0, help="of EarlyStopping")
     arguments = parser.parse_args()
     task = json.loads(os.environ["TF_CONFIG"])["task"]
     if arguments.kill and (task["type"], task["index"]) == ("worker", 1):
@@ -45,14 +46,16 @@ def main() -> None:
         )
         model.compile(keras.optimizers.SGD(0.05))
 
+    backup = mtl.training.Backup(arguments.folder / "checkpoint")
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=arguments.delta)
     result = mtl.training.fit_async(
         model,
         lambda: problem.dataset(4).shuffle(4),
         steps_per_epoch=arguments.steps,
         epochs=arguments.epochs,
         validation_data=problem.dataset(4),
-        max_staleness=arguments.max_staleness,
-        checkpoint=arguments.folder / "checkpoint",
+        callbacks=[backup, stop, keras.callbacks.CSVLogger(arguments.folder / "log.csv")],
+        staleness=arguments.staleness,
     )
     version = arguments.folder / "export" / str(arguments.epochs)
     mtl.export.saved_model(model.network, problem.tasks(), version)

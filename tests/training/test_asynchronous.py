@@ -9,11 +9,14 @@ import keras
 import numpy as np
 import pytest
 import small_problem as problem
+import tensorflow as tf
 
 import keras_mtl as mtl
 from keras_mtl import balancers
+from keras_mtl.training._asynchronous._callbacks import EpochCallbacks, split_callbacks
 from keras_mtl.training._asynchronous._parameter_servers import _read
 from keras_mtl.training._asynchronous._rules import check_rule, standing
+from keras_mtl.training._asynchronous._worker_step import check_staleness, step_of
 
 SCRIPT = pathlib.Path(__file__).with_name("async_run.py")
 ALLOWED = (
@@ -87,6 +90,98 @@ def test_the_delay_bounds_the_rate():
             assert (abs(roots).max() < 1) == stable
 
 
+@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD(0.1), keras.optimizers.AdamW(0.1)])
+def test_a_stale_step_is_scaled_by_its_staleness(optimizer):
+    """As if three others came between the reading of the variables and the update."""
+
+    def variables_after(scaled):
+        model = problem.balanced(
+            balancers.PCGrad(), optimizer=optimizer.from_config(optimizer.get_config())
+        )
+        before = problem.values(model.trainable_variables)
+        version = tf.Variable(5, dtype=tf.int64)
+        train_step = model.train_step
+
+        def overtaken(element):
+            version.assign_add(3)
+            return train_step(element)
+
+        model.train_step = overtaken
+        worker, staleness = step_of(model, version, scaled)(iter([(7, problem.batch())]))
+        assert (worker, int(staleness), int(version)) == (7, 3, 9)
+        assert "apply_gradients" not in vars(model.optimizer)
+        after = problem.values(model.trainable_variables)
+        return [new - old for new, old in zip(after, before, strict=True)]
+
+    whole, scaled = variables_after(False), variables_after(True)
+    assert all(np.abs(change).max() > 1e-4 for change in whole)
+    for change, expected in zip(scaled, whole, strict=True):
+        np.testing.assert_allclose(change, expected / 4, atol=3e-7)
+
+
+class Batches(keras.callbacks.Callback):
+    def on_test_batch_begin(self, batch, logs=None):
+        """Is what no worker waits for."""
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (Batches(), "Batches looks at batches"),
+        (keras.callbacks.TerminateOnNaN(), "TerminateOnNaN looks at batches"),
+        (keras.callbacks.ModelCheckpoint("x.keras", save_freq=3), "ModelCheckpoint looks at"),
+        (keras.callbacks.LambdaCallback(on_train_batch_end=print), "LambdaCallback looks at"),
+        (print, "expected callbacks of Keras"),
+        (mtl.training.Backup("x", every=3), "the backup has every=3"),
+        (keras.callbacks.EarlyStopping(restore_best_weights=True), "keeps weights in memory"),
+    ],
+)
+def test_callbacks_that_cannot_work_are_refused(callback, message):
+    with pytest.raises(ValueError, match=message):
+        split_callbacks([callback, mtl.training.Backup("y")][: 1 + ("memory" in message)])
+
+
+def test_callbacks_of_epochs_are_taken():
+    backup = mtl.training.Backup("x")
+    listed = [
+        keras.callbacks.EarlyStopping(restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau(),
+        keras.callbacks.LearningRateScheduler(lambda epoch: 0.1),
+        keras.callbacks.ModelCheckpoint("x.keras"),
+        keras.callbacks.CSVLogger("x.csv"),
+        keras.callbacks.LambdaCallback(on_epoch_end=print),
+        mtl.callbacks.StopByTasks(problem.tasks()),
+    ]
+    assert split_callbacks(listed) == (listed, None)
+    assert split_callbacks([*listed[1:], backup]) == (listed[1:], backup)
+    with pytest.raises(ValueError, match=r"received 2 training\.Backup"):
+        split_callbacks([backup, backup])
+
+
+def test_a_callback_that_switches_tasks_off_is_refused():
+    model = problem.balanced(balancers.Equal())
+    switch = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: model.set_active(["z", "b"])
+    )
+    listed = EpochCallbacks([switch], model)
+    listed.call("train_begin")
+    with pytest.raises(ValueError, match="switched tasks or variables off"):
+        listed.call("epoch_end", 0, {})
+
+
+@pytest.mark.parametrize("staleness", [-1, 1.5, True, "scaled", "0"])
+def test_another_staleness_is_refused(staleness):
+    with pytest.raises(ValueError, match="expected None, a number of steps"):
+        check_staleness(staleness, keras.optimizers.SGD())
+
+
+def test_several_learning_rates_are_not_scaled():
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    with pytest.raises(ValueError, match="received a LossScaleOptimizer"):
+        check_staleness("scale", optimizer)
+    check_staleness(3, optimizer)
+
+
 def run(folder, *arguments, seconds=200):
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "keras_mtl.launch", "--workers", "2", "--servers", "1"]
@@ -115,7 +210,20 @@ def test_no_step_is_lost_when_a_worker_is_killed_and_comes_back(tmp_path):
 
 @pytest.mark.slow
 def test_no_step_is_staler_than_the_bound(tmp_path):
-    _, result = run(tmp_path, "--max-staleness", "1")
+    _, result = run(tmp_path, "--staleness", "1")
     taus = [tau for of_worker in result["staleness"].values() for tau in of_worker]
     assert len(taus) == 60 and max(taus) <= 1
     assert result["history"]["max_staleness"][-1] == max(taus)
+
+
+@pytest.mark.slow
+def test_scaled_steps_train_and_callbacks_end_it(tmp_path):
+    _, result = run(tmp_path, "--staleness", "scale", "--epochs", "5", "--delta", "9.0")
+    losses = result["history"]["val_loss"]
+    # EarlyStopping takes the first epoch as the best one, and ends training after the second.
+    assert len(losses) == 2 and losses[1] < losses[0] and result["finite"]
+    assert result["steps"] == result["iterations"] == 120
+    taus = [tau for of_worker in result["staleness"].values() for tau in of_worker]
+    assert max(taus) > 0  # something was scaled
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert len(rows) == 3 and "val_loss" in rows[0]

@@ -1,9 +1,7 @@
 """`fit_async`: training by workers that do not wait for each other."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,8 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl.data import check_dataset
+from keras_mtl.training._asynchronous._callbacks import EpochCallbacks, split_callbacks
 from keras_mtl.training._asynchronous._rules import check_rule
-from keras_mtl.training._asynchronous._worker_step import WorkerStep
+from keras_mtl.training._asynchronous._worker_step import WorkerStep, check_staleness
+from keras_mtl.training._backup._backup import Backup, check_facts, facts_of
+from keras_mtl.training._backup._memories import memories_of, remind
 from keras_mtl.training._backup._restoring import restore, values_of
 from keras_mtl.training._backup._state_file import (
     SavedState,
@@ -65,8 +66,8 @@ def fit_async(
     steps_per_epoch: int,
     epochs: int = 1,
     validation_data: Any = None,
-    max_staleness: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    staleness: int | str | None = None,
 ) -> Asynchronous:
     """Trains a model by workers that do not wait for each other, inside `parameter_servers`.
 
@@ -74,7 +75,7 @@ def fit_async(
     computes the gradients of one batch by the rule, and sends the update. Meanwhile others have
     sent theirs: `staleness` says how many. A worker that dies gets no more steps and its step is
     taken by another one; when it is back, it goes on. If a server dies, training ends with an error
-    and begins again from `checkpoint`.
+    and begins again from `training.Backup`.
 
     Choose it where workers differ much in speed or come and go, or where tables are larger than
     the memory of a machine (`layers.ShardedEmbedding`). For everything else `training.cluster` is
@@ -91,18 +92,22 @@ def fit_async(
         steps_per_epoch: The number of updates of an epoch, of all workers together.
         epochs: The number of epochs.
         validation_data: A dataset that the chief evaluates after each epoch.
-        max_staleness: The largest staleness. With it the chief hands out `max_staleness + 1` steps
-            at a time and waits for all of them, so that no step is staler; 0 is one step after the
-            other. Defaults to `None`, no bound.
-        checkpoint: A folder for the state after each epoch, from which training goes on.
+        callbacks: Callbacks of Keras that look at epochs and evaluations, such as `EarlyStopping`,
+            `ReduceLROnPlateau` and `ModelCheckpoint`, and at most one `training.Backup` (without
+            `every`), from whose file training goes on behind the last whole epoch.
+        staleness: What is done about steps that others have overtaken. A number is the largest
+            staleness: the chief hands out `staleness + 1` steps at a time and waits for all of
+            them, so that no step is staler; 0 is one step after the other. `"scale"` divides the
+            learning rate of a step by 1 + its staleness, and nobody waits. Choose it when a rate
+            that one process takes makes losses grow here. Defaults to `None`, nothing.
 
     Returns:
         The logs, the number of updates and the staleness. Logs of training are running means that
         may miss some steps, since metrics are counted on the servers too: judge by `val_` logs.
 
     Raises:
-        ValueError: If the model was not built in the scope, the data or the rule do not fit, or
-            the checkpoint is of another model.
+        ValueError: If the model was not built in the scope, the data or the rule do not fit, a
+            callback cannot work, or the backup is of another model.
 
     Example:
         >>> import keras
@@ -117,33 +122,47 @@ def fit_async(
         ValueError: the model was not built in the scope of training.parameter_servers(). ...
     """
     strategy = model.distribute_strategy
-    _check(model, strategy, steps_per_epoch, epochs, max_staleness)
+    _check(model, strategy, steps_per_epoch, epochs, staleness)
+    called, backup = split_callbacks(callbacks)
     check_rule(model.balancer, model.network)
     check_dataset(make_dataset(), model.tasks)
     coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
-    step = WorkerStep(model, coordinator, make_dataset)
-    first = _restored(model, step, checkpoint, steps_per_epoch)
+    step = WorkerStep(model, coordinator, make_dataset, scaled=staleness == "scale")
+    bound = None if staleness is None or isinstance(staleness, str) else staleness
+    saved = _Saved(backup, model, called)
+    first = saved.restored(step, steps_per_epoch)
+    listed = EpochCallbacks(called, model)
+    model.stop_training = False
+    listed.call("train_begin")
+    saved.remind()
     history: dict[str, list[float]] = {}
-    staleness: dict[int, list[int]] = {}
+    measured: dict[int, list[int]] = {}
     for epoch in range(first, epochs):
         model.reset_metrics()
-        staleness = step.run(steps_per_epoch, max_staleness)
+        listed.call("epoch_begin", epoch)
+        measured = step.run(steps_per_epoch, bound)
         # Overlapping steps lose some of them (docs/keras_notes.md, 144; keras#18668).
         model.optimizer.iterations.assign(step.count)
         logs = {name: float(value) for name, value in model.get_metrics_result().items()}
         if validation_data is not None:
-            logs |= {f"val_{name}": value for name, value in _evaluate(model, validation_data)}
-        taus = [tau for of_worker in staleness.values() for tau in of_worker]
+            listed.call("test_begin")
+            validation = _evaluate(model, validation_data)
+            listed.call("test_end", validation)
+            logs |= {f"val_{name}": value for name, value in validation.items()}
+        taus = [tau for of_worker in measured.values() for tau in of_worker]
         logs |= {"staleness": float(np.mean(taus)), "max_staleness": float(max(taus))}
         for name, value in logs.items():
             history.setdefault(name, []).append(value)
         model.balancer.end_epoch(logs)
-        if checkpoint is not None:
-            write_state(Path(checkpoint), SavedState(epoch + 1, 0, values_of(model), {}, []))
-    return Asynchronous(history, step.count, staleness)
+        listed.call("epoch_end", epoch, logs)
+        saved.save(epoch + 1)
+        if model.stop_training:
+            break
+    listed.call("train_end")
+    return Asynchronous(history, step.count, measured)
 
 
-def _evaluate(model: BalancedModel, dataset: tf.data.Dataset) -> list[tuple[str, float]]:
+def _evaluate(model: BalancedModel, dataset: tf.data.Dataset) -> dict[str, float]:
     """Evaluates on the chief: Keras would ask for a dataset of the workers."""
     model.reset_metrics()
     step = tf.function(
@@ -153,11 +172,11 @@ def _evaluate(model: BalancedModel, dataset: tf.data.Dataset) -> list[tuple[str,
     logs: dict[str, Any] = {}
     for batch in dataset:
         logs = step(batch)
-    return [(name, float(value)) for name, value in logs.items()]
+    return {name: float(value) for name, value in logs.items()}
 
 
 def _check(
-    model: BalancedModel, strategy: Any, steps: int, epochs: int, max_staleness: int | None
+    model: BalancedModel, strategy: Any, steps: int, epochs: int, staleness: int | str | None
 ) -> None:
     if not isinstance(strategy, tf.distribute.ParameterServerStrategy):
         raise ValueError(
@@ -166,20 +185,60 @@ def _check(
         )
     if not model.compiled:
         raise ValueError("compile the model in the scope before fit_async.")
-    if steps < 1 or epochs < 1 or (max_staleness is not None and max_staleness < 0):
+    if steps < 1 or epochs < 1:
         raise ValueError(
-            f"steps_per_epoch is {steps}, epochs {epochs}, max_staleness {max_staleness}; "
-            "expected 1 or more, 1 or more, and None or 0 or more."
+            f"steps_per_epoch is {steps}, epochs {epochs}; expected 1 or more of both."
         )
+    check_staleness(staleness, model.optimizer)
 
 
-def _restored(model: keras.Model, step: WorkerStep, checkpoint: Any, steps_per_epoch: int) -> int:
-    """Restores the state of a checkpoint; returns the epoch at which training goes on."""
-    state = None if checkpoint is None else read_state(Path(checkpoint))
-    if state is None:
-        return 0
-    kept, metrics = variables_of(model)
-    check_fit(state, [*kept, *metrics], Path(checkpoint))
-    restore(model, state.arrays)
-    step.begin_at(state.epoch * steps_per_epoch)
-    return state.epoch
+class _Saved:
+    """Holds the file of a training, if there is one.
+
+    Args:
+        backup: Says where it is; `None` for none.
+        model: The model.
+        callbacks: Those whose memory is saved.
+    """
+
+    def __init__(
+        self, backup: Backup | None, model: BalancedModel, callbacks: Sequence[Any]
+    ) -> None:
+        self._backup = backup
+        self._model = model
+        self._callbacks = callbacks
+        self._memories: Sequence[Any] | None = None
+
+    def restored(self, step: WorkerStep, steps_per_epoch: int) -> int:
+        """Restores the state in the file; returns the epoch at which training goes on."""
+        if self._backup is None:
+            return 0
+        folder = self._backup.folder
+        state = read_state(folder)
+        self._backup.resumed = None if state is None else (state.epoch, 0)
+        if state is None:
+            return 0
+        kept, metrics = variables_of(self._model)
+        check_fit(state, [*kept, *metrics], folder)
+        check_facts(state, self._facts, folder)
+        restore(self._model, state.arrays)
+        step.begin_at(state.epoch * steps_per_epoch)
+        self._memories = state.callbacks
+        return state.epoch
+
+    def remind(self) -> None:
+        """Gives callbacks their memory back, after they were told that training begins."""
+        if self._memories is not None:
+            remind(self._callbacks, self._memories)
+
+    def save(self, epoch: int) -> None:
+        """Writes the state at the beginning of an epoch."""
+        if self._backup is not None:
+            arrays, memories = values_of(self._model), memories_of(self._callbacks)
+            state = SavedState(epoch, 0, arrays, self._facts, memories)
+            write_state(self._backup.folder, state)
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        """What has to be the same when training goes on."""
+        return {**(self._backup.description if self._backup else {}), **facts_of(self._model)}

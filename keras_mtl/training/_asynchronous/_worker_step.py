@@ -1,11 +1,14 @@
 """The step that a worker takes, and how the chief hands steps out."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from keras_mtl._keras_internals import scaled_rate
 from keras_mtl._types import Tensor
+from keras_mtl.training._optimizer import inner_optimizers
 
 
 class WorkerStep:
@@ -15,10 +18,15 @@ class WorkerStep:
         model: The model.
         coordinator: The `ClusterCoordinator`.
         make_dataset: Returns the data of a worker.
+        scaled: Whether a step divides its learning rate by 1 + its staleness.
     """
 
     def __init__(
-        self, model: Any, coordinator: Any, make_dataset: Callable[[], tf.data.Dataset]
+        self,
+        model: Any,
+        coordinator: Any,
+        make_dataset: Callable[[], tf.data.Dataset],
+        scaled: bool = False,
     ) -> None:
         self._coordinator = coordinator
         with model.distribute_strategy.scope():
@@ -26,7 +34,7 @@ class WorkerStep:
             self._version = tf.Variable(0, dtype=tf.int64, trainable=False, name="version")
         data = coordinator.create_per_worker_dataset(lambda: _with_worker(make_dataset()))
         self._batches = iter(data)
-        self._step = tf.function(self._step_of(model), autograph=False)
+        self._step = tf.function(step_of(model, self._version, scaled), autograph=False)
 
     @property
     def count(self) -> int:
@@ -50,17 +58,57 @@ class WorkerStep:
             staleness.setdefault(int(worker), []).append(int(tau))
         return staleness
 
-    def _step_of(self, model: Any) -> Callable[[Any], tuple[Tensor, Tensor]]:
-        def step(batches: Any) -> tuple[Tensor, Tensor]:
-            worker, element = next(batches)
-            before = self._version.read_value()
-            with tf.control_dependencies([before]):
-                logs = model.distribute_strategy.run(model.train_step, args=(element,))
-            with tf.control_dependencies(tf.nest.flatten(logs)):
-                after = self._version.assign_add(1, read_value=True)
-            return worker, tf.convert_to_tensor(after) - before - 1
 
-        return step
+def check_staleness(staleness: int | str | None, optimizer: Any) -> None:
+    """Checks the argument of `fit_async`.
+
+    Raises:
+        ValueError: If it is unknown, or the optimizer has no learning rate to scale.
+    """
+    bound = isinstance(staleness, int) and not isinstance(staleness, bool) and staleness >= 0
+    if not (staleness is None or staleness == "scale" or bound):
+        raise ValueError(
+            f'staleness is {staleness!r}; expected None, a number of steps (0 or more), or "scale".'
+        )
+    if staleness == "scale" and any(
+        inner is not optimizer for inner in inner_optimizers(optimizer)
+    ):
+        raise ValueError(
+            f'staleness="scale" divides the learning rate of one optimizer; received a '
+            f"{type(optimizer).__name__}. Compile with a plain optimizer, or bound the staleness "
+            "by a number."
+        )
+
+
+def step_of(
+    model: Any, version: tf.Variable, scaled: bool
+) -> Callable[[Any], tuple[Tensor, Tensor]]:
+    """Returns the step of a worker, which counts itself and returns its worker and staleness.
+
+    Args:
+        model: The model.
+        version: The number of updates so far.
+        scaled: Whether a step divides its learning rate by 1 + its staleness.
+    """
+
+    def step(batches: Any) -> tuple[Tensor, Tensor]:
+        worker, element = next(batches)
+        before = version.read_value()
+
+        def factor(gradients: Sequence[Tensor]) -> Tensor:
+            # Not before the gradients are there: until then, others send their updates.
+            with tf.control_dependencies(gradients):
+                staleness = version.read_value() - before
+            return 1.0 / (1.0 + tf.cast(staleness, tf.float32))
+
+        rate = scaled_rate(model.optimizer, factor) if scaled else contextlib.nullcontext()
+        with tf.control_dependencies([before]), rate:
+            logs = model.distribute_strategy.run(model.train_step, args=(element,))
+        with tf.control_dependencies(tf.nest.flatten(logs)):
+            after = version.assign_add(1, read_value=True)
+        return worker, tf.convert_to_tensor(after) - before - 1
+
+    return step
 
 
 def _with_worker(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -144,7 +144,7 @@ class Backup(keras.callbacks.Callback):
         """
         check_memories(callbacks)
         self._listed, self._workers = callbacks, Workers(model.distribute_strategy)
-        self._facts = {**self.description, **_facts_of(model)}
+        self._facts = {**self.description, **facts_of(model)}
         state = self._state = self._agreed_state(model)
         self.resumed = None if state is None else (state.epoch, state.step)
         epoch = arguments["initial_epoch"] if state is None else state.epoch
@@ -179,7 +179,7 @@ class Backup(keras.callbacks.Callback):
             state = read_state(self.folder)
             if state is not None:
                 check_fit(state, [*kept, *metrics], self.folder)
-                self._check_facts(state)
+                check_facts(state, self._facts, self.folder)
         except ValueError as error:
             refusal = error
         # No values of metrics, which only all workers together can read.
@@ -194,19 +194,6 @@ class Backup(keras.callbacks.Callback):
         if refusal:
             raise refusal
         return state
-
-    def _check_facts(self, state: SavedState) -> None:
-        names = {**state.description, **self._facts}
-        different = [n for n in names if state.description.get(n) != self._facts.get(n)]
-        if different:
-            listed = "; ".join(
-                f"{n}: {state.description.get(n)!r} is saved, {self._facts.get(n)!r} is here"
-                for n in different
-            )
-            raise ValueError(
-                f"the backup in {self.folder} is of another training. {listed}. Remove the folder "
-                "to train from the beginning."
-            )
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Gives other callbacks their memory back, and prepares to skip batches.
@@ -289,10 +276,30 @@ class Backup(keras.callbacks.Callback):
         raise SystemExit(STATUS)
 
 
-def _facts_of(model: Any) -> dict[str, str]:
+def facts_of(model: Any) -> dict[str, str]:
+    """Returns what a backup says of a `BalancedModel` beside its variables."""
     return {
         "tasks": ", ".join(task.name for task in model.tasks),
         "balancer": type(model.balancer).__name__,
         "at": model.at,
         "every": str(model.every),
     }
+
+
+def check_facts(state: SavedState, facts: Mapping[str, str], folder: Path) -> None:
+    """Checks that a state is of the same training.
+
+    Raises:
+        ValueError: If a fact differs.
+    """
+    names = {**state.description, **facts}
+    different = [name for name in names if state.description.get(name) != facts.get(name)]
+    if different:
+        listed = "; ".join(
+            f"{name}: {state.description.get(name)!r} is saved, {facts.get(name)!r} is here"
+            for name in different
+        )
+        raise ValueError(
+            f"the backup in {folder} is of another training. {listed}. Remove the folder to train "
+            "from the beginning."
+        )
