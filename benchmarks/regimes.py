@@ -53,6 +53,8 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.names or NAMES:
         print_table(name, options.seeds, options.record)
+    minutes = time.process_time() / 60
+    print(f"\nall of these: {minutes:.1f} minutes of the processor")
 
 
 if __name__ == "__main__":

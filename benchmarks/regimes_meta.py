@@ -3,6 +3,12 @@
 Amplitudes from 0.1 to 5, phases from 0 to pi, x from -5 to 5, two layers of 40 ReLUs; errors are
 means over 200 points of 300 new sinusoids, with the standard error over twelve groups of them.
 Joint is the same network trained on all points as if they were of one curve.
+
+The first order needs more training than MAML: with Adam at 1e-3, too, 12,000 steps leave an error
+of .60 to .69 after one step of adaptation and .21 to .23 after five (three seeds), and 30,000 leave
+.48 and .16. Adam at 2e-3 comes there in 12,000. Reptile has Adam outside as well: by a step that
+falls from 1 to 0 it ends at .61, .24 and .20. (It reads no query; with all 20 points as support it
+comes to .48, .17, .13.)
 """
 
 from collections.abc import Iterable
@@ -20,13 +26,13 @@ HEADER = ("rule", "0", "1", "5", "10")
 TASK = mtl.Task.regression("y", metrics=())
 GROUPS, POINTS, EPISODES = 12, 10, 25
 
-# The rule, its inner steps and rate, the outer optimizer, and its number of steps.
+# The rule, its inner steps and rate, the rate of Adam outside, and its number of steps.
 SETTINGS: dict[str, tuple[str, int, float, float, int]] = {
     "MAML": ("maml", 1, 0.01, 1e-3, 12000),
-    "first order": ("first_order", 1, 0.01, 1e-3, 12000),
+    "first order": ("first_order", 1, 0.01, 2e-3, 12000),
     "ANIL": ("anil", 1, 0.01, 1e-3, 12000),
     "Meta-SGD": ("meta_sgd", 1, 0.01, 1e-3, 12000),
-    "Reptile": ("reptile", 5, 0.02, 1.0, 15000),
+    "Reptile": ("reptile", 5, 0.02, 2e-3, 15000),
     "joint": ("joint", 1, 0.01, 1e-3, 12000),
 }
 
@@ -77,11 +83,7 @@ def train(setting: str, seed: int) -> tuple[keras.Model, MetaModel]:
         network.fit(flat, steps_per_epoch=steps, shuffle=False, verbose=0)
         return network, MetaModel(network, [TASK], inner_learning_rate=rate)
     model = MetaModel(network, [TASK], rule=rule, inner_steps=inner_steps, inner_learning_rate=rate)
-    optimizer: Any = keras.optimizers.Adam(outer)
-    if rule == "reptile":
-        falling = keras.optimizers.schedules.PolynomialDecay(outer, steps, 0.0)
-        optimizer = keras.optimizers.SGD(falling)
-    model.compile(optimizer, steps_per_execution=100)
+    model.compile(keras.optimizers.Adam(outer), steps_per_execution=100)
     model.fit(data, steps_per_epoch=steps, verbose=0)
     return network, model
 

