@@ -4,12 +4,16 @@ Gradients are known by the cosines between them; a direction is given by coeffic
 gradients. `ridge` is the possible error of the cosines' eigenvalues: see `resolution`.
 """
 
+from collections.abc import Callable
+
 from keras import ops
 
 from keras_mtl._types import Tensor
+from keras_mtl.balancers._solvers._free_system import solve_free
 from keras_mtl.balancers._solvers._gramian import LEAST_RIDGE, TINY
 from keras_mtl.balancers._solvers._quadratic import nonnegative_minimum
 from keras_mtl.balancers._solvers._sizes import larger, size_of
+from keras_mtl.balancers._solvers._symmetric import has_many_tasks
 
 _MAX_STEPS = 30
 
@@ -60,8 +64,21 @@ def equal_projections(cosines: Tensor, ridge: float | Tensor) -> Tensor:
         >>> [round(float(v), 4) for v in equal_projections(cosines, 1e-15)]
         [2.0, 2.0]
     """
+    ridge = larger(ridge, LEAST_RIDGE)
+    if has_many_tasks(cosines) is False:
+        return _equal_projections_of_few(cosines, ridge)
+    return _solve_many(
+        cosines,
+        ops.ones_like(cosines[0]),
+        ridge,
+        lambda: _equal_projections_of_few(cosines, ridge),
+    )
+
+
+def _equal_projections_of_few(cosines: Tensor, ridge: float | Tensor) -> Tensor:
+    """Returns v as `equal_projections` does, by an inverse."""
     eye = ops.eye(size_of(cosines), dtype="float64")
-    inverse = ops.inv(cosines + larger(ridge, LEAST_RIDGE) * eye)
+    inverse = ops.inv(cosines + ridge * eye)
     v = ops.sum(inverse, axis=1, keepdims=True)
     # Two steps of refinement with C itself leave the third power of the ridge's influence.
     for _ in range(2):
@@ -108,8 +125,7 @@ def fair_point(
         image_error = z - ops.matmul(ridged, x[:, None])[:, 0]
         log_error = log_products - ops.log(x) - alpha * ops.log(z)
         pull = z / alpha
-        inverse = ops.inv(ridged + ops.diag(pull / x))
-        dx = ops.matmul(inverse, (pull * log_error + image_error)[:, None])[:, 0]
+        dx = _solve(ridged + ops.diag(pull / x), pull * log_error + image_error)
         dz = ops.matmul(ridged, dx[:, None])[:, 0] - image_error
         change = ops.maximum(_largest(dx) / _largest(x), _largest(dz) / _largest(z))
         return step + 1, _bounded_step(x, dx), _bounded_step(z, dz), change
@@ -118,6 +134,33 @@ def fair_point(
     start = ops.exp(log_products / (1 + alpha))
     change = ops.full((), 1.0, "float64")
     return ops.while_loop(is_unsolved, improve, (0, start, start, change))[1]
+
+
+def _solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """Returns the solution `[K]` of a system with a positive definite matrix."""
+
+    def by_inverse() -> Tensor:
+        return ops.matmul(ops.inv(matrix), right[:, None])[:, 0]
+
+    if has_many_tasks(matrix) is False:
+        return by_inverse()
+    return _solve_many(matrix, right, 0.0, by_inverse)
+
+
+def _solve_many(
+    matrix: Tensor, right: Tensor, ridge: float | Tensor, of_few: Callable[[], Tensor]
+) -> Tensor:
+    """Returns the solution `[K]` for many tasks; that of `of_few` for few.
+
+    `of_few` also solves what has no factor: rounding may leave the matrix without full rank.
+    """
+    free = ops.ones_like(right, "bool")
+    x = ops.cond(
+        has_many_tasks(matrix),
+        lambda: solve_free(matrix, right[None], free, ridge)[0],
+        lambda: ops.where(free, float("nan"), right),
+    )
+    return ops.cond(ops.all(ops.isfinite(x)), lambda: x, of_few)
 
 
 def _largest(values: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def solve_free(matrix: Tensor, right: Tensor, free: Tensor, ridge: float | Tenso
     count = ops.sum(ops.cast(free, "int32"))
 
     def by_products() -> Tensor:
-        x, solved = _conjugate_gradients(matrix, right, free)
+        x, solved = conjugate_gradients(matrix, right, free)
         return ops.cond(solved, lambda: x, lambda: _factored(matrix, right, free, ridge))
 
     def at_most(room: int | Tensor, otherwise: Callable[[], Tensor]) -> Callable[[], Tensor]:
@@ -91,11 +91,21 @@ def _factored(matrix: Tensor, right: Tensor, free: Tensor, ridge: float | Tensor
     return x
 
 
-def _conjugate_gradients(matrix: Tensor, right: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the solutions `[r, K]`, and whether they are; ends early where they are far off.
+def conjugate_gradients(matrix: Tensor, right: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the solutions `[r, K]` among the free variables, and whether they are solutions.
 
-    Solutions of equal rows are equal, and where there are many they are the shortest: every step
-    stays among the images of b.
+    It ends early where they are far off. Variables with equal rows get equal values, and where
+    there are many solutions it finds the shortest: every step stays among the images of b.
+
+    Args:
+        matrix, right, free: As for `solve_free`.
+
+    Example:
+        >>> matrix = ops.array([[2.0, 2.0], [2.0, 2.0]], "float64")
+        >>> right, free = ops.array([[4.0, 4.0]], "float64"), ops.array([True, True])
+        >>> x, solved = conjugate_gradients(matrix, right, free)
+        >>> [round(float(value), 6) for value in x[0]], bool(solved)
+        ([1.0, 1.0], True)
     """
     right = ops.where(free, right, 0)
     total = ops.sum(right * right, axis=1, keepdims=True)  # [r, 1]
@@ -121,4 +131,4 @@ def _conjugate_gradients(matrix: Tensor, right: Tensor, free: Tensor) -> tuple[T
     return x, ops.all(square <= _PRECISION * total)
 
 
-__all__ = ["solve_free"]
+__all__ = ["conjugate_gradients", "solve_free"]
