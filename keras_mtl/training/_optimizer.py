@@ -57,6 +57,11 @@ def as_on_one_device(
     return [loss_scale.share * gradient for gradient in _clipped(total, *_limits(clipping[0]))]
 
 
+def clips(optimizer: Any) -> bool:
+    """Returns whether an optimizer, or one inside of it, clips gradients."""
+    return any(any(_limits(inner)) for inner in inner_optimizers(optimizer))
+
+
 def _limits(optimizer: Any) -> list[Any]:
     return [getattr(optimizer, name, None) for name in CLIPPING]
 

@@ -28,17 +28,18 @@ def main() -> None:
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     tasks = [mtl.Task.regression(name, metrics=()) for name in ("z", "b", "r", "a")]
     counts = {}
-    for mode, rule, at in (
-        ("losses", mtl.balancers.Uncertainty, "parameters"),
-        ("representation", mtl.balancers.MGDA, "representation"),
-        ("parameters", mtl.balancers.MGDA, "parameters"),
+    for mode, rule, at, limit in (
+        ("losses", mtl.balancers.Uncertainty, "parameters", {}),
+        ("representation", mtl.balancers.MGDA, "representation", {}),
+        ("parameters", mtl.balancers.MGDA, "parameters", {}),
+        ("parameters", mtl.balancers.MGDA, "parameters", {"clipnorm": 1.0}),
     ):
         with strategy.scope():
             network = mtl.architectures.hard_sharing(
                 keras.Input((6,)), tasks, shared=(9, 5), tower=(3,)
             )
             model = mtl.BalancedModel(network, tasks, rule(), at=at)
-            model.compile(keras.optimizers.SGD(0.1))
+            model.compile(keras.optimizers.SGD(0.1, **limit))
         x = np.ones((8, 6), "float32")
         data = tf.data.Dataset.from_tensors((x, {task.name: np.ones(8) for task in tasks}))
         tf.distribute.ReplicaContext.all_reduce = counted
@@ -46,7 +47,7 @@ def main() -> None:
         model.fit(data, verbose=0)
         tf.distribute.ReplicaContext.all_reduce = all_reduce
         stated = mtl.training.communication(model, replicas=2).messages[mode]
-        counts[mode] = {"counted": list(SIZES), "stated": list(stated)}
+        counts[mode + " clipped" * bool(limit)] = {"counted": list(SIZES), "stated": list(stated)}
     json.dump(counts, sys.stdout)
 
 

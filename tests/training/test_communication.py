@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 import small_problem as problem
 
@@ -25,9 +26,19 @@ def test_the_messages_are_those_of_a_traced_step():
     )
     assert done.returncode == 0, done.stderr
     modes = json.loads(done.stdout)
-    assert {*modes} == {"losses", "representation", "parameters"}
+    assert {*modes} == {"losses", "representation", "parameters", "parameters clipped"}
     for mode, sizes in modes.items():
         assert sizes["counted"] == sizes["stated"], mode
+
+
+def test_what_is_clipped_is_sent_twice():
+    sent = []
+    for limit in ({}, {"global_clipnorm": 1.0}):
+        model = mtl.BalancedModel(problem.network(), problem.tasks(), mtl.balancers.MGDA())
+        model.compile(keras.optimizers.SGD(0.1, **limit))
+        sent.append(mtl.training.communication(model, 2).messages)
+    for mode, messages in sent[0].items():
+        assert sent[1][mode] == (*messages, messages[-1])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._communication._link import LINKS, Link
+from keras_mtl.training._optimizer import clips
 
 _BYTES = 4  # of a float32
 
@@ -68,7 +69,11 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
         representation  2K, K^2 + K, K, 1, P + Q        rules on the Gramian at the representation
         parameters      2K, K P, K, 1, P + Q            rules on gradients of the parameters
 
-    with P floats of shared variables, Q of others. Messages are counted from the graph of the
+    with P floats of shared variables, Q of others. With clipping (`clipnorm`, `global_clipnorm`,
+    `clipvalue`) the last message is sent twice: the sum of all replicas is what has to be clipped.
+    The P of `parameters` are sent once more by the optimizer, although every replica has their sum:
+    an optimizer of Keras adds up the gradients of the replicas in any case, and takes no sums.
+    Messages are counted from the graph of the
     network; their time is a formula, for links that nobody else uses, with nothing computed at the
     same time: a bound to compare modes by, no forecast. Statistics of batch normalization and of
     losses of a whole batch (survival, ranking) come on top, and rules that merge gradients at the
@@ -116,10 +121,14 @@ def _messages(model: BalancedModel) -> dict[str, tuple[int, ...]]:
     shared = _floats(model.frontier.shared)
     learned = _floats(model.balancer.trainable_variables)
     of_network = _floats(model.network.trainable_variables)
+    times = 2 if clips(model.optimizer) else 1
     return {
-        "losses": (2 * num_losses, num_losses, 1, of_network + learned),
-        "representation": (2 * num_losses, num_losses**2 + num_losses, num_losses, 1, of_network),
-        "parameters": (2 * num_losses, num_losses * shared, num_losses, 1, of_network),
+        mode: (2 * num_losses, *statistics, num_losses, 1, *[trained] * times)
+        for mode, statistics, trained in (
+            ("losses", (), of_network + learned),
+            ("representation", (num_losses**2 + num_losses,), of_network),
+            ("parameters", (num_losses * shared,), of_network),
+        )
     }
 
 
