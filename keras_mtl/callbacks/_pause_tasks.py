@@ -40,6 +40,9 @@ class PauseTasks(Watcher):
     keeps for it, become those of its best epoch when it is paused. The shared layers are not turned
     back, and go on with the others, so that its metric is that of an old tower on a newer trunk.
     The tower of each best epoch is kept in memory, and with a `state_file` in a file beside it.
+    On digits, a task of 40 labels beside one of 600 (`benchmarks/early_exit.py`, five seeds) has
+    the log loss .79 (sd .40) when it is not paused, .48 (.17) paused, and .42 (.13) at its best
+    weights; its accuracy is .846, .842 and .829. So its probabilities get better, not its answers.
 
     Choose it when some tasks overfit long before others are done (keras#3699). Choose `StopByTasks`
     if training shall stop instead, and `KeepBest` (with `RefitHeads`, whose last step suits towers
