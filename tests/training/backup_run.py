@@ -3,6 +3,7 @@
 import argparse
 import os
 import pathlib
+import random
 import signal
 import sys
 import time
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--harm", choices=SIGNALS)
     parser.add_argument("--rule", default="DWA")
     parser.add_argument("--apart", action="store_true", help="a folder for each worker")
+    parser.add_argument("--arrays", action="store_true", help="arrays that fit shuffles")
     arguments = parser.parse_args()
     cluster = mtl.training.cluster(timeout=60)
     balancer = getattr(mtl.balancers, arguments.rule)()
@@ -52,9 +54,13 @@ def main() -> None:
     callbacks: list[Any] = [backup]
     if arguments.harm and cluster.index == 1:
         callbacks.append(Harm(SIGNALS[arguments.harm], arguments.folder / "harmed"))
-    data = problem.dataset(5).shuffle(5, seed=4)
+    data: dict[str, Any] = {"x": problem.dataset(5).shuffle(5, seed=4)}
+    if arguments.arrays:
+        data = dict(zip(("x", "y", "sample_weight"), problem.arrays(), strict=True))
+        data["batch_size"] = problem.BATCH
+        random.seed(cluster.index)  # only that of the first worker counts
     try:
-        history = model.fit(data, epochs=4, verbose=0, callbacks=callbacks).history
+        history = model.fit(**data, epochs=4, verbose=0, callbacks=callbacks).history
     except ValueError as error:
         sys.exit(f"ValueError: {error}")
     variables = (*model.variables, *model.optimizer.variables)

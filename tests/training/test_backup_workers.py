@@ -28,11 +28,13 @@ def ends(folder, workers):
             yield dict(values)
 
 
-def check_equal(actual, expected):
+def check_equal(actual, expected, tolerance=1e-7):
     assert actual.keys() == expected.keys()
     for name, value in expected.items():
         scale = max(1.0, float(np.max(np.abs(value), initial=0.0)))
-        np.testing.assert_allclose(actual[name], value, atol=1e-7 * scale, rtol=1e-7, err_msg=name)
+        np.testing.assert_allclose(
+            actual[name], value, atol=tolerance * scale, rtol=tolerance, err_msg=name
+        )
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,19 @@ def test_a_worker_that_comes_to_harm_changes_nothing(tmp_path, whole, harm):
     assert len(ended) == 1 and (harm != "term" or ended == ["status 143"]), done.stdout
     for values in ends(tmp_path, 2):
         check_equal(values, whole)
+
+
+def test_shuffled_arrays_have_one_order_on_all_workers(tmp_path):
+    alone, folder = tmp_path / "alone", tmp_path / "workers"
+    alone.mkdir()
+    command = [sys.executable, str(SCRIPT), str(alone), "--arrays"]
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    done = start(folder, "--arrays", "--harm", "kill", restarts=1)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("resumed at (1, 2)") == 2
+    expected = next(ends(alone, 1))
+    for values in ends(folder, 2):
+        check_equal(values, expected, 1e-6)
 
 
 def test_workers_with_different_backups_are_refused_by_all(tmp_path):
