@@ -44,7 +44,7 @@ def test_rows_without_labels_are_used_in_three_ways(example, capsys):
 @pytest.mark.slow
 def test_prices_learn_from_kinds_of_rows_that_were_not_seen(example):
     stages = example("27_out_of_fold")
-    uncertain = stages.main(epochs=40, noise=3.0)
+    uncertain = stages.main(noise=3.0)
     assert list(uncertain) == ["seen", "out of fold", "without kinds"]
     assert uncertain["out of fold"] < uncertain["seen"]
     assert all(0 < error < 1.2 for error in uncertain.values())
