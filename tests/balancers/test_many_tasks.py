@@ -40,7 +40,11 @@ def directions(make, rows, matrix, monkeypatch):
     results = []
     for least in (10**6, 2):
         monkeypatch.setattr(_symmetric, "MANY_TASKS", least)
-        weights = make().weigh(ops.array(matrix), ops.ones(len(matrix)))
+        rule = make()
+        rule.build(len(matrix))
+        # Its rows are solved one after the other, which takes minutes without a graph.
+        weigh = tf.function(rule.weigh) if make is balancers.UPGrad else rule.weigh
+        weights = weigh(ops.array(matrix), ops.ones(len(matrix)))
         results.append(np.asarray(weights, "float64") @ rows.astype("float64"))
     return results
 
@@ -57,6 +61,7 @@ RULES = [
     balancers.FairGrad,
     balancers.IMTLG,
     balancers.ConFIG,
+    balancers.UPGrad,
 ]
 
 
@@ -113,6 +118,16 @@ def test_descent_ends_where_exchanges_end(kind, monkeypatch):
     np.testing.assert_allclose(u, expected, atol=1e-8)
     slope = u @ matrix + linear
     assert np.min(slope) > -1e-8 and np.max(np.abs(u * slope)) < 1e-8
+
+
+def test_several_rows_are_minimized_one_after_the_other(monkeypatch):
+    matrix, linear = quadratic("independent")
+    rows = np.concatenate([linear, 3 * linear[:, ::-1], 0 * linear])
+    alone = [_quadratic.nonnegative_minimum(ops.array(matrix), row[None], 1e-10) for row in rows]
+    monkeypatch.setattr(_quadratic, "_minimum_of_few", refuse)
+    u = _quadratic.nonnegative_minimum(ops.array(matrix), ops.array(rows), 1e-10)
+    np.testing.assert_allclose(u, np.concatenate(alone), atol=1e-10)
+    assert not np.any(u[2]) and np.count_nonzero(u[0]) > 10 < np.count_nonzero(u[1])
 
 
 @pytest.mark.parametrize("num_free", [0, 30, 60, 90, K])

@@ -51,16 +51,20 @@ def nonnegative_minimum(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -
     scale = ops.max(ops.abs(linear), axis=1, keepdims=True)
     linear = linear / ops.where(scale > 0, scale, 1)
     ridge = larger(ridge, LEAST_RIDGE)
-    many = has_many_tasks(matrix) if linear.shape[0] == 1 else False
+    many = has_many_tasks(matrix)
     if many is False:
         return scale * _minimum_of_few(matrix, linear, ridge)
 
-    def of_many() -> Tensor:
-        u, solved = minimum_of_many(matrix, linear[0], ridge)
+    def of_many(row: Tensor) -> Tensor:
+        u, solved = minimum_of_many(matrix, row, ridge)
         ridged = matrix + ridge * ops.eye(size_of(matrix), dtype="float64")
-        return ops.cond(solved, lambda: u[None, :], lambda: _interior_minimum(ridged, linear))
+        return ops.cond(solved, lambda: u, lambda: _interior_minimum(ridged, row[None])[0])
 
-    return scale * ops.cond(many, of_many, lambda: _minimum_of_few(matrix, linear, ridge))
+    def by_rows() -> Tensor:
+        # One after the other: a matrix for each of many rows would fill the memory.
+        return of_many(linear[0])[None] if linear.shape[0] == 1 else ops.map(of_many, linear)
+
+    return scale * ops.cond(many, by_rows, lambda: _minimum_of_few(matrix, linear, ridge))
 
 
 def _minimum_of_few(matrix: Tensor, linear: Tensor, ridge: float | Tensor) -> Tensor:
