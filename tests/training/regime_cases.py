@@ -96,6 +96,12 @@ def reversal() -> Case:
     return network, tasks, {}, (X, Y, W)
 
 
+def game() -> Case:
+    """Hides an adversary from the balancer too."""
+    network, tasks, _, arrays = reversal()
+    return network, tasks, {"unbalanced": ["b"]}, arrays
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "flags": _small,
     "FGM": lambda: _small(prepare=Adversarial(0.3, name="hook")),
@@ -113,6 +119,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "generation": generation,
     "teachers": teachers,
     "reversal": reversal,
+    "game": game,
 }
 BALANCERS = {
     "losses": mtl.balancers.Uncertainty,
