@@ -1,5 +1,6 @@
 """The parts of an advice: groups, rules, budget, answer; and advice as a whole, on known truth."""
 
+import dataclasses
 import types
 
 import keras
@@ -16,6 +17,7 @@ from keras_mtl.studies._advice._short_list import make_short_list
 from keras_mtl.studies._contenders._contender import BASELINE, Contender
 from keras_mtl.studies._contenders._read import read_networks
 from keras_mtl.studies._data._parts import StudyData
+from keras_mtl.studies._trainings._record import write_json
 
 
 def blocks(sizes, within, between, noise=0.0, seed=0):
@@ -90,6 +92,10 @@ def test_rules_choose_contenders_by_what_was_seen():
     assert list(short_list(numbers)) == ["share all", "share all, MMoE"]
     assert "share all, UPGrad" in short_list(numbers, pilot=pilot(0.4, 0.3))
     assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(0.34, 0.3))
+    # No gradient, or none with permuted labels, is larger than its noise.
+    assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(np.nan, np.nan))
+    assert "share all, UPGrad" in short_list(numbers, pilot=pilot(0.4, np.nan))
+    assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(0.04, np.nan))
     mixed = [Task.regression("a"), Task.binary("b")]
     assert "share all, uncertainty" in short_list(mixed)
     many = [Task.regression(f"t{i}") for i in range(17)]
@@ -99,6 +105,15 @@ def test_rules_choose_contenders_by_what_was_seen():
     tasks = [Task.regression(name) for name in "abcd"]
     grouped = short_list(tasks, grouping=groups)["share groups"]
     assert {frozenset(group) for group in grouped.groups} == {frozenset("ab"), frozenset("cd")}
+
+
+def test_a_pilot_without_conflict_is_read_from_its_folder(tmp_path):
+    fields = dataclasses.asdict(pilot(np.nan, np.nan))
+    fields["relatedness"] = np.full((2, 2), np.nan).tolist()
+    write_json(tmp_path / "pilot.json", fields | {"cosines": np.eye(2).tolist()})
+    network = types.SimpleNamespace(tasks=("a", "b"))
+    read = run_pilot(network, data=None, epochs=1, seed=0, folder=tmp_path)
+    assert np.isnan([read.conflict_rate, read.permuted_rate, *read.relatedness.ravel()]).all()
 
 
 def test_every_contender_of_the_short_list_builds():

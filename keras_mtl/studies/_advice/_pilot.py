@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,8 @@ class Pilot:
         tasks: The names of the tasks.
         relatedness: How much two tasks use the same variables, `[K, K]`, from 0 to 1.
         cosines: The cosines of the tasks' gradients, `[K, K]`.
-        conflict_rate: The share of pairs and steps with a cosine below -.1.
+        conflict_rate: The share of pairs and steps with a cosine below -.1; NaN if all gradients
+            are too small beside their noise to have a direction.
         permuted_rate: The same with permuted labels: what noise alone gives.
     """
 
@@ -65,6 +67,8 @@ def run_pilot(
     fields["tasks"] = tuple(fields["tasks"])
     for name in ("relatedness", "cosines"):
         fields[name] = np.array(fields[name], dtype=np.float64)
+    for name in ("conflict_rate", "permuted_rate"):  # NaN is null in JSON
+        fields[name] = math.nan if fields[name] is None else fields[name]
     return Pilot(**fields)
 
 

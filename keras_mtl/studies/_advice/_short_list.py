@@ -1,6 +1,7 @@
 """The rules by which contenders are chosen, each with what it saw."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -82,9 +83,13 @@ def _groups(build: Callable[..., Any], grouping: Grouping | None) -> Proposal:
 
 def _conflict(build: Callable[..., Any], tasks: Sequence[Task], pilot: Pilot) -> Proposal:
     name = f"{SHARE_ALL}, UPGrad"
+    if math.isnan(pilot.conflict_rate):
+        return "gradients are smaller than their noise, so that none conflict", name, None
+    # With permuted labels a network has less to learn, and its gradients may be noise alone.
+    by_chance = 0.0 if math.isnan(pilot.permuted_rate) else pilot.permuted_rate
     rates = f"{100 * pilot.conflict_rate:.0f} % of gradients point against each other"
-    rates += f", {100 * pilot.permuted_rate:.0f} % by chance"
-    if pilot.conflict_rate <= pilot.permuted_rate + _EXCESS:
+    rates += f", {100 * by_chance:.0f} % by chance"
+    if pilot.conflict_rate <= by_chance + _EXCESS:
         return rates, name, None
     if sum(len(task.loss_names) for task in tasks) > _MOST_GRADIENTS:
         return f"{rates}, but too many tasks for rules on gradients", name, None
