@@ -41,8 +41,9 @@ def main() -> None:
         threading.Thread(target=kill_later, args=(marker,), daemon=True).start()
     servers = mtl.training.parameter_servers()
     with servers.scope():
+        rule = mtl.balancers.PCGrad()
         model = mtl.BalancedModel(
-            problem.network(), problem.tasks(), mtl.balancers.PCGrad(), at="representation"
+            problem.network(), problem.tasks(), rule, at="representation", absent="drift"
         )
         model.compile(keras.optimizers.SGD(0.05))
 

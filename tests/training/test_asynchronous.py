@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ import keras_mtl as mtl
 from keras_mtl import balancers
 from keras_mtl.training._asynchronous._callbacks import EpochCallbacks, split_callbacks
 from keras_mtl.training._asynchronous._parameter_servers import _read
-from keras_mtl.training._asynchronous._rules import check_rule, standing
+from keras_mtl.training._asynchronous._rules import check_absent, check_rule, standing
 from keras_mtl.training._asynchronous._worker_step import check_staleness, step_of
 
 SCRIPT = pathlib.Path(__file__).with_name("async_run.py")
@@ -54,6 +55,26 @@ def test_batch_statistics_are_warned_of():
     rule.build(2)
     with pytest.warns(UserWarning, match=r"\['norm'\] normalize batches"):
         check_rule(rule, network)
+
+
+def test_tasks_that_rest_are_refused_where_others_update_meanwhile():
+    tasks = problem.tasks()
+    plain, names = problem.dataset().element_spec, [task.name for task in tasks]
+    weighted = (*plain[:2], {names[1]: tf.TensorSpec([None])})
+    model = problem.balanced(balancers.Equal())
+    check_absent(model, plain[:2])
+    with pytest.raises(ValueError, match=rf"the tasks \['{names[1]}'\] may have no label"):
+        check_absent(model, weighted)
+    check_absent(problem.balanced(balancers.Equal(), absent="drift"), weighted)
+    masked = keras.Input((None,), dtype="int64")
+    words = keras.layers.Embedding(9, 4, mask_zero=True)(masked)
+    heads = [mtl.Task.tagging("tags", 3), mtl.Task.tagging("names", 2)]
+    network = keras.Model(
+        masked, {task.name: keras.layers.Dense(2, name=task.name)(words) for task in heads}
+    )
+    model = types.SimpleNamespace(network=network, tasks=heads, absent="rest")
+    with pytest.raises(ValueError, match=r"the tasks \['tags', 'names'\] may have no label"):
+        check_absent(model, plain[:2])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_mtl.data import check_dataset
 from keras_mtl.training._asynchronous._callbacks import EpochCallbacks, split_callbacks
-from keras_mtl.training._asynchronous._rules import check_rule
+from keras_mtl.training._asynchronous._rules import check_absent, check_rule
 from keras_mtl.training._asynchronous._worker_step import WorkerStep, check_staleness
 from keras_mtl.training._backup._backup import Backup, check_facts, facts_of
 from keras_mtl.training._backup._memories import memories_of, remind
@@ -107,7 +107,8 @@ def fit_async(
 
     Raises:
         ValueError: If the model was not built in the scope, the data or the rule do not fit, a
-            callback cannot work, or the backup is of another model.
+            callback cannot work, the backup is of another model, or tasks may be absent from a
+            batch and the model was not built with `absent="drift"`.
 
     Example:
         >>> import keras
@@ -125,7 +126,9 @@ def fit_async(
     _check(model, strategy, steps_per_epoch, epochs, staleness)
     called, backup = split_callbacks(callbacks)
     check_rule(model.balancer, model.network)
-    check_dataset(make_dataset(), model.tasks)
+    dataset = make_dataset()
+    check_dataset(dataset, model.tasks)
+    check_absent(model, dataset.element_spec)
     coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
     step = WorkerStep(model, coordinator, make_dataset, scaled=staleness == "scale")
     bound = None if staleness is None or isinstance(staleness, str) else staleness

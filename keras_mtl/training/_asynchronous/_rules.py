@@ -1,11 +1,12 @@
 """Which rules keep a meaning where steps do not wait for each other."""
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
 from keras_mtl.balancers import Balancer
+from keras_mtl.training._logs._task_losses import TaskLosses
 from keras_mtl.training._optimizer import normalizations
 
 
@@ -55,4 +56,30 @@ def check_rule(balancer: Balancer, network: keras.Model) -> None:
             f"the layers {layers} normalize batches: their moving averages lose updates of "
             "asynchronous steps. LayerNormalization has none.",
             stacklevel=4,
+        )
+
+
+def check_absent(model: Any, element: Any) -> None:
+    """Checks that no step puts values back, by which it would undo updates of other steps.
+
+    Args:
+        model: The model.
+        element: The structure of a batch, `(x, y)` or `(x, y, w)`.
+
+    Raises:
+        ValueError: If tasks may be absent from a batch, and the model lets them rest.
+    """
+    weights = element[2] if len(element) == 3 else None
+    weights = (
+        weights
+        if isinstance(weights, dict) or weights is None
+        else dict.fromkeys([task.name for task in model.tasks], weights)
+    )
+    absent = TaskLosses(model.tasks).may_be_absent(model.network.output, weights)
+    if model.absent == "rest" and absent:
+        raise ValueError(
+            f"the tasks {absent} may have no label in a batch (there are weights, a mask or a "
+            "Task.weight of 0), and absent='rest' then puts their variables back, over updates "
+            "that other workers have sent meanwhile. Build the model with absent='drift', "
+            "or train by training.cluster, whose steps wait for each other."
         )
