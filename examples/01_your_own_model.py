@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from keras_mtl import BalancedModel, Task, balancers  # +
 
+keras.utils.set_random_seed(0)
 pixels, digits = load_digits(return_X_y=True)
 labels = {"digit": digits, "loop": np.isin(digits, [0, 6, 8, 9])}  # 0, 6, 8 and 9 have a loop
 

@@ -34,4 +34,4 @@ def main(options):
 
 if __name__ == "__main__":
     defaults = {"epochs": 100, "batch_size": 32, "learning_rate": 5e-3}
-    main(comparison.parser(__doc__, **defaults).parse_args())
+    main(comparison.seeded(comparison.parser(__doc__, **defaults).parse_args()))

@@ -35,9 +35,13 @@ def parse(options, **made_up_defaults):
     if made_up:
         few_rows = {"epochs": 8, "batch_size": 16, "learning_rate": 0.01}
         options.set_defaults(**few_rows | made_up_defaults)
-    parsed = options.parse_args()
-    keras.utils.set_random_seed(parsed.seed)  # before the data, whose order it decides
-    return parsed
+    return seeded(options.parse_args())
+
+
+def seeded(options):
+    """Returns the options, with their seed set: before the data, whose order it decides."""
+    keras.utils.set_random_seed(options.seed)
+    return options
 
 
 @contextlib.contextmanager

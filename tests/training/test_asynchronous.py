@@ -218,14 +218,15 @@ def run(folder, *arguments, seconds=200):
 def test_no_step_is_lost_when_a_worker_is_killed_and_comes_back(tmp_path):
     output, result = run(tmp_path, "--kill", "--steps", "200")
     assert "[launch] worker 1 ended with signal 9" in output
-    assert result["steps"] == result["iterations"] == 400
+    # One more if the worker died between its update and its answer: the step is taken again.
+    assert result["steps"] == result["iterations"] and 400 <= result["steps"] <= 401
     losses = result["history"]["val_loss"]
     assert result["finite"] and losses[-1] < losses[0]
     assert sum(len(taus) for taus in result["staleness"].values()) == 200
     assert (tmp_path / "export" / "2" / "saved_model.pb").exists()
     # The checkpoint: the same command goes on behind its epochs.
     _, more = run(tmp_path, "--epochs", "3", "--steps", "200")
-    assert more["steps"] == 600 and len(more["history"]["val_loss"]) == 1
+    assert more["steps"] == result["steps"] + 200 and len(more["history"]["val_loss"]) == 1
     assert more["history"]["val_loss"][0] < losses[0]
 
 

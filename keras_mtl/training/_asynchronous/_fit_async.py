@@ -74,8 +74,9 @@ def fit_async(
     The chief hands out steps, and a worker that gets one reads the variables from the servers,
     computes the gradients of one batch by the rule, and sends the update. Meanwhile others have
     sent theirs: `staleness` says how many. A worker that dies gets no more steps and its step is
-    taken by another one; when it is back, it goes on. If a server dies, training ends with an error
-    and begins again from `training.Backup`.
+    taken by another one, again if its update had arrived and its answer had not, so that `steps`,
+    which counts updates, may be larger by one for each; when it is back, it goes on. If a server
+    dies, training ends with an error and begins again from `training.Backup`.
 
     Choose it where workers differ much in speed or come and go, or where tables are larger than
     the memory of a machine (`layers.ShardedEmbedding`). For everything else `training.cluster` is
@@ -133,7 +134,7 @@ def fit_async(
     step = WorkerStep(model, coordinator, make_dataset, scaled=staleness == "scale")
     bound = None if staleness is None or isinstance(staleness, str) else staleness
     saved = _Saved(backup, model, called)
-    first = saved.restored(step, steps_per_epoch)
+    first = saved.restored(step)
     listed = EpochCallbacks(called, model)
     model.stop_training = False
     listed.call("train_begin")
@@ -212,7 +213,7 @@ class _Saved:
         self._callbacks = callbacks
         self._memories: Sequence[Any] | None = None
 
-    def restored(self, step: WorkerStep, steps_per_epoch: int) -> int:
+    def restored(self, step: WorkerStep) -> int:
         """Restores the state in the file; returns the epoch at which training goes on."""
         if self._backup is None:
             return 0
@@ -225,7 +226,7 @@ class _Saved:
         check_fit(state, [*kept, *metrics], folder)
         check_facts(state, self._facts, folder)
         restore(self._model, state.arrays)
-        step.begin_at(state.epoch * steps_per_epoch)
+        step.begin_at(int(self._model.optimizer.iterations.numpy()))
         self._memories = state.callbacks
         return state.epoch
 
