@@ -17,7 +17,7 @@ import pathlib
 from collections import Counter
 
 import keras
-import tables
+import page_tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -70,7 +70,7 @@ def main(options):
     _advise.fit_budget = fixed_budget
     options.folder.mkdir(parents=True, exist_ok=True)
     header = ["family", "seeds", "share all", "share groups", "do not share", "planted groups seen"]
-    table = tables.Table("advice", header, options.record)
+    table = page_tables.Table("advice", header, options.record)
     for family, groups in FAMILIES.items():
         runs = []
         for seed in range(options.seeds):
@@ -92,7 +92,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--folder", type=pathlib.Path, required=True, help="keeps finished runs")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     # One core: several of these commands may share a folder, each with its own seeds.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -14,7 +14,7 @@ import time
 
 import keras
 import numpy as np
-import tables
+import page_tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -146,12 +146,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10, help="steps per turn")
     parser.add_argument("--repeats", type=int, default=3, help="fresh networks per first step")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     arguments = parser.parse_args()
     x = np.random.default_rng(1).normal(size=(arguments.batch, FEATURES)).astype("float32")
     Timed(together, 2, arguments.batch)  # what only the first network of a process costs
     header = ["experts", "parameters", "what", "together, ms", "Dense layers, ms", "times faster"]
-    table = tables.Table("architectures", header, arguments.record, keys=3)
+    table = page_tables.Table("architectures", header, arguments.record, keys=3)
     for num_experts in map(int, arguments.experts.split(",")):
         parameters = check_equal(num_experts, x)
         first = first_steps(num_experts, arguments.batch, arguments.repeats)

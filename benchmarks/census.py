@@ -27,7 +27,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tables
+import page_tables
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -302,7 +302,7 @@ def report(name, aucs, alone, parameters):
 def add_table(rows, record):
     """Prints a row per network, and one for what it has above those of one task."""
     tasks = [*next(iter(rows.values()))[0]]
-    table = tables.Table("census", ["", *tasks, "parameters"], record)
+    table = page_tables.Table("census", ["", *tasks, "parameters"], record)
     for name, (aucs, parameters) in rows.items():
         cells = [f"{np.mean(v):.4f} ± {np.std(v, ddof=1):.4f}" for v in aucs.values()]
         table.add(f"`{name}`", *cells, f"{parameters:,}" if parameters else "")
@@ -356,5 +356,5 @@ if __name__ == "__main__":
     parser.add_argument("--config", default="full", choices=["full", "small"])
     parser.add_argument("--folder", help="keeps the results of finished fits")
     parser.add_argument("--data-dir", help="keeps the prepared data")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     main(parser.parse_args())

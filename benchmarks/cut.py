@@ -9,7 +9,7 @@ import dataclasses
 
 import keras
 import numpy as np
-import tables
+import page_tables
 
 import keras_mtl as mtl
 
@@ -57,11 +57,11 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=[*NETWORKS], choices=[*NETWORKS])
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=50)
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(0)
     header = ["network", "what", "parameters", "bytes", "FLOPs per row", "ms", "difference"]
-    table = tables.Table("cut", header, arguments.record, keys=2)
+    table = page_tables.Table("cut", header, arguments.record, keys=2)
     for name in arguments.networks:
         for row in measure(name, arguments.batch_size, arguments.repeats):
             table.add(*row)

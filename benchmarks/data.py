@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tables
+import page_tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -118,11 +118,11 @@ def main():
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--features", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     arguments = parser.parse_args()
     print(f"{EXAMPLES:,} examples of {arguments.features} float32, one task per set\n")
     header = ["sets", "batch", "plain us", "mixture us", "of plain", "one set per batch us"]
-    table = tables.Table("data", [*header, "of plain", "MB"], arguments.record, keys=2)
+    table = page_tables.Table("data", [*header, "of plain", "MB"], arguments.record, keys=2)
     for sets in arguments.sets:
         for batch_size in arguments.batch_sizes:
             kinds = pipelines(sets, arguments.features, batch_size)

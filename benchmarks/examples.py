@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 import sys
 
-import tables
+import page_tables
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(CASES)}")
     parser.add_argument("--data-dir", type=pathlib.Path, help="the files of the data sets")
     parser.add_argument("--seeds", type=int, default=3)
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     options = parser.parse_args()
     names = options.sets or [*CASES]
     if unknown := sorted({*names} - {*CASES}):
@@ -98,7 +98,7 @@ def main() -> None:
     if options.data_dir is None and not all(CASES[name].ships for name in names):
         parser.error("--data-dir is needed: made-up files say nothing of real ones")
     header = ["set, test part", "figure", "seeds", "alone", "hard sharing", "s", "goal"]
-    table = tables.Table("examples", header, options.record, keys=2)
+    table = page_tables.Table("examples", header, options.record, keys=2)
     for name in names:
         alone, shared = run(CASES[name], options)
         for place, (label, figure, goal) in enumerate(CASES[name].figures):

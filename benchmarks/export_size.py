@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-import tables
+import page_tables
 
 OPTIONS = {
     "hard_sharing": {"shared": (64,), "tower": (16,)},
@@ -59,7 +59,7 @@ def measure(name, count):
 def main(cases, record):
     """Prints a row per case."""
     header = ["network", "tasks", "parameters", "floats", "saved_model.pb, MB", "export, s"]
-    table = tables.Table("export_size", [*header, "load, s"], record, keys=2)
+    table = page_tables.Table("export_size", [*header, "load, s"], record, keys=2)
     for case in cases:
         command = [sys.executable, __file__, "--child", case]
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -75,7 +75,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", default=CASES, help="like mmoe:50")
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     options = parser.parse_args()
     if options.child:
         name, count = options.child.split(":")

@@ -19,7 +19,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "exp
 
 import format_cases
 import numpy as np
-import tables
+import page_tables
 
 import keras_mtl as mtl
 from keras_mtl.export._formats._run_litert import LitertRunner
@@ -75,9 +75,9 @@ def main():
     """Prints a row per case, and the reasons of refusals below."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", default=",".join(format_cases.NAMES))
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     options = parser.parse_args()
-    table = tables.Table("formats", ["case", *FORMATS], options.record)
+    table = page_tables.Table("formats", ["case", *FORMATS], options.record)
     reasons, too_far = [], []
     for case in options.cases.split(","):
         with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,7 @@ import time
 
 import keras
 import numpy as np
-import tables
+import page_tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -178,14 +178,14 @@ def main():
     parser.add_argument("--labels", choices=["varied", "same"], default="varied")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     options = parser.parse_args()
     if options.child:
         what, which, count, labels = options.child
         measure(what, which, int(count), labels)
         return
     header = ["tasks", "kind", "first, s", "of stock", "step, ms", "of stock"]
-    table = tables.Table("many_tasks", header, options.record, keys=2)
+    table = page_tables.Table("many_tasks", header, options.record, keys=2)
     for count in options.tasks:
         add_rows(table, "named", ["stock", "apart", "together"], count, options.runs)
     for count in options.columns:

@@ -13,7 +13,7 @@ import time
 
 import keras
 import numpy as np
-import tables
+import page_tables
 
 import keras_mtl as mtl
 from keras_mtl.callbacks import ConflictMonitor
@@ -81,10 +81,10 @@ def measure(num_tasks, balancer, units, rows, permute):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     header = ["tasks", "balancer", "units", "rows", "permuted rows"]
     header += ["step, ms", "monitor, %", "worst, %"]
-    table = tables.Table("monitor_cost", header, parser.parse_args().record, keys=5)
+    table = page_tables.Table("monitor_cost", header, parser.parse_args().record, keys=5)
     for case in CASES:
         step, shares = measure(*case)
         num_tasks, balancer, units, rows, permute = case

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tables
+import page_tables
 
 import keras_mtl as mtl
 
@@ -64,7 +64,7 @@ def add_table(result, record):
         by_artifact.setdefault(row.artifact, []).append(row)
     tasks = [row.task for row in result.rows if row.artifact == result.artifacts[0].name]
     header = ["artifact", "bytes", "ms", *(f"AUC {task}" for task in tasks), "ECE"]
-    table = tables.Table("quantized", [*header, "99.9 % change", "largest change"], record)
+    table = page_tables.Table("quantized", [*header, "99.9 % change", "largest change"], record)
     for size in result.artifacts:
         rows = by_artifact[size.name]
         table.add(
@@ -86,7 +86,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--data", help="folder of prepared data sets")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         network, tasks, test = train(options.config, options.epochs, options.data or folder)

@@ -12,7 +12,7 @@ import argparse
 import importlib
 import time
 
-import tables
+import page_tables
 
 NAMES = (
     "active",
@@ -37,7 +37,7 @@ def print_table(name: str, seeds: int, record: bool) -> None:
     rows = regime.rows(range(seeds))
     seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
     print(f"\n{regime.TITLE}\n")
-    table = tables.Table(f"regimes_{name}", regime.HEADER, record)
+    table = page_tables.Table(f"regimes_{name}", regime.HEADER, record)
     for cells in rows:
         table.add(*cells)
     table.keep()
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--seeds", type=int, default=5)
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     options = parser.parse_args()
     for name in options.names or NAMES:
         print_table(name, options.seeds, options.record)

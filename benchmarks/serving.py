@@ -26,7 +26,7 @@ import time
 import urllib.request
 
 import numpy as np
-import tables
+import page_tables
 
 from keras_mtl import serving
 
@@ -335,7 +335,7 @@ def main(options):
             subprocess.run([sys.executable, "-c", EXPORT, str(folder), scratch], check=True)
         content = json.loads((folder / "rows.json").read_text())
         header = ["server", "ready, s", "MB", "p50 / p99 ms, 1 client", "requests/s, 1", "8"]
-        table = tables.Table("serving", [*header, "CPU us", "difference"], options.record)
+        table = page_tables.Table("serving", [*header, "CPU us", "difference"], options.record)
 
         def add(name, *arguments):
             rate, cells = measure(*arguments)
@@ -362,5 +362,5 @@ if __name__ == "__main__":
     parser.add_argument("--change-seconds", type=float, default=0.7)
     parser.add_argument("--folder", type=pathlib.Path, help="keeps the export")
     parser.add_argument("--triton", type=pathlib.Path, help="an environment with Triton")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     main(parser.parse_args())

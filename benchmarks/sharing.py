@@ -13,8 +13,8 @@ import pathlib
 import tempfile
 
 import numpy as np
+import page_tables
 import sharing_sets
-import tables
 
 from keras_mtl import analysis, studies
 
@@ -27,7 +27,7 @@ def add_table(name, study, plain, record):
     models = PLAIN if plain else ()
     gains = [f"{contender}, gain %" for contender in study.comparisons]
     header = ["task", "metric", *models, "one network per task", *gains]
-    table = tables.Table(f"sharing_{name}", header, record, keys=2)
+    table = page_tables.Table(f"sharing_{name}", header, record, keys=2)
     for rows in zip(*(result.rows for result in study.comparisons.values()), strict=True):
         key = rows[0].task, rows[0].column, rows[0].metric
         task = rows[0].task if rows[0].column is None else f"{rows[0].task}[{rows[0].column}]"
@@ -41,7 +41,7 @@ def add_table(name, study, plain, record):
 def add_plain_table(name, case, record):
     """Prints what the plain models reach, without training a network."""
     metrics = {task.name: "auc" for task in case.tasks}
-    table = tables.Table(f"plain_{name}", ["task", "metric", *PLAIN], record, keys=2)
+    table = page_tables.Table(f"plain_{name}", ["task", "metric", *PLAIN], record, keys=2)
     scores = analysis.baselines(*case.tables, metrics, kinds=PLAIN).scores
     for (task, _, metric), of_models in scores.items():
         table.add(task, metric, *(f"{of_models[model]:.4f}" for model in PLAIN))
@@ -96,7 +96,7 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=pathlib.Path, help="keeps the studies")
     parser.add_argument("--plain", action="store_true", help="the plain models alone")
     parser.add_argument("--report", help="writes a page of HTML")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     chosen = parser.parse_args()
     if chosen.plain and chosen.set not in OF_CLASSES:
         parser.error(f"--plain takes one of {', '.join(OF_CLASSES)}: their tasks are all yes or no")

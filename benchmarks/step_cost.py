@@ -17,7 +17,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tables
+import page_tables
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -182,7 +182,7 @@ def measure(kind, count, names, turns, steps, periods):
 def add_places(costs, record):
     """Prints the ratios at one number of tasks: a row per balancer, a column per place."""
     places = ("losses", "representation", "parameters")
-    table = tables.Table("step_cost", ["balancer", *places], record)
+    table = page_tables.Table("step_cost", ["balancer", *places], record)
     for name in sorted({name for name, _, _ in costs}):
         table.add(f"`{name}`", *(costs.get((name, at, 1), ("",))[0] for at in places))
     table.keep()
@@ -191,7 +191,7 @@ def add_places(costs, record):
 def add_counts(kind, by_count, record):
     """Prints the ratios by number of tasks: a row per step, a column per number."""
     header = ["step", *(f"K = {count}" for count in by_count), "goal"]
-    table = tables.Table(f"step_cost_{kind}", header, record)
+    table = page_tables.Table(f"step_cost_{kind}", header, record)
     for step in next(iter(by_count.values())):
         name, at, every = step
         where = "" if at == "losses" else f', at="{at}"'
@@ -217,7 +217,7 @@ def main():
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10, help="steps per turn; a multiple of 10")
     parser.add_argument("--every", default="1,10", help="1 first: the goals of others follow it")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     arguments = parser.parse_args()
     periods = [int(period) for period in arguments.every.split(",")]
     names = arguments.balancers.split(",")

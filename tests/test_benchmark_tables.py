@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 @pytest.fixture
 def tables(monkeypatch, tmp_path):
     """Returns the module, whose page and files are those of a temporary folder."""
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "page_tables.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     page = tmp_path / "README.md"
@@ -36,7 +36,7 @@ def record(tables, rows, header=("network", "ms"), keep=True):
 
 def test_the_pages_have_the_rows_of_the_files():
     """Checks the real pages: no table is typed, and none is stale."""
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "page_tables.py")
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     tables.main(["--check"])
@@ -51,7 +51,9 @@ def test_rows_are_printed_kept_and_written_to_the_page(tables, capsys):
     kept = json.loads(path.read_text())
     assert kept["rows"] == [["mmoe", "1.5"], ["ple", "2"]]
     assert kept["commands"] == ["python cut.py --record"] and "keras" in kept["versions"]
-    with pytest.raises(SystemExit, match=r"stale: README.md; run `python benchmarks/tables.py`"):
+    with pytest.raises(
+        SystemExit, match=r"stale: README.md; run `python benchmarks/page_tables.py`"
+    ):
         tables.main(["--check"])
     tables.main([])
     tables.main(["--check"])

@@ -30,7 +30,7 @@ from turns import Worker
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-import tables
+import page_tables
 
 HERE = Path(__file__).parent
 GOAL = 0.7
@@ -89,7 +89,7 @@ def add_table(results, record):
     """Prints what both sides take, a row per strategy on gradients."""
     counts = sorted({tasks for _, tasks in results})
     header = [cell for tasks in counts for cell in (f"{tasks} tasks", "ratio")]
-    table = tables.Table("peers", ["strategy", *header], record)
+    table = page_tables.Table("peers", ["strategy", *header], record)
     for name in [name for name in ("plain", *ON_GRADIENTS) if (name, counts[0]) in results]:
         cells = []
         for ours, theirs in (results[name, tasks] for tasks in counts):
@@ -119,7 +119,7 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10, help="steps per turn")
-    tables.add_option(parser)
+    page_tables.add_option(parser)
     options = parser.parse_args()
     python = interpreter(options.folder)
     if not python.exists():

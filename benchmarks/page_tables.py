@@ -1,8 +1,8 @@
 """The tables of the pages on benchmarks: kept as JSON by a benchmark, written to them from it.
 
-    python benchmarks/cut.py --record       keeps its rows in benchmarks/results/cut.json
-    python benchmarks/tables.py             writes the tables of all such files to the pages
-    python benchmarks/tables.py --check     writes nothing, and fails with the names of stale pages
+    python benchmarks/cut.py --record           keeps its rows in benchmarks/results/cut.json
+    python benchmarks/page_tables.py            writes the tables of all such files to the pages
+    python benchmarks/page_tables.py --check    writes nothing, and fails if a page is stale
 
 On a page, a table stands between the lines `<!-- table: cut -->` and `<!-- end of table -->`.
 """
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stale = [page for page, text in texts.items() if text != page.read_text()]
     if is_check and stale:
         names = ", ".join(page.name for page in stale)
-        raise SystemExit(f"stale: {names}; run `python benchmarks/tables.py`.")
+        raise SystemExit(f"stale: {names}; run `python benchmarks/page_tables.py`.")
     for page in stale:
         page.write_text(texts[page])
 
