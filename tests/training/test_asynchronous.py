@@ -4,7 +4,6 @@ import json
 import pathlib
 import subprocess
 import sys
-import types
 
 import keras
 import numpy as np
@@ -72,9 +71,16 @@ def test_tasks_that_rest_are_refused_where_others_update_meanwhile():
     network = keras.Model(
         masked, {task.name: keras.layers.Dense(2, name=task.name)(words) for task in heads}
     )
-    model = types.SimpleNamespace(network=network, tasks=heads, absent="rest")
+    model = mtl.BalancedModel(network, heads, balancers.Equal())
     with pytest.raises(ValueError, match=r"the tasks \['tags', 'names'\] may have no label"):
         check_absent(model, plain[:2])
+
+
+def test_what_was_switched_off_is_refused_where_others_update_meanwhile():
+    model = problem.balanced(balancers.Equal(), absent="drift")
+    model.set_active(["z", "b"])
+    with pytest.raises(ValueError, match="tasks or variables of this model have been switched off"):
+        check_absent(model, problem.dataset().element_spec)
 
 
 @pytest.mark.parametrize(

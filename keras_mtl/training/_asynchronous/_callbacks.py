@@ -72,8 +72,7 @@ class EpochCallbacks:
         if self._flags.used != self._flags_read:
             raise ValueError(
                 "a callback has switched tasks or variables off (BalancedModel.set_active): the "
-                "workers' steps are made once, and do not see it. Use it in fit, or call "
-                "set_active before fit_async."
+                "workers' steps are made once, and do not see it. Use it in fit."
             )
 
 

@@ -108,8 +108,9 @@ def fit_async(
 
     Raises:
         ValueError: If the model was not built in the scope, the data or the rule do not fit, a
-            callback cannot work, the backup is of another model, or tasks may be absent from a
-            batch and the model was not built with `absent="drift"`.
+            callback cannot work, the backup is of another model, tasks may be absent from a
+            batch and the model was not built with `absent="drift"`, or tasks or variables of it
+            have been switched off (`set_active`).
 
     Example:
         >>> import keras

@@ -67,8 +67,16 @@ def check_absent(model: Any, element: Any) -> None:
         element: The structure of a batch, `(x, y)` or `(x, y, w)`.
 
     Raises:
-        ValueError: If tasks may be absent from a batch, and the model lets them rest.
+        ValueError: If tasks may be absent from a batch, and the model lets them rest; or tasks or
+            variables of the model have been switched off.
     """
+    if model._step.flags.used:
+        raise ValueError(
+            "tasks or variables of this model have been switched off (BalancedModel.set_active, "
+            "callbacks.Stages): its steps put what rests back, over updates that other workers "
+            "have sent meanwhile. Build the model anew, freeze by layer.trainable = False, and "
+            "leave tasks out by Task.weight = 0 with absent='drift'."
+        )
     weights = element[2] if len(element) == 3 else None
     weights = (
         weights
@@ -78,8 +86,8 @@ def check_absent(model: Any, element: Any) -> None:
     absent = TaskLosses(model.tasks).may_be_absent(model.network.output, weights)
     if model.absent == "rest" and absent:
         raise ValueError(
-            f"the tasks {absent} may have no label in a batch (there are weights, a mask or a "
-            "Task.weight of 0), and absent='rest' then puts their variables back, over updates "
-            "that other workers have sent meanwhile. Build the model with absent='drift', "
-            "or train by training.cluster, whose steps wait for each other."
+            f"the tasks {absent} may have no label in a batch (there are weights, a mask, or a "
+            "Task.weight that is 0 or a variable), and absent='rest' then puts their variables "
+            "back, over updates that other workers have sent meanwhile. Build the model with "
+            "absent='drift', or train by training.cluster, whose steps wait for each other."
         )
