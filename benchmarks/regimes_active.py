@@ -13,14 +13,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 import keras_mtl as mtl
 from keras_mtl import active
 
-TITLE = "Active learning: accuracy on digits, after so many labels or so much of the budget"
-HEADER = ("labels", "1st", "2nd", "3rd", "4th", "last")
 COUNTS = (40, 60, 80, 100, 160)
 BUDGETS = (120, 180, 240, 300, 360)
 STEPS = 250
@@ -35,8 +34,6 @@ CONTENDERS: dict[str, tuple[str, Any]] = {
     "margin": ("margin", None),
     "margin, equal numbers": ("margin", COSTS),
     "margin, one budget": ("margin", "as scored"),
-    "entropy, equal numbers": ("entropy", COSTS),
-    "BALD, equal numbers": ("bald", COSTS),
     "BADGE": ("badge", None),
     "BADGE, one budget": ("badge", "as scored"),
 }
@@ -106,10 +103,7 @@ class Loop:
 
     def _train(self, pool: active.Pool, seed: int) -> None:
         keras.utils.set_random_seed(seed)
-        self.network.set_weights(self._make().get_weights())
-        for variable in self.network.optimizer.variables:
-            if "learning_rate" not in variable.path:
-                variable.assign(keras.ops.zeros_like(variable))
+        regimes_trials.start_anew(self.network, self._make().get_weights())
         dataset = pool.dataset(64, seed=seed).repeat()
         self.network.fit(dataset, steps_per_epoch=STEPS, epochs=1, verbose=0, shuffle=False)
 
@@ -135,23 +129,33 @@ class Loop:
             picks = pool.ask(self.network, 60, rule, worth=worth, seed=seed)
 
 
-def rows(seeds: Sequence[int]) -> list[tuple[str, ...]]:
-    """Returns the table's rows, each of a rule."""
-    seeds = list(seeds)
-    table = [("one task, labels:", *map(str, COUNTS))]
-    table += [(rule, *_texts([one_task(rule, seed) for seed in seeds])) for rule in RULES]
-    table.append(("three tasks, budget:", *map(str, BUDGETS)))
+def rows_of_one(seeds: Sequence[int]) -> list[tuple[str, ...]]:
+    """Returns the rows of the table of one task: a rule, and its accuracy after so many labels."""
+    return [
+        (rule, *regimes_trials.cells([one_task(rule, seed) for seed in seeds])) for rule in RULES
+    ]
+
+
+def rows_of_three(seeds: Sequence[int]) -> list[tuple[str, ...]]:
+    """Returns the rows of the table of three tasks: a rule, and its accuracy after so much."""
     loop = Loop()
-    for name, (rule, worth) in CONTENDERS.items():
-        table.append((name, *_texts([loop.run(rule, worth, seed) for seed in seeds])))
-    return table
+    return [
+        (name, *regimes_trials.cells([loop.run(rule, worth, seed) for seed in seeds]))
+        for name, (rule, worth) in CONTENDERS.items()
+    ]
 
 
-def _texts(scores: list[list[float]]) -> list[str]:
-    pairs = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
-    return [f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs]
-
-
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(8))]:
-        print("| " + " | ".join(cells) + " |", flush=True)
+TABLES = {
+    "active_one": regimes_trials.Regime(
+        "Digits, one task: accuracy after so many labels",
+        ("rule", *map(str, COUNTS)),
+        rows_of_one,
+        seeds=8,
+    ),
+    "active_three": regimes_trials.Regime(
+        "Digits, three tasks: mean accuracy after so much was spent",
+        ("rule", *map(str, BUDGETS)),
+        rows_of_three,
+        seeds=3,
+    ),
+}

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 from sklearn.linear_model import LogisticRegression
 
 import keras_mtl as mtl
@@ -29,6 +30,7 @@ SETTINGS: dict[str, tuple[float, Callable[[], mtl.balancers.Balancer]]] = {
     "strength 5": (5.0, mtl.balancers.Equal),
     "strength 1, PCGrad": (1.0, mtl.balancers.PCGrad),
     "strength 1, MGDA": (1.0, mtl.balancers.MGDA),
+    "strength 1, Uncertainty": (1.0, mtl.balancers.Uncertainty),
 }
 
 
@@ -68,11 +70,8 @@ class Trial:
     def run(self, seed: int) -> tuple[float, float, float]:
         """Returns the tasks' accuracy, the adversary's loss, and the accuracy of the probe."""
         keras.utils.set_random_seed(seed)
-        self.model.network.set_weights(self._network().get_weights())
+        regimes_trials.start_anew(self.model, self._network().get_weights())
         self.model.balancer.set_weights(self.balancer_start)
-        for variable in self.model.optimizer.variables:
-            if "learning_rate" not in variable.path:
-                variable.assign(keras.ops.zeros_like(variable))
         x, labels, weights = draw(ROWS, seed)
         self.model.fit(
             x, labels, sample_weight=weights, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0
@@ -98,12 +97,8 @@ def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
     seeds = list(seeds)
     for setting, (strength, make) in SETTINGS.items():
         trial = Trial(strength, make())
-        measures = np.array([trial.run(seed) for seed in seeds])
-        pairs = zip(measures.mean(axis=0), measures.std(axis=0), strict=True)
-        table.append((setting, *(f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs)))
+        table.append((setting, *regimes_trials.cells([trial.run(seed) for seed in seeds])))
     return table
 
 
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(5))]:
-        print("| " + " | ".join(cells) + " |")
+TABLES = {"adversarial": regimes_trials.Regime(TITLE, HEADER, rows, seeds=3)}

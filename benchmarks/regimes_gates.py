@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
+import regimes_trials
 from sklearn.datasets import load_digits
 
 import keras_mtl as mtl
 
-TITLE = "Digits, 60 labels: accuracy of the main task (share of steps with an open gate)"
-HEADER = ("rule", "auxiliary: even or odd", "auxiliary: a random bit")
+TITLE = "Digits, 60 labels: accuracy of the main task, and the share of steps with an open gate"
+HEADER = ("rule", "even or odd", "a random bit", "open", "open, random bit")
 LABELED, ROWS, EPOCHS, BATCH_SIZE = 60, 660, 40, 66
 TASKS = [mtl.Task.multiclass("digit", 10), mtl.Task.binary("auxiliary")]
 
@@ -26,7 +27,6 @@ RULES: dict[str, Callable[[], mtl.balancers.Balancer]] = {
     "gate, weighted": lambda: mtl.balancers.GradientGate(main="digit", weighted=True, ema=0.0),
     "PCGrad": mtl.balancers.PCGrad,
     "AdaTask": mtl.balancers.AdaTask,
-    "SelfPaced": mtl.balancers.SelfPaced,
 }
 
 
@@ -69,11 +69,8 @@ class Trial:
 
     def _reset(self, seed: int) -> None:
         keras.utils.set_random_seed(seed)
-        self.model.network.set_weights(_network().get_weights())
+        regimes_trials.start_anew(self.model, _network().get_weights())
         self.model.balancer.set_weights(self.balancer_start)
-        for variable in self.model.optimizer.variables:
-            if "learning_rate" not in variable.path:
-                variable.assign(keras.ops.zeros_like(variable))
 
     def run(self, helpful: bool, seed: int) -> tuple[float, float]:
         """Returns the accuracy of the main task, and the share of steps with an open gate."""
@@ -105,15 +102,11 @@ def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
     table: list[tuple[str, ...]] = []
     seeds = list(seeds)
     for rule in RULES:
-        trial, cells = Trial(rule), []
-        for helpful in (True, False):
-            scores, shares = zip(*(trial.run(helpful, seed) for seed in seeds), strict=True)
-            share = f" ({np.mean(shares):.0%})" if trial.counter else ""
-            cells.append(f"{np.mean(scores):.3f} ± {np.std(scores):.3f}{share}")
-        table.append((rule, *cells))
+        trial = Trial(rule)
+        helped, noisy = ([trial.run(helps, seed) for seed in seeds] for helps in (True, False))
+        figures = np.array([helped, noisy]).transpose(1, 2, 0)  # by seed: scores, then shares
+        table.append((rule, *regimes_trials.cells(figures.reshape(len(seeds), 4))))
     return table
 
 
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(5))]:
-        print("| " + " | ".join(cells) + " |")
+TABLES = {"gates": regimes_trials.Regime(TITLE, HEADER, rows)}

@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -129,10 +130,12 @@ def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
     table: list[tuple[str, ...]] = []
     for setting in SETTINGS:
         pairs = errors(*train(setting, seed))
-        table.append((setting, *(f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs)))
+        table.append((setting, *(_text(mean, spread) for mean, spread in pairs)))
     return table
 
 
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(1))]:
-        print("| " + " | ".join(cells) + " |")
+def _text(mean: float, spread: float) -> str:
+    return f"{mean:.3f} ± {spread:.3f}" if np.isfinite(mean) else "diverges"
+
+
+TABLES = {"meta": regimes_trials.Regime(TITLE, HEADER, rows, seeds=1)}

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
@@ -17,7 +18,7 @@ import keras_mtl as mtl
 
 TITLE = "Halves of digits: accuracy with both, and where one half is missing"
 HEADER = ("network", "both", "top alone", "bottom alone", "log loss of nothing")
-ROWS, EPOCHS, BATCH_SIZE = 700, 60, 100
+ROWS, EPOCHS, BATCH_SIZE, UNITS = 700, 60, 100, 32
 HALVES = ("top", "bottom")
 TASKS = [mtl.Task.multiclass("digit", 10)]
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -53,18 +54,15 @@ class Trial:
     def _make(self) -> keras.Model:
         inputs = {half: keras.Input((32,), name=half) for half in HALVES}
         flags = {f"{half}_present": keras.Input((), name=f"{half}_present") for half in HALVES}
-        encoders = dict.fromkeys(HALVES, (32,))
+        encoders = dict.fromkeys(HALVES, (UNITS,))
         return mtl.architectures.multimodal(
-            inputs | flags, TASKS, encoders=encoders, tower=(32,), **self.arguments
+            inputs | flags, TASKS, encoders=encoders, tower=(UNITS,), **self.arguments
         )
 
     def run(self, seed: int) -> list[float]:
         """Returns accuracies with both halves, the top, the bottom; the log loss without any."""
         keras.utils.set_random_seed(seed)
-        self.network.set_weights(self._make().get_weights())
-        for variable in self.network.optimizer.variables:
-            if "learning_rate" not in variable.path:
-                variable.assign(keras.ops.zeros_like(variable))
+        regimes_trials.start_anew(self.network, self._make().get_weights())
         halves, labels = digits(seed)
         there = {f"{half}_present": np.ones(len(labels), "float32") for half in HALVES}
         train = {key: value[:ROWS] for key, value in (halves | there).items()}
@@ -87,9 +85,13 @@ def of_their_own(seed: int) -> list[float]:
     scores = []
     for half in HALVES:
         network = MLPClassifier(
-            (32, 32), learning_rate_init=2e-3, batch_size=BATCH_SIZE, max_iter=60, random_state=seed
+            (UNITS, UNITS),
+            learning_rate_init=2e-3,
+            batch_size=BATCH_SIZE,
+            max_iter=EPOCHS,
+            n_iter_no_change=EPOCHS,
+            random_state=seed,
         )
-        network.n_iter_no_change = 60
         network.fit(halves[half][:ROWS], labels[:ROWS])
         scores.append(float(network.score(halves[half][ROWS:], labels[ROWS:])))
     return scores
@@ -101,16 +103,9 @@ def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
     seeds = list(seeds)
     for setting, arguments in SETTINGS.items():
         trial = Trial(arguments)
-        table.append((setting, *_texts([trial.run(seed) for seed in seeds])))
-    alone = _texts([of_their_own(seed) for seed in seeds])
+        table.append((setting, *regimes_trials.cells([trial.run(seed) for seed in seeds])))
+    alone = regimes_trials.cells([of_their_own(seed) for seed in seeds])
     return [*table, ("a network for each half", "-", *alone, "-")]
 
 
-def _texts(scores: list[list[float]]) -> list[str]:
-    pairs = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
-    return [f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs]
-
-
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(5))]:
-        print("| " + " | ".join(cells) + " |", flush=True)
+TABLES = {"modalities": regimes_trials.Regime(TITLE, HEADER, rows)}

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
@@ -56,14 +57,21 @@ def data(seed: int) -> tuple[Any, Any]:
     return (digits.data[order] / 16.0).astype("float32"), digits.target[order]
 
 
-def run(hook: BatchHook | None, unlabeled: int, seed: int) -> tuple[float, float]:
-    """Trains once; returns both accuracies."""
-    x, y = data(seed)
-    rng = np.random.default_rng(seed)
-    keras.utils.set_random_seed(seed)
+def build(hook: BatchHook | None) -> mtl.BalancedModel:
+    """Builds a network with the hook in its steps."""
     network = mtl.architectures.hard_sharing(keras.Input((64,)), [TASK], shared=(96,))
     model = mtl.BalancedModel(network, [TASK], mtl.balancers.Equal(), prepare=hook)
     model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=50)
+    return model
+
+
+def run(model: mtl.BalancedModel, unlabeled: int, seed: int) -> tuple[float, float]:
+    """Trains once, from new weights; returns both accuracies."""
+    x, y = data(seed)
+    rng = np.random.default_rng(seed)
+    keras.utils.set_random_seed(seed)
+    regimes_trials.start_anew(model, build(None).network.get_weights())
+    network = model.network
     rows = np.stack(
         [
             np.concatenate(
@@ -101,12 +109,10 @@ def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
     table: list[tuple[str, ...]] = []
     seeds = list(seeds)
     for setting, (make, unlabeled) in SETTINGS.items():
-        measures = np.array([run(make(), unlabeled, seed) for seed in seeds])
-        pairs = zip(measures.mean(axis=0), measures.std(axis=0), strict=True)
-        table.append((setting, *(f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs)))
+        model = build(make())
+        measures = [run(model, unlabeled, seed) for seed in seeds]
+        table.append((setting, *regimes_trials.cells(measures)))
     return table
 
 
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(6))]:
-        print("| " + " | ".join(cells) + " |")
+TABLES = {"nearby": regimes_trials.Regime(TITLE, HEADER, rows)}

@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
@@ -80,32 +81,39 @@ def joint_network(classes: list[Any], steps: int) -> keras.Model:
     return fresh
 
 
-def accuracy(name: str, setting: str, sets: tuple[list[Any], list[Any]], seed: int) -> float:
-    """Trains in one setting; returns the accuracy on episodes of the classes of the test."""
-    rule, inner, use = SETTINGS[setting]
-    keras.utils.set_random_seed(seed)
-    options: dict[str, Any] = {"shots": 1, "ways": WAYS, "task": "c", "episodes": EPISODES}
-    train, test = (
-        mtl.data.episodes(classes, queries=queries, seed=seed, **options)
-        for classes, queries in zip(sets, (QUERIES, 15), strict=True)
-    )
-    network = make_network(sets[0][0].shape[1])
-    if rule == "joint":
-        network = joint_network(sets[0], STEPS[name])
-    meta = rule not in ("joint", "none")
-    if meta:
-        model = MetaModel(network, [TASK], rule=rule, inner_steps=inner, inner_learning_rate=RATE)
-        model.compile(keras.optimizers.Adam(1e-3))
-        model.fit(train, steps_per_epoch=STEPS[name], verbose=0)
-    judge = MetaModel(
-        network,
-        [TASK],
-        rule=rule if meta else "maml",
-        inner_steps=use,
-        inner_learning_rate=RATE if meta else 0.1,
-    )
-    judge.compile("sgd")
-    return float(judge.evaluate(test, steps=TESTS, verbose=0, return_dict=True)["c_accuracy"])
+class Trial:
+    """Trains in one setting, again and again with the graph of the first time."""
+
+    def __init__(self, setting: str, sets: tuple[list[Any], list[Any]], steps: int) -> None:
+        self.rule, inner, use = SETTINGS[setting]
+        self.sets, self.steps = sets, steps
+        self.size = sets[0][0].shape[1]
+        network = make_network(self.size)
+        self.is_meta = self.rule not in ("joint", "none")
+        rule, rate = (self.rule, RATE) if self.is_meta else ("maml", 0.1)
+        self.model, self.judge = (
+            MetaModel(network, [TASK], rule=rule, inner_steps=n, inner_learning_rate=rate)
+            for n in (inner or 1, use)
+        )
+        self.model.compile(keras.optimizers.Adam(1e-3), steps_per_execution=50)
+        self.judge.compile("sgd", steps_per_execution=TESTS)
+
+    def run(self, seed: int) -> float:
+        """Returns the accuracy on episodes of the classes of the test."""
+        keras.utils.set_random_seed(seed)
+        options: dict[str, Any] = {"shots": 1, "ways": WAYS, "task": "c", "episodes": EPISODES}
+        train, test = (
+            mtl.data.episodes(classes, queries=queries, seed=seed, **options)
+            for classes, queries in zip(self.sets, (QUERIES, 15), strict=True)
+        )
+        fresh = make_network(self.size)
+        if self.rule == "joint":
+            fresh = joint_network(self.sets[0], self.steps)
+        regimes_trials.start_anew(self.model, fresh.get_weights())
+        if self.is_meta:
+            self.model.fit(train, steps_per_epoch=self.steps, verbose=0)
+        measures = self.judge.evaluate(test, steps=TESTS, verbose=0, return_dict=True)
+        return float(measures["c_accuracy"])
 
 
 def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
@@ -116,11 +124,10 @@ def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
     table: list[tuple[str, ...]] = []
     for name, sets in data.items():
         for setting in SETTINGS:
-            values = [accuracy(name, setting, sets, seed) for seed in seeds]
-            table.append((name, setting, f"{np.mean(values):.3f} ± {np.std(values):.3f}"))
+            trial = Trial(setting, sets, STEPS[name])
+            scores = [[trial.run(seed)] for seed in seeds]
+            table.append((name, setting, *regimes_trials.cells(scores)))
     return table
 
 
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(3))]:
-        print("| " + " | ".join(cells) + " |")
+TABLES = {"shots": regimes_trials.Regime(TITLE, HEADER, rows, seeds=3, keys=2)}

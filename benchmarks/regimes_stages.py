@@ -5,6 +5,7 @@ Prints the accuracy of both tasks on held-back rows, with `BalancedModel(absent=
 
 import keras
 import numpy as np
+import regimes_trials
 from sklearn.datasets import load_digits
 
 import keras_mtl as mtl
@@ -26,13 +27,20 @@ def data(seed):
     return images.reshape(-1, 64), turned.reshape(-1, 64), labels
 
 
-def train(optimizer, absent, seed, steps=800, batch=32):
-    upright, turned, labels = data(seed)
-    keras.utils.set_random_seed(seed)
+def build(optimizer, absent):
+    """Builds a network of both tasks."""
     tasks = [mtl.Task.multiclass("upright", 10), mtl.Task.multiclass("turned", 10)]
     network = mtl.architectures.hard_sharing(keras.Input((64,)), tasks, shared=(64,), tower=(32,))
     model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal(), absent=absent)
-    model.compile(OPTIMIZERS[optimizer]())
+    model.compile(OPTIMIZERS[optimizer](), steps_per_execution=50)
+    return model
+
+
+def train(model, seed, steps=800, batch=32):
+    """Trains from new weights; returns the accuracy of both tasks."""
+    upright, turned, labels = data(seed)
+    keras.utils.set_random_seed(seed)
+    regimes_trials.start_anew(model, build("Adam", "rest").network.get_weights())
     rng = np.random.default_rng(seed)
     xs, rows_of, present = [], [], []
     for step in range(steps):
@@ -52,7 +60,7 @@ def train(optimizer, absent, seed, steps=800, batch=32):
     )
     scores = []
     for task, x in (("upright", upright), ("turned", turned)):
-        predicted = network.predict(x[900:], verbose=0)[task].argmax(axis=1)
+        predicted = np.asarray(model.network(x[900:])[task]).argmax(axis=1)
         scores.append(float(np.mean(predicted == labels[900:])))
     return scores
 
@@ -62,11 +70,10 @@ def rows(seeds):
     table = []
     for optimizer in OPTIMIZERS:
         for absent in ("rest", "drift"):
-            scores = np.array([train(optimizer, absent, seed) for seed in seeds])
-            spreads = scores.std(axis=0, ddof=1) if len(scores) > 1 else [0.0, 0.0]
-            cells = [
-                f"{mean:.3f} +- {spread:.3f}"
-                for mean, spread in zip(scores.mean(axis=0), spreads, strict=True)
-            ]
-            table.append((optimizer, absent, *cells))
+            model = build(optimizer, absent)
+            scores = [train(model, seed) for seed in seeds]
+            table.append((optimizer, absent, *regimes_trials.cells(scores)))
     return table
+
+
+TABLES = {"stages": regimes_trials.Regime(TITLE, HEADER, rows, keys=2)}

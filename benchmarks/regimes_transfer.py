@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 import sklearn.datasets
 import tensorflow as tf
 
@@ -175,15 +176,7 @@ def rows(seeds: Sequence[int]) -> list[tuple[str, ...]]:
             start = keras.models.clone_model(first)
             start.set_weights(first.get_weights())
             scores.setdefault(name, []).append(measure(contender(start, seed), seed))
-    return [(name, *_texts(np.array(values))) for name, values in scores.items()]
+    return [(name, *regimes_trials.cells(values)) for name, values in scores.items()]
 
 
-def _texts(values: np.ndarray) -> list[str]:
-    pairs = zip(values.mean(0), values.std(0), strict=True)
-    return ["-" if np.isnan(mean) else f"{mean:.3f} ± {sd:.3f}" for mean, sd in pairs]
-
-
-if __name__ == "__main__":
-    print(TITLE)
-    for cells in [HEADER, *rows(range(5))]:
-        print(f"{cells[0]:<45}{cells[1]:<18}{cells[2]}")
+TABLES = {"transfer": regimes_trials.Regime(TITLE, HEADER, rows)}

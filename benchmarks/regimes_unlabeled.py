@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import regimes_trials
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
@@ -80,29 +81,43 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], list[mtl.Task
 }
 
 
-def run(setting: str, seed: int) -> float:
-    """Trains once; returns the accuracy."""
-    make, change, added = SETTINGS[setting]
-    digits = load_digits()
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(digits.target))
-    x, y = (digits.data[order] / 16.0).astype("float32"), digits.target[order].astype("float64")
-    known = np.where(np.arange(len(y)) < LABELED, y, np.nan)
-    picks = [
-        [*range(LABELED), *LABELED + generator.permutation(UNLABELED)[:100]] for _ in range(STEPS)
-    ]
-    rows = np.ravel(picks)
-    dataset = tf.data.Dataset.from_tensor_slices((x[rows], {"digit": known[rows]}))
-    keras.utils.set_random_seed(seed)
-    tasks = [DIGIT, *added]
-    network = mtl.architectures.hard_sharing(
-        keras.Input((64,)), tasks, shared=(96,), tower={"digit": (), **{t.name: () for t in added}}
-    )
-    model = mtl.BalancedModel(network, tasks, mtl.balancers.Equal(), prepare=make())
-    model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=50)
-    model.fit(change(dataset.batch(LABELED + 100, drop_remainder=True)), verbose=0)
-    rest = slice(LABELED + UNLABELED, None)
-    return float(np.mean(np.argmax(network(x[rest])["digit"], axis=1) == y[rest]))
+class Trial:
+    """Trains in one setting, again and again with the graph of the first time."""
+
+    def __init__(self, setting: str) -> None:
+        make, self.change, added = SETTINGS[setting]
+        self.tasks = [DIGIT, *added]
+        self.model = mtl.BalancedModel(
+            self._network(), self.tasks, mtl.balancers.Equal(), prepare=make()
+        )
+        self.model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=50)
+
+    def _network(self) -> keras.Model:
+        tower: dict[str, tuple[int, ...]] = {task.name: () for task in self.tasks}
+        return mtl.architectures.hard_sharing(
+            keras.Input((64,)), self.tasks, shared=(96,), tower=tower
+        )
+
+    def run(self, seed: int) -> float:
+        """Trains once; returns the accuracy."""
+        digits = load_digits()
+        generator = np.random.default_rng(seed)
+        order = generator.permutation(len(digits.target))
+        x, y = (digits.data[order] / 16.0).astype("float32"), digits.target[order]
+        known = np.where(np.arange(len(y)) < LABELED, y, np.nan)
+        picks = [
+            [*range(LABELED), *LABELED + generator.permutation(UNLABELED)[:100]]
+            for _ in range(STEPS)
+        ]
+        rows = np.ravel(picks)
+        dataset = tf.data.Dataset.from_tensor_slices((x[rows], {"digit": known[rows]}))
+        dataset = dataset.batch(LABELED + 100, drop_remainder=True)
+        keras.utils.set_random_seed(seed)
+        regimes_trials.start_anew(self.model, self._network().get_weights())
+        self.model.fit(self.change(dataset), verbose=0)
+        rest = slice(LABELED + UNLABELED, None)
+        answers = self.model.network(x[rest])["digit"]
+        return float(np.mean(np.argmax(answers, axis=1) == y[rest]))
 
 
 def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
@@ -110,11 +125,10 @@ def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
     seeds = list(seeds)
     table = []
     for setting in SETTINGS:
-        scores = [run(setting, seed) for seed in seeds]
-        table.append((setting, f"{np.mean(scores):.3f} ± {np.std(scores):.3f}"))
+        trial = Trial(setting)
+        scores = [[trial.run(seed)] for seed in seeds]
+        table.append((setting, *regimes_trials.cells(scores)))
     return table
 
 
-if __name__ == "__main__":
-    for cells in [HEADER, *rows(range(6))]:
-        print("| " + " | ".join(cells) + " |", flush=True)
+TABLES = {"unlabeled": regimes_trials.Regime(TITLE, HEADER, rows)}
