@@ -42,8 +42,8 @@ def rows(tables: Tables) -> list[tuple[str, ...]]:
         KeyError: If a table has no such row or column.
     """
     notes = {tuple(note["of"]): f": {note['why']}" for note in read()["notes"]}
-    found = [*_anchors(tables), *_bars(tables)]
-    return [(*cells[:-1], cells[-1] + notes.get(cells[:3], "")) for cells in found]
+    verdicts = [*_anchors(tables), *_bars(tables)]
+    return [(*cells[:-1], cells[-1] + notes.get(cells[:3], "")) for cells in verdicts]
 
 
 def _anchors(tables: Tables) -> Iterator[tuple[str, ...]]:
@@ -93,8 +93,8 @@ def figure(table: tuple[list[str], list[list[str]]], row: str, column: str) -> t
         KeyError: If the table has no such row or column, or no figure there.
     """
     header, lines = table
-    found = [line for line in lines if row in (line[0], ", ".join(line[:2]))]
-    cell = found[0][header.index(column)] if found and column in header else ""
+    of_row = [line for line in lines if row in (line[0], ", ".join(line[:2]))]
+    cell = of_row[0][header.index(column)] if of_row and column in header else ""
     numbers = re.findall(r"-?\d*\.?\d+", cell)
     if not numbers:
         raise KeyError(f"no figure {column!r} in row {row!r} of {lines} under {header}.")

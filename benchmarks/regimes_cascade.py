@@ -87,11 +87,11 @@ class Trial:
             callbacks=[Stages(stages)] if stages else [],
             verbose=0,
         )
-        found = {name: np.asarray(y) for name, y in self.model.network(x[ROWS:]).items()}
+        answers = {name: np.asarray(y) for name, y in self.model.network(x[ROWS:]).items()}
         price, right = labels["price"][ROWS:], np.nan
-        if "kind" in found:
-            right = float(np.mean(found["kind"].argmax(axis=1) == labels["kind"][ROWS:]))
-        return right, float(np.mean((found["price"][:, 0] - price) ** 2) / np.var(price))
+        if "kind" in answers:
+            right = float(np.mean(answers["kind"].argmax(axis=1) == labels["kind"][ROWS:]))
+        return right, float(np.mean((answers["price"][:, 0] - price) ** 2) / np.var(price))
 
 
 def rows(seeds: Iterable[int]) -> list[tuple[str, ...]]:
