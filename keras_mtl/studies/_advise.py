@@ -94,15 +94,15 @@ def advise(
 ) -> Advice:
     """Answers whether tasks should share a network, within a budget of minutes.
 
-    1. A pilot trains all tasks together, and measures how often their gradients point against each
-       other while they learn, and how much they use the same variables at the end.
+    1. A pilot trains all tasks together, and measures whether their gradients point against each
+       other in its first eighth, and how much they use the same variables at the end.
     2. A short list of contenders is chosen by rules, which `print` shows with what they saw:
 
        | contender | if |
        |---|---|
        | `share all` | always |
        | `share groups` | tasks use the same variables within groups: silhouette of .25 or more |
-       | `share all, UPGrad` | gradients conflict more often (by 5 %) than with permuted labels |
+       | `share all, UPGrad` | gradients of two tasks conflict: cosine below -.3, beyond noise |
        | `share all, uncertainty` | labels are of different kinds |
        | `share all, MMoE` | inputs are one table of numbers, and there are 12 tasks or fewer |
 

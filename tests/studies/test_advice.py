@@ -75,8 +75,9 @@ def build(tasks):
     return architectures.hard_sharing(keras.Input((32,)), tasks, shared=(16,), tower=())
 
 
-def pilot(conflict=0.0, permuted=0.0):
-    return Pilot(1.0, ("a", "b"), np.eye(2), np.eye(2), conflict, permuted)
+def pilot(cosine=0.0):
+    cosines = np.array([[1.0, cosine], [cosine, 1.0]])
+    return Pilot(1.0, ("a", "b"), np.eye(2), cosines, np.full((2, 2), 0.1))
 
 
 def short_list(tasks, **arguments):
@@ -90,16 +91,13 @@ def short_list(tasks, **arguments):
 def test_rules_choose_contenders_by_what_was_seen():
     numbers = [Task.regression("a"), Task.regression("b")]
     assert list(short_list(numbers)) == ["share all", "share all, MMoE"]
-    assert "share all, UPGrad" in short_list(numbers, pilot=pilot(0.4, 0.3))
-    assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(0.34, 0.3))
-    # No gradient, or none with permuted labels, is larger than its noise.
-    assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(np.nan, np.nan))
-    assert "share all, UPGrad" in short_list(numbers, pilot=pilot(0.4, np.nan))
-    assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(0.04, np.nan))
+    assert "share all, UPGrad" in short_list(numbers, pilot=pilot(-0.5))
+    assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(-0.2))
+    assert "share all, UPGrad" not in short_list(numbers, pilot=pilot(np.nan))
     mixed = [Task.regression("a"), Task.binary("b")]
     assert "share all, uncertainty" in short_list(mixed)
     many = [Task.regression(f"t{i}") for i in range(17)]
-    contenders = short_list(many, pilot=pilot(0.9, 0.0))
+    contenders = short_list(many, pilot=pilot(-0.9))
     assert list(contenders) == ["share all"]
     groups = find_groups(blocks((2, 2), 0.7, 0.2)[0], list("abcd"))
     tasks = [Task.regression(name) for name in "abcd"]
@@ -108,17 +106,32 @@ def test_rules_choose_contenders_by_what_was_seen():
 
 
 def test_a_pilot_without_conflict_is_read_from_its_folder(tmp_path):
-    fields = dataclasses.asdict(pilot(np.nan, np.nan))
-    fields["relatedness"] = np.full((2, 2), np.nan).tolist()
-    write_json(tmp_path / "pilot.json", fields | {"cosines": np.eye(2).tolist()})
+    fields = dataclasses.asdict(pilot(np.nan))
+    for name in ("relatedness", "cosines", "cosine_errors"):
+        fields[name] = np.full((2, 2), np.nan).tolist()
+    write_json(tmp_path / "pilot.json", fields)
     network = types.SimpleNamespace(tasks=("a", "b"))
     read = run_pilot(network, data=None, epochs=1, seed=0, folder=tmp_path)
-    assert np.isnan([read.conflict_rate, read.permuted_rate, *read.relatedness.ravel()]).all()
+    assert np.isnan([read.cosines, read.cosine_errors, read.relatedness]).all()
+
+
+def test_a_pilot_of_another_version_is_measured_again(tmp_path, monkeypatch):
+    fields = dataclasses.asdict(pilot()) | {"conflict_rate": 0.4}
+    del fields["cosine_errors"]
+    fields["relatedness"] = fields["cosines"] = np.eye(2).tolist()
+    write_json(tmp_path / "pilot.json", fields)
+    pairs = [[1.0, -0.5], [-0.5, 1.0]]
+    measured = dataclasses.replace(pilot(), relatedness=pairs, cosines=pairs, cosine_errors=pairs)
+    monkeypatch.setattr("keras_mtl.studies._advice._pilot._train", lambda *_: measured)
+    network = types.SimpleNamespace(tasks=("a", "b"))
+    for _ in range(2):  # the second time from the folder
+        read = run_pilot(network, data=None, epochs=1, seed=0, folder=tmp_path)
+        assert read.cosines[0, 1] == -0.5
 
 
 def test_every_contender_of_the_short_list_builds():
     tasks = [Task.regression("a"), Task.binary("b")]
-    for contender in short_list(tasks, pilot=pilot(1.0, 0.0)).values():
+    for contender in short_list(tasks, pilot=pilot(-1.0)).values():
         assert isinstance(contender(tasks), keras.Model)
 
 

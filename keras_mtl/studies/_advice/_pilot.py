@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_mtl._tasks import Task
-from keras_mtl.analysis import gradient_gramian, relatedness
+from keras_mtl.analysis import relatedness
+from keras_mtl.studies._advice._conflict import MeasureConflict
 from keras_mtl.studies._contenders._network import Network
 from keras_mtl.studies._data._parts import StudyData
 from keras_mtl.studies._trainings._record import write_json
 from keras_mtl.training._quiet_tracing import quiet_tracing
 
-_STEPS = 20  # batches on which gradients are measured
+_STEPS = 20  # batches on which gradients are measured at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,18 +29,16 @@ class Pilot:
         seconds: The time of a whole training.
         tasks: The names of the tasks.
         relatedness: How much two tasks use the same variables, `[K, K]`, from 0 to 1.
-        cosines: The cosines of the tasks' gradients, `[K, K]`.
-        conflict_rate: The share of pairs and steps with a cosine below -.1; NaN if all gradients
-            are too small beside their noise to have a direction.
-        permuted_rate: The same with permuted labels: what noise alone gives.
+        cosines: The cosines of the tasks' gradients in the first eighth of the epochs, `[K, K]`;
+            NaN where a gradient is smaller than its noise.
+        cosine_errors: Their standard errors, `[K, K]`.
     """
 
     seconds: float
     tasks: tuple[str, ...]
     relatedness: Any
     cosines: Any
-    conflict_rate: float
-    permuted_rate: float
+    cosine_errors: Any
 
 
 def run_pilot(
@@ -49,11 +46,12 @@ def run_pilot(
 ) -> Pilot | None:
     """Trains all tasks together, and measures their gradients.
 
-    Conflict is measured after a quarter of the epochs, and relatedness at the end, since tasks look
-    alike before: on planted groups, the silhouettes of the true groups grew until the end of the
-    training, and averages over it found fewer of them.
+    Conflict is measured while the tasks begin to learn, and relatedness at the end, since tasks
+    look alike before: on planted groups, the silhouettes of the true groups grew until the end of
+    the training, and averages over it found fewer of them.
 
-    The result is kept in `pilot.json`, and read from there when the advice goes on.
+    The result is kept in `pilot.json`, and read from there when the advice goes on. One of another
+    version, which says other things, is measured again.
 
     Returns:
         What the pilot says; `None` for a single task, which has no relations.
@@ -61,14 +59,13 @@ def run_pilot(
     if len(network.tasks) == 1:
         return None
     file = folder / "pilot.json"
-    if not file.exists():
+    names = {field.name for field in dataclasses.fields(Pilot)}
+    if not file.exists() or json.loads(file.read_text()).keys() != names:
         write_json(file, dataclasses.asdict(_train(network, data, epochs, seed)))
     fields = json.loads(file.read_text())
     fields["tasks"] = tuple(fields["tasks"])
-    for name in ("relatedness", "cosines"):
+    for name in ("relatedness", "cosines", "cosine_errors"):  # NaN is null in JSON
         fields[name] = np.array(fields[name], dtype=np.float64)
-    for name in ("conflict_rate", "permuted_rate"):  # NaN is null in JSON
-        fields[name] = math.nan if fields[name] is None else fields[name]
     return Pilot(**fields)
 
 
@@ -78,7 +75,7 @@ def _train(network: Network, data: StudyData, epochs: int, seed: int) -> Pilot:
         model = network.make(network.settings_of(0, seed), seed)
         keras.utils.set_random_seed(seed)
         batches = data.open("train", network.tasks)
-        conflict = _MeasureConflict(batches, network.tasks, max(1, epochs // 4), seed)
+        conflict = MeasureConflict(batches, network.tasks, max(1, epochs // 8), _STEPS // 2)
         model.fit(
             batches,
             validation_data=data.open("validation", network.tasks),
@@ -90,46 +87,17 @@ def _train(network: Network, data: StudyData, epochs: int, seed: int) -> Pilot:
         )
         seconds = time.perf_counter() - start - conflict.seconds
         related = relatedness(model, batches, network.tasks, steps=_STEPS)
-    statistics = conflict.gradients.statistics()
+    losses = [name for task in network.tasks for name in task.loss_names]
+    cosines, errors = (
+        merge_columns(part, losses, network.tasks).tolist() for part in conflict.cosines()
+    )
     return Pilot(
         seconds,
         tuple(task.name for task in network.tasks),
         merge_columns(related.fisher, related.tasks, network.tasks).tolist(),
-        merge_columns(statistics.cosines, statistics.tasks, network.tasks).tolist(),
-        statistics.conflict_rates[0.1],
-        conflict.gradients.permuted_rates()[0.1],
+        cosines,
+        errors,
     )
-
-
-class _MeasureConflict(keras.callbacks.Callback):
-    """Measures the gradients after an epoch, while tasks still learn.
-
-    At the end of a training the gradients of all tasks add up to nearly zero, so that tasks are in
-    conflict whatever they are.
-    """
-
-    def __init__(
-        self, batches: tf.data.Dataset, tasks: Sequence[Task], epoch: int, seed: int
-    ) -> None:
-        super().__init__()
-        self._batches, self._tasks, self._epoch, self._seed = batches, tasks, epoch, seed
-        self.gradients: Any = None
-        self.seconds = 0.0
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measures the gradients if this is the epoch."""
-        if epoch + 1 != self._epoch:
-            return
-        start = time.perf_counter()
-        self.gradients = gradient_gramian(
-            self.model,
-            self._batches,
-            self._tasks,
-            steps=_STEPS // 2,
-            permute=True,
-            seed=self._seed,
-        )
-        self.seconds = time.perf_counter() - start
 
 
 def merge_columns(matrix: Any, losses: Sequence[str], tasks: Sequence[Task]) -> Any:

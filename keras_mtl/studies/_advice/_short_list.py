@@ -1,7 +1,6 @@
 """The rules by which contenders are chosen, each with what it saw."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import keras
 
 from keras_mtl import architectures, balancers
 from keras_mtl._tasks import Task
+from keras_mtl.studies._advice._conflict import conflicting_pairs, describe_conflict
 from keras_mtl.studies._advice._groups import Grouping
 from keras_mtl.studies._advice._pilot import Pilot
 from keras_mtl.studies._grouped import grouped
@@ -19,7 +19,6 @@ SHARE_GROUPS = "share groups"
 
 _MOST_GRADIENTS = 16  # tasks for which rules on gradients are cheap enough
 _MOST_TASKS_OF_EXPERTS = 12
-_EXCESS = 0.05  # of conflict over that of permuted labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +82,12 @@ def _groups(build: Callable[..., Any], grouping: Grouping | None) -> Proposal:
 
 def _conflict(build: Callable[..., Any], tasks: Sequence[Task], pilot: Pilot) -> Proposal:
     name = f"{SHARE_ALL}, UPGrad"
-    if math.isnan(pilot.conflict_rate):
-        return "gradients are smaller than their noise, so that none conflict", name, None
-    # With permuted labels a network has less to learn, and its gradients may be noise alone.
-    by_chance = 0.0 if math.isnan(pilot.permuted_rate) else pilot.permuted_rate
-    rates = f"{100 * pilot.conflict_rate:.0f} % of gradients point against each other"
-    rates += f", {100 * by_chance:.0f} % by chance"
-    if pilot.conflict_rate <= by_chance + _EXCESS:
-        return rates, name, None
+    seen = describe_conflict(pilot.cosines, pilot.cosine_errors, pilot.tasks)
+    if not conflicting_pairs(pilot.cosines, pilot.cosine_errors):
+        return seen, name, None
     if sum(len(task.loss_names) for task in tasks) > _MOST_GRADIENTS:
-        return f"{rates}, but too many tasks for rules on gradients", name, None
-    return rates, name, lambda tasks: BalancedModel(build(tasks), tasks, balancers.UPGrad())
+        return f"{seen}, but too many tasks for rules on gradients", name, None
+    return seen, name, lambda tasks: BalancedModel(build(tasks), tasks, balancers.UPGrad())
 
 
 def _kinds(build: Callable[..., Any], tasks: Sequence[Task]) -> Proposal:
