@@ -47,13 +47,14 @@ def update_variables(
     loss_scale, kernels = step.loss_scale, step.kernels
     gradients = [_gradient(variable, result, of_penalty, step) for variable in variables]
     if not loss_scale.skips_overflow:
-        # Those of the tasks' own variables have been looked at, and need no second look.
+        # Those that have been looked at, mostly of the tasks' own variables, need no second look.
         checked = result.checked - of_penalty.keys()
         pairs = zip(variables, gradients, strict=True)
         unknown = parts_to_check(
             [pair for pair in pairs if id(pair[0]) not in checked], kernels - of_penalty.keys()
         )
-        gradients, result = _all_or_none(gradients, unknown, result, loss_scale)
+        if unknown:
+            gradients, result = _all_or_none(gradients, unknown, result, loss_scale)
     arrays = [gradient.array for gradient in gradients]
     arrays = list(as_on_one_device(model.optimizer, arrays, loss_scale))
 

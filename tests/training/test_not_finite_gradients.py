@@ -168,9 +168,19 @@ class Broken(mtl.balancers.GramianBalancer):
         return losses * np.nan
 
 
+class Huge(mtl.balancers.GramianBalancer):
+    def weigh(self, gramian, losses):
+        return 0.0 * losses + 3e38  # finite, and the weighted sum of the gradients is not
+
+
 @pytest.mark.parametrize(
     ("balancer", "body"),
-    [(mtl.balancers.Equal, Spoil), (mtl.balancers.MGDA, Spoil), (Broken, keras.layers.Identity)],
+    [
+        (mtl.balancers.Equal, Spoil),
+        (mtl.balancers.MGDA, Spoil),
+        (Broken, keras.layers.Identity),
+        (Huge, keras.layers.Identity),
+    ],
 )
 @pytest.mark.parametrize("scale_towers", [False, True])
 def test_a_penalty_or_a_rule_that_is_not_finite_changes_nothing(balancer, body, scale_towers):

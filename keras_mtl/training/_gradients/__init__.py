@@ -20,6 +20,7 @@ from keras_mtl.training._gradients._finite import (
     finite_part,
     finite_towers,
     is_finite,
+    is_finite_sum,
     keep_finite,
     sum_of_finite,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "finite_towers",
     "gramian",
     "is_finite",
+    "is_finite_sum",
     "join_slices",
     "keep_finite",
     "loss_scale_of",

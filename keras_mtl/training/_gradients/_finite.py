@@ -12,6 +12,8 @@ from keras_mtl.training._gradients._gradient import Gradient, Row, existing
 from keras_mtl.training._gradients._gramian import StackedGradients
 from keras_mtl.training._gradients._rows import runs, weighted_sum, zero_rows
 
+_SHORT = 4096  # numbers: longer arrays are summed where they are, without a copy
+
 
 def keep_finite(
     finite: Tensor, stacked: StackedGradients, rows: list[Row]
@@ -128,6 +130,19 @@ def finite_part(matrix: Tensor, usable: Tensor, sizes: Sequence[int]) -> tuple[T
     return tf.where(both, matrix, tf.zeros_like(matrix)), finite
 
 
+def is_finite_sum(weights: Tensor, matrix: Tensor) -> Tensor:
+    """Returns whether a weighted sum of gradients is finite, without a look at the sum.
+
+    No entry of it is larger than the weighted sum of the lengths.
+
+    Args:
+        weights: Weights `[K]`.
+        matrix: The Gramian `[K, K]` of gradients that are finite.
+    """
+    lengths = tf.sqrt(tf.linalg.diag_part(matrix))
+    return tf.math.is_finite(tf.reduce_sum(tf.abs(weights) * lengths))
+
+
 def all_columns(finite: Tensor, sizes: Sequence[int]) -> Tensor:
     """Returns for each loss, bool `[K]`, whether all losses of its task are finite.
 
@@ -162,5 +177,23 @@ def is_finite(gradients: Row) -> Tensor:
 
 
 def _sum(gradients: Row) -> Tensor:
-    sums = [tf.reduce_sum(tf.cast(gradient.values, tf.float32)) for gradient in gradients]
-    return tf.add_n(sums) if sums else tf.zeros(())
+    """Returns the sum of all numbers; short arrays are put side by side and summed at once.
+
+    The time of a small network is that of the number of operations.
+    """
+    values = [gradient.values for gradient in gradients]
+    if not values:
+        return tf.zeros(())
+    short = [array for array in values if array.shape.num_elements() in range(_SHORT)]
+    together = {
+        dtype: [_flat(array) for array in short if array.dtype == dtype]
+        for dtype in dict.fromkeys(array.dtype for array in short)
+    }
+    long = [array for array in values if array.shape.num_elements() not in range(_SHORT)]
+    joined = [tf.concat(arrays, axis=0) for arrays in together.values()]
+    sums = [tf.reduce_sum(tf.cast(array, tf.float32)) for array in [*joined, *long]]
+    return tf.add_n(sums)
+
+
+def _flat(array: Tensor) -> Tensor:
+    return array if array.shape.rank == 1 else tf.reshape(array, (-1,))

@@ -1,11 +1,14 @@
 """The step with gradients with respect to the shared variables, `at="parameters"`."""
 
+import tensorflow as tf
+
 from keras_mtl._types import Tensor
 from keras_mtl.training._gradients import (
     Row,
     StackedGradients,
     combine,
     finite_part,
+    is_finite_sum,
     keep_finite,
 )
 from keras_mtl.training._steps._reuse import Weighted
@@ -23,8 +26,11 @@ def step_at_parameters(step: Step) -> StepResult:
         stacked = step.replicas.sum(local)
         all_usable = step.replicas.all_true(usable)
         matrix, finite = finite_part(step.gramian(stacked), all_usable, step.backward.sizes)
-        stacked, towers = keep_finite(finite, stacked, towers)
+        stacked, _ = keep_finite(finite, stacked, [])
         weights, direction = step.rule(step.laid_out(stacked), matrix, step.asked & finite)
+        if step.checks_weights:
+            weights, finite = _all_or_none(weights, matrix, finite)
+        _, towers = keep_finite(finite, [], towers)
         shared = _shared_gradients(step, weights, direction, stacked)
         return weights, shared, towers, finite
 
@@ -34,8 +40,21 @@ def step_at_parameters(step: Step) -> StepResult:
             fresh=fresh,
             reused=lambda towers: weighted_by_stored(step, cotangents, towers, usable),
             towers=towers,
-        )
+        ),
+        shared_checked=step.checks_weights,
     )
+
+
+def _all_or_none(weights: Tensor, matrix: Tensor, finite: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns weights, and whose gradients count; zeros and none if the sum is not finite.
+
+    Args:
+        weights: Weights `[K]`.
+        matrix: The Gramian `[K, K]` of gradients that are finite.
+        finite: Whose are, bool `[K]`.
+    """
+    healthy = is_finite_sum(weights, matrix)
+    return tf.where(healthy, weights, tf.zeros_like(weights)), finite & healthy
 
 
 def weighted_by_stored(

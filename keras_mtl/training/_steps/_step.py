@@ -107,6 +107,15 @@ class Step:
         return self.reuse.asked(self.active)
 
     @property
+    def checks_weights(self) -> bool:
+        """Whether weights and lengths of gradients tell that the weighted sum is finite.
+
+        Not where steps reuse weights, and not where the optimizer looks at the sum itself.
+        """
+        by_weights = isinstance(self.balancer, GramianBalancer)
+        return by_weights and self.reuse.due is None and not self.loss_scale.skips_overflow
+
+    @property
     def shared_values(self) -> list[Tensor]:
         """The values of the shared variables."""
         return [variable.value for variable in self.backward.shared]
@@ -269,6 +278,7 @@ class Step:
         towers: list[Row],
         finite: Tensor,
         scalar: Tensor | None = None,
+        shared_checked: bool = False,
     ) -> StepResult:
         """Returns the result of the step.
 
@@ -278,6 +288,7 @@ class Step:
             towers: For each loss, gradients of its task's own variables, likewise.
             finite: Whose gradients are finite, bool `[K]`.
             scalar: The scalar of a loss balancer, whose step has weighted the towers already.
+            shared_checked: Whether gradients of the shared variables are known to be finite.
 
         Raises:
             ValueError: If no loss and no penalty reaches a variable.
@@ -285,11 +296,12 @@ class Step:
         towers_change = self.scale_towers and scalar is None
         if towers_change:
             towers = scale_rows(weights, towers)
+        shared_variables = self.backward.shared
         own_variables = [v for variables in self.backward.task_variables for v in variables]
         pairs = [
             (variable, gradient if gradient.exists else self._zeros(variable))
             for variable, gradient in zip(
-                [*self.backward.shared, *own_variables],
+                [*shared_variables, *own_variables],
                 [*shared, *(gradient for row in towers for gradient in row)],
                 strict=True,
             )
@@ -297,13 +309,15 @@ class Step:
         # By identity, since variables of nested models may have equal paths (docs/keras_notes.md,
         # pain 9).
         gradients = {id(variable): gradient for variable, gradient in join_slices(pairs)}
+        checked = [*(shared_variables if shared_checked else ())]
+        checked += [] if towers_change else own_variables
         took_part = self.active & finite
         broken = self.labeled & ~took_part
         overflow = tf.reduce_any(self.active & ~finite)
         gradients = self.loss_scale.with_overflow(gradients, overflow)
         return StepResult(
             gradients={key: gradient.array for key, gradient in gradients.items()},
-            checked=frozenset(() if towers_change else (id(source_of(v)) for v in own_variables)),
+            checked=frozenset(id(source_of(variable)) for variable in checked),
             weights=tf.where(took_part, weights, tf.zeros_like(weights)),
             scalar=scalar,
             labeled=self.labeled,
