@@ -10,6 +10,7 @@ from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.data._elements._numbers import read_number
 from keras_mtl.training import BatchHook, Penalty
+from keras_mtl.training._dropout_seeds import check_seeds, seeds_by_replica
 from keras_mtl.unlabeled._rows._append import input_of, replace
 from keras_mtl.unlabeled._rows._judged import judged_tasks
 from keras_mtl.unlabeled._rows._nearness import Nearness
@@ -37,8 +38,8 @@ class Consistency(BatchHook):
     threshold. `training.VirtualAdversarial`, which finds the change itself for inputs of real
     numbers, reaches .91 there.
 
-    Draws of the layer are its own: on several replicas, rows at the same position of each
-    replica's batch get equal ones.
+    Draws of the layer are its own. On several replicas it draws others on each of them, and has to
+    be made inside of the scope of their strategy.
 
     Args:
         change: A Keras layer that returns what it receives, changed, in the same shape.
@@ -52,7 +53,8 @@ class Consistency(BatchHook):
 
     Raises:
         ValueError: If a number is out of range, or `change` is no layer; by `BalancedModel`, if a
-            task is unknown or predicts no such probabilities; in the first step, if the layer
+            task is unknown or predicts no such probabilities, or on several replicas if a layer
+            that draws was made outside of their scope; in the first step, if the layer
             changes the shape.
 
     Example:
@@ -102,6 +104,7 @@ class Consistency(BatchHook):
     def bind(self, network: keras.Model, tasks: Sequence[Task]) -> None:
         """Finds the tasks, and checks them."""
         super().bind(network, tasks)
+        check_seeds(self.change, repr(self.name))
         judged = judged_tasks(network, tasks, self.tasks, self.name)
         self._penalties = [Nearness(judged, self.threshold or 0.0, self.strength, name=self.name)]
         for penalty in self._penalties:
@@ -117,7 +120,8 @@ class Consistency(BatchHook):
     ) -> Any:
         """Returns twice as many rows."""
         before = input_of(inputs, self.on, repr(self.name))
-        after = tf.cast(self.change(before, training=True), before.dtype)
+        with seeds_by_replica(self.change, every_layer=True):
+            after = tf.cast(self.change(before, training=True), before.dtype)
         if not after.shape.is_compatible_with(before.shape):
             raise ValueError(
                 f"{self.name!r}: the layer {self.change.name!r} changes the shape of the input "
