@@ -9,4 +9,6 @@ _look_ahead    one step of the model's optimizer, taken back; _affinities: what 
 _relations     relations of tasks that do not depend on signs, summed over batches
 _graph         functions as graphs
 _means         means of measurements, some of which are missing
+_snapshot      the values of all variables of a training
+_trials        what a task is worth to another one, by some steps with it and without it
 """
