@@ -191,7 +191,7 @@ def add_loss_of_sums(
         sums: Sums over this replica's rows.
     """
     value = value_of(*sums)
-    if num_replicas() > 1:
+    if num_replicas() > 1 or _counted_by_step.get():
         value._keras_mtl_sums = (value_of, tuple(sums))
     layer.add_loss(value)
 

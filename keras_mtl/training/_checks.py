@@ -14,6 +14,7 @@ from keras_mtl._tasks import Task
 from keras_mtl.balancers import Balancer, GradientBalancer, GramianBalancer, LossBalancer
 from keras_mtl.data._check_arrays import check_arrays
 from keras_mtl.training._frontier import Frontier, named_outputs
+from keras_mtl.training._gradients import MANY_ROWS
 from keras_mtl.training._optimizer import CLIPPING, inner_optimizers, normalizations
 from keras_mtl.training._steps import excluded_option
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_needs",
     "check_normalization",
     "check_outputs",
+    "check_sketch",
 ]
 
 
@@ -111,6 +113,28 @@ def check_balancing(
             "at='representation' needs one frontier below which everything is shared and above "
             f"which nothing is; in this network the towers of {names} {why}. Use at='parameters'."
         )
+
+
+def check_sketch(sketch: Any, balancer: Balancer, tasks: Sequence[Task], at: str) -> int | None:
+    """Returns the option `sketch`; checks that the Gramian may be estimated, and from how much."""
+    if sketch is None:
+        return None
+    if not isinstance(sketch, int) or isinstance(sketch, bool) or sketch < 1:
+        raise ValueError(f"sketch must be a whole number above 0, or None; received {sketch!r}.")
+    num_losses = sum(len(task.loss_names) for task in tasks)
+    why, cure = None, "Leave it out."
+    if not isinstance(balancer, GramianBalancer) or balancer.needs.lengths_only:
+        why = f"estimates inner products of gradients, and {type(balancer).__name__} reads none"
+    elif at != "representation":
+        why = f"is for at='representation'; received at={at!r}"
+    elif num_losses < MANY_ROWS:
+        why = f"costs more than it saves below {MANY_ROWS} losses; the tasks have {num_losses}"
+    elif sketch < 2 * num_losses:
+        why = f"is too little for {num_losses:,} losses: their gradients would seem dependent"
+        cure = f"Use {2 * num_losses} or more, better {8 * num_losses}."
+    if why is not None:
+        raise ValueError(f"sketch={sketch} {why}. {cure}")
+    return sketch
 
 
 def check_needs(model: Any, optimizer: Any = None) -> None:

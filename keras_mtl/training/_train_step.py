@@ -261,6 +261,7 @@ class TrainStep:
             kernels=find_kernels(model.network),
             flag_of=self.flags.of_variable,
             balanced=balanced_losses(model.tasks, model.unbalanced),
+            sketch=model.sketch,
         )
 
     def _choose(

@@ -31,8 +31,13 @@ QUICK = (
     "MGDA/parameters/2/rules",
     "losses of orthogonal/Equal",
 )
-# Towers that one joint layer computes, and columns that a column layer parts.
-TOGETHER = ("MGDA/parameters/1/towers", "CAGrad/representation/1/columns")
+# Towers that one joint layer computes, columns that a column layer parts, and so many that their
+# gradients are sketched, in blocks that do not end where a replica's rows end.
+TOGETHER = (
+    "MGDA/parameters/1/towers",
+    "CAGrad/representation/1/columns",
+    "CAGrad/representation/1/sketched",
+)
 # Penalties of rows and of variables, and rows that a hook appends.
 PENALIZED = ("MGDA/parameters/2/rules", "MoDo/parameters/1/rules")
 # Losses that layers add, which depend on rows; the replicas have 8 and 7 of them.
@@ -79,12 +84,14 @@ def make_model(case: str) -> keras.Model:
         model.compile(keras.optimizers.SGD(0.02))
         return model
     at, every, *adam = options
-    if adam in (["towers"], ["columns"]):
+    if adam in (["towers"], ["columns"], ["sketched"]):
         tasks = tasks_together(adam[0])
+        sketched = adam == ["sketched"]
         keras.utils.set_random_seed(0)
-        inputs = keras.Input((4,))
-        network = mtl.architectures.hard_sharing(inputs, tasks, shared=(16,), tower=(8,))
-        model = mtl.BalancedModel(network, tasks, getattr(mtl.balancers, name)(), at=at)
+        inputs, width = keras.Input((4,)), 64 if sketched else 16
+        network = mtl.architectures.hard_sharing(inputs, tasks, shared=(width,), tower=(8,))
+        rule, sketch = getattr(mtl.balancers, name)(), 300 if sketched else None
+        model = mtl.BalancedModel(network, tasks, rule, at=at, sketch=sketch)
         model.compile(keras.optimizers.SGD(0.1))
         return model
     balancer = every_balancer.make(name)
@@ -101,7 +108,8 @@ def make_model(case: str) -> keras.Model:
 def tasks_together(kind: str) -> list[mtl.Task]:
     if kind == "towers":
         return [mtl.Task.binary(f"task_{k}") for k in range(8)]
-    return [mtl.Task.multilabel("assays", columns=list("cab")), mtl.Task.binary("z")]
+    columns = [f"c{k}" for k in range(130)] if kind == "sketched" else list("cab")
+    return [mtl.Task.multilabel("assays", columns=columns), mtl.Task.binary("z")]
 
 
 def batches_together(tasks: Sequence[mtl.Task]) -> tf.data.Dataset:

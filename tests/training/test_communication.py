@@ -26,7 +26,9 @@ def test_the_messages_are_those_of_a_traced_step():
     )
     assert done.returncode == 0, done.stderr
     modes = json.loads(done.stdout)
-    assert {*modes} == {"losses", "representation", "parameters", "parameters clipped"}
+    of_layers = {f"losses of layers, {kind}" for kind in ("activity", "penalized", "calibrated")}
+    others = {"losses", "representation", "parameters", "parameters clipped", "sketched"}
+    assert {*modes} == of_layers | others
     for mode, sizes in modes.items():
         assert sizes["counted"] == sizes["stated"], mode
 

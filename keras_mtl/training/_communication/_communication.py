@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl.training._balanced_model import BalancedModel
+from keras_mtl.training._communication._layer_losses import sizes_of_layer_losses
 from keras_mtl.training._communication._link import LINKS, Link
 from keras_mtl.training._optimizer import clips
 
@@ -67,16 +68,20 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
 
         losses          2K, K, 1, P + Q                 rules on losses, and plain training
         representation  2K, K^2 + K, K, 1, P + Q        rules on the Gramian at the representation
+        sketched there  2K, R, K m + 2K, K, 1, P + Q    the same with BalancedModel(sketch=m)
         parameters      2K, K P, K, 1, P + Q            rules on gradients of the parameters
 
-    with P floats of shared variables, Q of others. With clipping (`clipnorm`, `global_clipnorm`,
-    `clipvalue`) the last message is sent twice: the sum of all replicas is what has to be clipped.
-    The P of `parameters` are sent once more by the optimizer, although every replica has their sum:
-    an optimizer of Keras adds up the gradients of the replicas in any case, and takes no sums.
-    Messages are counted from the graph of the
-    network; their time is a formula, for links that nobody else uses, with nothing computed at the
-    same time: a bound to compare modes by, no forecast. Statistics of batch normalization and of
-    losses of a whole batch (survival, ranking) come on top, and rules that merge gradients at the
+    with P floats of shared variables, Q of others, and R replicas. Where layers add losses
+    (activity regularizers, `layers.Orthogonality`, gates) these come first: 1 for the number of
+    rows, the sums of each layer that has some, and 1 for their value; the gradients of such sums
+    follow 2K. With clipping (`clipnorm`,
+    `global_clipnorm`, `clipvalue`) the last message is sent twice: the sum of all replicas is what
+    has to be clipped. The P of `parameters` are sent once more by the optimizer, although every
+    replica has their sum: an optimizer of Keras adds up the gradients of the replicas in any case,
+    and takes no sums. Messages are counted from the graph of the network; their time is a formula,
+    for links that nobody else uses, with nothing computed at the same time: a bound to compare
+    modes by, no forecast. Statistics of batch normalization, of losses of a whole batch (survival,
+    ranking) and of `training.Penalty` come on top, and rules that merge gradients at the
     representation send examples instead.
 
     Args:
@@ -113,20 +118,24 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
         link = LINKS[link]
     if replicas < 1:
         raise ValueError(f"replicas is {replicas}; expected 1 or more.")
-    return Communication(replicas, link, _messages(model))
+    return Communication(replicas, link, _messages(model, replicas))
 
 
-def _messages(model: BalancedModel) -> dict[str, tuple[int, ...]]:
+def _messages(model: BalancedModel, replicas: int) -> dict[str, tuple[int, ...]]:
     num_losses = sum(len(task.loss_names) for task in model.tasks)
     shared = _floats(model.frontier.shared)
     learned = _floats(model.balancer.trainable_variables)
     of_network = _floats(model.network.trainable_variables)
     times = 2 if clips(model.optimizer) else 1
+    at_representation: tuple[int, ...] = (num_losses**2 + num_losses,)
+    if model.sketch is not None:  # and how many rows each replica has
+        at_representation = (replicas, num_losses * (model.sketch + 1) + num_losses)
+    first, gradients = sizes_of_layer_losses(model.network)
     return {
-        mode: (2 * num_losses, *statistics, num_losses, 1, *[trained] * times)
+        mode: (*first, 2 * num_losses, *gradients, *statistics, num_losses, 1, *[trained] * times)
         for mode, statistics, trained in (
             ("losses", (), of_network + learned),
-            ("representation", (num_losses**2 + num_losses,), of_network),
+            ("representation", at_representation, of_network),
             ("parameters", (num_losses * shared,), of_network),
         )
     }

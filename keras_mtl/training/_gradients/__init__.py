@@ -5,6 +5,7 @@ _backward            the protocol of the backward passes; _trunk_backward and
                      _entangled_backward: its two classes
 _gradient            one gradient in each of its forms; _rows: one row of them per loss
 _gramian             all losses' gradients in one array per source, and their products
+_sketch              their inner products, estimated from a few thousand numbers of each
 _finite              sums without the gradients of tasks that are not finite
 _kernels             the parts of gradients that show whether they are finite
 _spread_columns      cotangents of columns that a `Dense` layer spreads, without rows
@@ -26,6 +27,7 @@ from keras_mtl.training._gradients._finite import (
 )
 from keras_mtl.training._gradients._gradient import Gradient, Row, existing, join_slices, row_of
 from keras_mtl.training._gradients._gramian import (
+    MANY_ROWS,
     StackedGradients,
     combine,
     gramian,
@@ -37,9 +39,11 @@ from keras_mtl.training._gradients._gramian import (
 from keras_mtl.training._gradients._kernels import Kernels, find_kernels, parts_to_check
 from keras_mtl.training._gradients._loss_scale import LossScale, loss_scale_of
 from keras_mtl.training._gradients._rows import scale_rows, weighted_sum, zero_rows
+from keras_mtl.training._gradients._sketch import gramian_of_sketch, sketch
 from keras_mtl.training._gradients._spread_columns import SpreadCotangents
 
 __all__ = [
+    "MANY_ROWS",
     "Backward",
     "Gradient",
     "Kernels",
@@ -54,6 +58,7 @@ __all__ = [
     "finite_part",
     "finite_towers",
     "gramian",
+    "gramian_of_sketch",
     "is_finite",
     "is_finite_sum",
     "join_slices",
@@ -64,6 +69,7 @@ __all__ = [
     "parts_to_check",
     "row_of",
     "scale_rows",
+    "sketch",
     "split_direction",
     "squared_lengths",
     "stack",

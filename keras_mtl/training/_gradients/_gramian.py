@@ -12,8 +12,11 @@ from keras_mtl.training._gradients._rows import runs
 StackedGradients: TypeAlias = list[Tensor]
 """The gradients of all losses: one array `[K, n]` for each source."""
 
-_MANY_ROWS = 128  # from here on half of the products are worth the work of cutting into blocks
+MANY_ROWS = 128
+"""From here on half of the products are worth the work of cutting rows into blocks."""
+
 _BLOCKS = 4
+_PARTS = 32  # of which one at a time fits near the processor
 
 
 def stack(rows: Sequence[Row]) -> StackedGradients:
@@ -32,7 +35,7 @@ def stack(rows: Sequence[Row]) -> StackedGradients:
 
 def gramian(stacked: StackedGradients, second: StackedGradients | None = None) -> Tensor:
     """Returns the inner products `[K, K]` of gradients with each other, or with second ones."""
-    if second is None and stacked[0].shape[0] >= _MANY_ROWS:
+    if second is None and stacked[0].shape[0] >= MANY_ROWS:
         return tf.add_n([_symmetric_product(rows) for rows in stacked])
     pairs = zip(stacked, stacked if second is None else second, strict=True)
     return tf.add_n([tf.matmul(left, right, transpose_b=True) for left, right in pairs])
@@ -40,11 +43,17 @@ def gramian(stacked: StackedGradients, second: StackedGradients | None = None) -
 
 def squared_lengths(stacked: StackedGradients) -> Tensor:
     """Returns the diagonal of `gramian`, as a matrix `[K, K]` with zeros beside it."""
-    if stacked[0].shape[0] < _MANY_ROWS:  # one product of all reads them fastest
+    if stacked[0].shape[0] < MANY_ROWS:  # one product of all reads them fastest
         return tf.linalg.diag(tf.linalg.diag_part(gramian(stacked)))
-    # One product per row, [1, n] times [n, 1]: squares to be summed would need a copy of all rows.
-    products = [tf.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0] for rows in stacked]
-    return tf.linalg.diag(tf.add_n(products))
+    return tf.linalg.diag(tf.add_n([row_squares(rows) for rows in stacked]))
+
+
+def row_squares(rows: Tensor) -> Tensor:
+    """Returns the squared lengths `[K]` of many rows `[K, n]`."""
+    # Part by part, since squares of all rows at once would be a copy of all of them in memory.
+    size = -(-rows.shape[0] // _PARTS)
+    parts = [rows[i : i + size] for i in range(0, rows.shape[0], size)]
+    return tf.concat([tf.reduce_sum(part * part, axis=1) for part in parts], axis=0)
 
 
 def _symmetric_product(rows: Tensor) -> Tensor:

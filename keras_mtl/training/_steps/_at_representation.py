@@ -13,10 +13,12 @@ from keras_mtl.training._gradients import (
     combine,
     existing,
     finite_part,
+    gramian_of_sketch,
     keep_finite,
     row_of,
+    sketch,
 )
-from keras_mtl.training._steps._global_batch import join_batches, part_of_batch
+from keras_mtl.training._steps._global_batch import batch_start, join_batches, part_of_batch
 from keras_mtl.training._steps._reuse import Weighted
 from keras_mtl.training._steps._step import Step, StepResult
 
@@ -34,7 +36,11 @@ def step_at_representation(step: Step) -> StepResult:
         return _step_along_direction(step, cotangents, towers, usable)
     # Only the weights depend on the rule: the weighted sum of the cotangents passes the trunk once.
     reached = _keep_tensors(cotangents, _tensors_reached(cotangents))
-    weights, usable = _weigh(step, lambda: step.gramian(step.stack(reached)), usable)
+    if step.sketch is None:
+        weights, usable = _weigh(step, lambda: step.gramian(step.stack(reached)), usable)
+    else:
+        numbers = _sketching(step, step.sketch, reached)
+        weights, usable = _weigh(step, numbers, usable, gramian_of_sketch)
     shared, towers, finite = step.backward.weighted(weights, cotangents, towers, usable)
     return step.result(weights, shared, towers, finite)
 
@@ -50,21 +56,40 @@ def _step_with_spread_columns(
     return step.result(weights, step.backward.trunk(total), towers, finite)
 
 
+def _sketching(step: Step, size: int, cotangents: list[Row]) -> Callable[[], Tensor]:
+    """Returns the function that sketches this replica's cotangents.
+
+    Examples have the signs and places of their positions in the global batch.
+    """
+    tensors = _first_of_each(cotangents)
+    starts: list[Tensor | None] = [None] * len(tensors)
+    if step.replicas.count > 1:  # the collective cannot stand in the branch of the function
+        # All tensors of the frontier have the examples along their first axis.
+        num_before = batch_start(tf.shape(tensors[0])[0], step.replicas)
+        starts = [num_before * tf.reduce_prod(tf.shape(tensor)[1:]) for tensor in tensors]
+    seed = tf.cast(step.balancer.iteration.value, tf.int32)
+    return lambda: sketch(step.stack(cotangents), size, seed, starts)
+
+
 def _weigh(
-    step: Step, local_gramian: Callable[[], Tensor], usable: Tensor
+    step: Step,
+    local_statistic: Callable[[], Tensor],
+    usable: Tensor,
+    gramian_of: Callable[[Tensor], Tensor] = lambda matrix: matrix,
 ) -> tuple[Tensor, Tensor]:
     """Returns the weights, and which tasks' gradients have a finite Gramian, bool `[K]`.
 
     Args:
         step: The step.
-        local_gramian: Returns the Gramian of this replica's cotangents.
+        local_statistic: Returns the Gramian of this replica's cotangents, or their sketch.
         usable: Whose towers have finite gradients on this replica, bool `[K]`.
+        gramian_of: Returns the Gramian of the statistic of all replicas.
     """
 
     def fresh(local: list[Tensor], towers: list[Row]) -> Weighted:
         # Examples lie on one replica each, so here the Gramians of the replicas do add up.
-        matrix, all_usable = step.replicas.sum_and_all_true(local[0], usable)
-        matrix, finite = finite_part(matrix, all_usable, step.backward.sizes)
+        statistic, all_usable = step.replicas.sum_and_all_true(local[0], usable)
+        matrix, finite = finite_part(gramian_of(statistic), all_usable, step.backward.sizes)
         weights, _ = step.rule([], matrix, step.asked & finite)
         return weights, [], towers, finite
 
@@ -73,7 +98,7 @@ def _weigh(
         return step.reuse.weights(step.active), [], towers, all_usable
 
     weights, _, _, finite = step.reuse.run(
-        passes=lambda: [local_gramian()],
+        passes=lambda: [local_statistic()],
         fresh=fresh,
         reused=reused,
         towers=[],

@@ -79,6 +79,7 @@ class Step:
         kernels: Kernels of which one column shows whether the gradient is finite.
         flag_of: Returns whether a variable is trained, a bool scalar; `None` if nothing is frozen.
         balanced: The tasks that the rule may see, bool `[K]`; `None` for all. Others have weight 1.
+        sketch: Numbers of a gradient's sketch, where the Gramian is estimated; `None`: it is exact.
     """
 
     balancer: Balancer
@@ -95,6 +96,7 @@ class Step:
     kernels: Kernels
     flag_of: Callable[[Any], Tensor | None] = lambda variable: None
     balanced: Tensor | None = None
+    sketch: int | None = None
 
     @property
     def num_losses(self) -> int:
