@@ -196,8 +196,8 @@ def add_directions(table, sizes, rules):
         for name in rules:
             weights = []
             for matrix in matrices:
-                found = getattr(mtl.balancers, name)().weigh(matrix, np.ones(1000, "float32"))
-                weights.append(np.array(found, "float64"))
+                solved = getattr(mtl.balancers, name)().weigh(matrix, np.ones(1000, "float32"))
+                weights.append(np.array(solved, "float64"))
             lengths = [np.sqrt(w @ exact @ w) for w in weights]
             pairs = zip(weights[1:], lengths[1:], strict=True)
             cosines = [weights[0] @ exact @ w / (lengths[0] * n) for w, n in pairs]

@@ -70,10 +70,10 @@ def test_a_cosine_has_the_stated_error(cosine):
     x, y = np.linalg.qr(rng.normal(size=(2000, 2)))[0].T
     rows = np.stack([3 * x, 2 * (cosine * x + np.sqrt(1 - cosine**2) * y)])
     compute = tf.function(lambda seed: gramian_of_sketch(sketched([rows], 200, seed)))
-    found = np.array([compute(tf.constant(seed))[0, 1] / 6 for seed in range(300)])
+    cosines = np.array([compute(tf.constant(seed))[0, 1] / 6 for seed in range(300)])
     error = (1 - cosine**2) / np.sqrt(200)
-    assert abs(found.mean() - cosine) <= 4 * error / np.sqrt(300) + (1 - cosine**2) / 200 + 1e-6
-    assert abs(found.std() - error) <= 0.17 * error + 1e-6
+    assert abs(cosines.mean() - cosine) <= 4 * error / np.sqrt(300) + (1 - cosine**2) / 200 + 1e-6
+    assert abs(cosines.std() - error) <= 0.17 * error + 1e-6
 
 
 def test_gradients_of_no_more_numbers_than_the_sketch_are_exact():
