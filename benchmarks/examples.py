@@ -2,6 +2,7 @@
 
     python benchmarks/examples.py penguins
     python benchmarks/examples.py tox21 snips --data-dir FOLDER --seeds 3
+    python benchmarks/examples.py turns --data-dir FOLDER      # three ways to take turns
 
 FOLDER holds the files that the docstrings of the examples name; the penguins ship with keras_mtl.
 """
@@ -19,11 +20,21 @@ EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Holds a command, and for each figure that it prints its set, its name and its goal."""
+    """Holds a command, and for each figure that it prints its set, its name and its goal.
+
+    Args:
+        command: The file of the example, and its options.
+        figures: Set, name and goal of each figure.
+        ships: Whether the data ship with keras_mtl.
+        columns: The names of the networks that the example prints, in its order.
+        table: The table of the page that these columns belong to.
+    """
 
     command: tuple[str, ...]
     figures: tuple[tuple[str, str, str], ...]
     ships: bool = False
+    columns: tuple[str, ...] = ("alone", "hard sharing")
+    table: str = "examples"
 
 
 CASES = {
@@ -54,6 +65,22 @@ CASES = {
             ("AG News (a fifth of its test part), topic", "accuracy", ""),
         ),
     ),
+    "images_and_tags": Case(
+        ("10_images_and_tags.py",),
+        (
+            ("Multi-MNIST (12,500 images), left digit", "accuracy", ""),
+            ("EWT, parts of speech, same body", "accuracy", ""),
+        ),
+    ),
+    "turns": Case(
+        ("04_alternating.py",),
+        (
+            ("IMDb, sentiment", "accuracy", ""),
+            ("AG News (a fifth of its test part), topic", "accuracy", ""),
+        ),
+        columns=("both in each batch", "a batch of each in turn", "half an epoch of each"),
+        table="examples_turns",
+    ),
     "penguins": Case(
         ("02_classification_and_regression.py",),
         (
@@ -66,19 +93,24 @@ CASES = {
 
 
 def run(case: Case, options: argparse.Namespace) -> list[list[str]]:
-    """Runs an example; returns the figures of both networks, and the seconds of each, as printed.
+    """Runs an example; returns the figures of its networks, and the seconds of each, as printed.
+
+    One seed has no deviation.
 
     Raises:
         ValueError: If it does not print one row per network, with a cell per figure.
     """
     command = [sys.executable, EXAMPLES / case.command[0], *case.command[1:]]
-    command += ["--seeds", str(options.seeds), "--networks", "0", "1"]
+    count = len(case.columns)
+    command += ["--seeds", str(options.seeds), "--networks", *map(str, range(count))]
     if not case.ships:
         command += ["--data-dir", str(options.data_dir)]
     text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if " ± " in line]
-    if [len(row) for row in rows] != [len(case.figures) + 2] * 2:
-        raise ValueError(f"{case.command[0]} printed no table of two networks: {text}")
+    if [len(row) for row in rows] != [len(case.figures) + 2] * count:
+        raise ValueError(f"{case.command[0]} printed no table of {count} networks: {text}")
+    if options.seeds == 1:
+        rows = [[cell.partition(" ± ")[0] for cell in row] for row in rows]
     return [row[1:] for row in rows]
 
 
@@ -97,14 +129,15 @@ def main() -> None:
         parser.error(f"{unknown} are no sets; expected some of {', '.join(CASES)}")
     if options.data_dir is None and not all(CASES[name].ships for name in names):
         parser.error("--data-dir is needed: made-up files say nothing of real ones")
-    header = ["set, test part", "figure", "seeds", "alone", "hard sharing", "s", "goal"]
-    table = page_tables.Table("examples", header, options.record, keys=2)
     for name in names:
-        alone, shared = run(CASES[name], options)
-        for place, (label, figure, goal) in enumerate(CASES[name].figures):
-            cells = [alone[place], shared[place], shared[-1]]
-            table.add(label, figure, options.seeds, *cells, goal)
-    table.keep()
+        case = CASES[name]
+        header = ["set, test part", "figure", "seeds", *case.columns, "s", "goal"]
+        table = page_tables.Table(case.table, header, options.record, keys=2)
+        networks = run(case, options)
+        for place, (label, figure, goal) in enumerate(case.figures):
+            cells = [row[place] for row in networks]
+            table.add(label, figure, options.seeds, *cells, networks[-1][-1], goal)
+        table.keep()
 
 
 if __name__ == "__main__":

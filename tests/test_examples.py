@@ -162,6 +162,7 @@ def test_the_benchmark_of_sharing_prints_verdicts_and_goes_on(tmp_path):
 @pytest.mark.slow
 def test_the_benchmark_of_examples_prints_a_row_per_figure(tmp_path):
     output = run("benchmarks/examples.py", "penguins", "--seeds", 1, folder=tmp_path)
-    rows = [line.split(" | ") for line in output.splitlines() if " ± " in line]
+    rows = [line.split(" | ") for line in output.splitlines() if "Palmer" in line]
     assert [row[1:3] for row in rows] == [["accuracy", "1"], ["R²", "1"]]
-    assert all(float(cell.split(" ± ")[0]) > 0.6 for row in rows for cell in row[3:5])
+    # One seed has no deviation.
+    assert all(float(cell) > 0.6 for row in rows for cell in row[3:5])
