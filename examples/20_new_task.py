@@ -5,6 +5,7 @@
 Made-up machines with eight readings. Two tasks are trained and saved. A third one comes with 300
 rows that have no labels of the first two. It is added in three ways: on the frozen trunk, with
 everything trained, and with everything trained near what was learned (`transfer.remember`).
+A figure shows what is learned and what is forgotten.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures, balancers, data, transfer
@@ -59,7 +61,7 @@ def measure(network):
     return heat, ((answers["fault"][:, 0] > 0.5) == labels["fault"]).mean(), noise
 
 
-def main(folder, epochs=40):
+def main(folder, epochs=40, figure="new_task.png"):
     """Trains the old tasks, saves them, and prints a row for each way to add the new one."""
     keras.utils.set_random_seed(0)
     old_rows = batches(OLD, OLD, 2000, seed=0)
@@ -67,8 +69,9 @@ def main(folder, epochs=40):
     file = pathlib.Path(folder, "old.keras")
     train(network, OLD, old_rows, epochs).save(file)
     new_rows = batches(TASKS, [NEW], 300, seed=1)
+    axes = Figure(figsize=(6, 3.5), layout="constrained").subplots()
     print("way                     heat (error)  fault (accuracy)  noise (error)")
-    for way in ("frozen", "everything", "everything, remember"):
+    for way, marker in {"frozen": "o", "everything": "s", "everything, remember": "^"}.items():
         start = keras.saving.load_model(file)
         freeze = "*" if way == "frozen" else None
         penalties = (
@@ -77,11 +80,16 @@ def main(folder, epochs=40):
         larger = transfer.add_task(start, NEW, tower=(32,), freeze=freeze)
         heat, fault, noise = measure(train(larger, TASKS, new_rows, epochs, penalties=penalties))
         print(f"{way:<24}{heat:12.3f} {fault:17.3f} {noise:14.3f}")
+        axes.plot(heat, noise, marker, markersize=9, label=way)
+    axes.set(xlabel="error of heat, learned before", ylabel="error of noise, the new task")
+    axes.set(xlim=0, ylim=0)
+    axes.legend(frameon=False)
+    axes.figure.savefig(figure, dpi=120)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
         parser.add_argument("--epochs", type=int, default=40)
-        options = parser.parse_args()
-        main(temporary, options.epochs)
+        parser.add_argument("--figure", default="new_task.png")
+        main(temporary, **vars(parser.parse_args()))

@@ -4,7 +4,7 @@
 
 Made-up visits with two outcomes. Every visit says whether there was a click; of one in ten it is
 known whether something was bought. The rule `buy implies click` trains on all visits, and holds
-exactly in the served network.
+exactly in the served network. A figure shows both probabilities of new visits.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import tempfile
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 
 import keras_mtl as mtl
 from keras_mtl import Task, architectures, balancers, data, export, rules
@@ -43,24 +44,35 @@ def train(strength, epochs=20, rows=2000, seed=0):
     return model
 
 
-def measure(network, rows=5000):
-    """Returns the accuracy of each task and the share of contradictions on new visits."""
+def measure(network, axes, rows=5000):
+    """Returns accuracies and the share of contradictions on new visits, of which it draws some."""
     x, labels = make_visits(rows, seed=1)
     answers = network.predict(x, batch_size=1000, verbose=0)
     accuracies = [((answers[name][:, 0] > 0.5) == labels[name]).mean() for name in labels]
-    return [*accuracies, (answers["buy"] > answers["click"] + 1e-6).mean()]
+    broken = (answers["buy"] > answers["click"] + 1e-6)[:, 0]
+    for chosen, color in ((broken, "#d55e00"), (~broken, "#0072b2")):
+        click, buy = (answers[name][:1000][chosen[:1000], 0] for name in ("click", "buy"))
+        axes.plot(click, buy, ".", color=color, markersize=3)
+    axes.axline((0, 0), slope=1, color="0.5", linewidth=1)
+    axes.set(xlabel="probability of a click", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    return [*accuracies, broken.mean()]
 
 
-def main(folder, epochs=20):
+def main(folder, epochs=20, figure="funnel.png"):
     """Prints a row without the rule, with it, and with it in what is served too."""
     plain, taught = train(0.0, epochs), train(0.3, epochs)
     served = export.with_rules(taught, taught.penalties)
     export.saved_model(served, TASKS, folder)
     print("network                   click    buy  contradictions")
     names = ["no rule", "rule in training", "rule in training, served"]
-    for name, network in zip(names, [plain.network, taught.network, served], strict=True):
-        click, buy, broken = measure(network)
+    panels = Figure(figsize=(9, 3.4), layout="constrained").subplots(1, 3, sharey=True)
+    networks = [plain.network, taught.network, served]
+    for name, network, axes in zip(names, networks, panels, strict=True):
+        click, buy, broken = measure(network, axes)
         print(f"{name:<25}{click:6.3f} {buy:6.3f} {broken:15.3f}")
+        axes.set_title(f"{name}: {broken:.0%} above the line", loc="left", fontsize=9)
+    panels[0].set_ylabel("probability of a purchase")
+    panels[0].figure.savefig(figure, dpi=120)
 
 
 if __name__ == "__main__":
@@ -68,5 +80,6 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
         parser.add_argument("--epochs", type=int, default=20)
         parser.add_argument("--export", default=f"{temporary}/funnel/1")
+        parser.add_argument("--figure", default="funnel.png")
         options = parser.parse_args()
-        main(options.export, options.epochs)
+        main(options.export, options.epochs, options.figure)

@@ -18,7 +18,8 @@ def example(monkeypatch):
 
 @pytest.mark.slow
 def test_the_served_funnel_has_no_contradictions(example, tmp_path, capsys):
-    example("21_funnel_rules").main(tmp_path / "1", epochs=3)
+    example("21_funnel_rules").main(tmp_path / "1", epochs=3, figure=tmp_path / "funnel.png")
+    assert (tmp_path / "funnel.png").stat().st_size > 5000
     rows = re.findall(
         r"^([^\d\n]+?)\s+(0\.\d+)\s+(0\.\d+)\s+(\d\.\d+)$", capsys.readouterr().out, re.M
     )
@@ -31,7 +32,8 @@ def test_the_served_funnel_has_no_contradictions(example, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_new_task_costs_the_old_ones_little_where_they_are_remembered(example, tmp_path, capsys):
-    example("20_new_task").main(tmp_path, epochs=12)
+    example("20_new_task").main(tmp_path, epochs=12, figure=tmp_path / "new_task.png")
+    assert (tmp_path / "new_task.png").stat().st_size > 5000
     rows = re.findall(
         r"^([^\d\n]+?)\s+(\d\.\d+)\s+(\d\.\d+)\s+(\d\.\d+)$", capsys.readouterr().out, re.M
     )
