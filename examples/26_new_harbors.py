@@ -4,13 +4,14 @@
 
 200 harbors have forty measurements of the tide each, a wave of its own height and its own delay in
 each harbor. For a new harbor, ten measurements adapt a network: one that was trained to be adapted,
-or one that was trained on the measurements of all harbors together.
+or one that was trained on the measurements of all harbors together. A figure shows one harbor.
 """
 
 import argparse
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
 
 import keras_mtl as mtl
 from keras_mtl import Task
@@ -36,7 +37,21 @@ def make_network():
     return mtl.architectures.hard_sharing(keras.Input((1,)), [TASK], shared=(40, 40), tower=())
 
 
-def main(steps=4000, seed=0):
+def draw(harbor, copies, figure):
+    """Draws the tide of a harbor, its ten measurements, and what both networks make of them."""
+    axes = Figure(figsize=(6, 3.5), layout="constrained").subplots()
+    times, tides = harbor[0][:, 0], harbor[1]["tide"]
+    later = np.argsort(times[10:]) + 10
+    axes.plot(times[later], tides[later], color="0.7", linewidth=4, label="tide")
+    axes.plot(times[:10], tides[:10], "ko", label="measured")
+    for (name, copy), style in zip(copies.items(), ("-", "--"), strict=True):
+        axes.plot(times[later], np.array(copy(harbor[0][later])["tide"])[:, 0], style, label=name)
+    axes.set(xlabel="time", ylabel="tide in a new harbor")
+    axes.figure.legend(frameon=False, ncols=4, loc="outside upper center", fontsize=8)
+    axes.figure.savefig(figure, dpi=120)
+
+
+def main(steps=4000, seed=0, figure=None):
     """Trains in both ways; returns the mean squared errors in new harbors."""
     keras.utils.set_random_seed(seed)
     harbors = draw_harbors(200, 40, seed)
@@ -54,11 +69,14 @@ def main(steps=4000, seed=0):
     errors = {"trained to be adapted": [], "trained together": []}
     for time, labels in draw_harbors(50, 210, 1000 + seed):
         known, tide = time[:10], {"tide": labels["tide"][:10]}
-        copies = (
+        adapted = (
             meta.adapt(known, tide, steps=5),
             adapt(together, [TASK], (known, tide), steps=5, learning_rate=RATE),
         )
-        for name, copy in zip(errors, copies, strict=True):
+        copies = dict(zip(errors, adapted, strict=True))
+        if figure and not errors["trained together"]:  # the first harbor
+            draw((time, labels), copies, figure)
+        for name, copy in copies.items():
             predicted = np.array(copy(time[10:])["tide"])[:, 0]
             errors[name].append(np.mean((predicted - labels["tide"][10:]) ** 2))
     return {name: float(np.mean(values)) for name, values in errors.items()}
@@ -68,6 +86,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    for name, error in main(options.steps, options.seed).items():
+    parser.add_argument("--figure", default="new_harbor.png")
+    for name, error in main(**vars(parser.parse_args())).items():
         print(f"{name:22} mean squared error in new harbors {error:.2f}")
