@@ -5,12 +5,14 @@
 Made-up customers, of whom few are rich. The risk falls with income; with age it falls first and
 rises later. The rule for income is true, and helps a little where rows are few; with 2,000 rows it
 changes nothing. The rule that risk never rises with age is wrong, and there doubles the error.
+A figure shows the mean risk by income and by age.
 """
 
 import argparse
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
 
 import keras_mtl as mtl
 from keras_mtl import Task
@@ -42,12 +44,22 @@ def share_of_wrong_slopes(network, x):
     return float(np.mean(after > before + 1e-6))
 
 
-def main(epochs=60, rows=120, seed=0):
+def draw(axes, column, test, risks):
+    """Draws the mean of several risks in 20 bins of a column: income is column 0, age 1."""
+    parts = np.array_split(np.argsort(test[:, column]), 20)
+    middles = [test[part, column].mean() for part in parts]
+    styles = ({"color": "0.7", "linewidth": 4}, {}, {"ls": "--"}, {"ls": ":"}, {"ls": "-."})
+    for (name, risk), style in zip(risks.items(), styles, strict=True):
+        axes.plot(middles, [risk[part].mean() for part in parts], label=name, **style)
+    axes.set(xlabel=("income", "age")[column], ylabel="risk")
+
+
+def main(epochs=60, rows=120, seed=0, axes=None, column=0):
     """Trains by each rule; returns the error of the risk, and the share of wrong slopes."""
     rng = np.random.default_rng(seed)
     x, _, labels = make_rows(rows, rng)
     test, risk, _ = make_rows(4000, rng, spread=True)  # as many rich as poor
-    results = {}
+    results, risks = {}, {"true": risk}
     for name, setting in RULES.items():
         keras.utils.set_random_seed(seed)
         network = mtl.architectures.hard_sharing(
@@ -59,9 +71,11 @@ def main(epochs=60, rows=120, seed=0):
         model = mtl.BalancedModel(network, TASKS, mtl.balancers.Equal(), prepare=rule)
         model.compile(keras.optimizers.Adam(3e-3), steps_per_execution=4)
         model.fit(x, labels, batch_size=30, epochs=epochs, verbose=0)
-        predicted = network.predict(test, verbose=0)["default"][:, 0]
-        error = float(np.mean(np.abs(predicted - risk)))
+        risks[name] = network.predict(test, verbose=0)["default"][:, 0]
+        error = float(np.mean(np.abs(risks[name] - risk)))
         results[name] = error, share_of_wrong_slopes(network, test)
+    if axes:
+        draw(axes, column, test, risks)
     return results
 
 
@@ -69,9 +83,17 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--figure", default="risks.png")
     options = parser.parse_args()
-    for rows in (120, 2000):
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for column, rows in enumerate((120, 2000)):
         print(f"{rows} customers")
         epochs = options.epochs * 120 // rows
-        for name, (error, wrong) in main(max(epochs, 10), rows, options.seed).items():
+        for name, (error, wrong) in main(
+            max(epochs, 10), rows, options.seed, panels[column], column
+        ).items():
             print(f"  {name:30} error of the risk {error:.3f}, rises with income {wrong:6.1%}")
+        panels[column].set_title(f"{rows} customers", loc="left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(options.figure, dpi=120)
