@@ -182,6 +182,7 @@ def test_networks_are_of_about_one_size(problem):
         contest.fitted_width(build, 100)
 
 
+@pytest.mark.slow
 def test_a_contender_gives_predictions_of_all_tasks_and_the_best_epoch(problem, monkeypatch):
     monkeypatch.setattr(contest, "fitted_width", lambda build, budget: 8)
     for name in ("AITM", "ESCM2, DR"):
