@@ -97,7 +97,9 @@ def test_answers_of_advise_are_counted_by_family(monkeypatch, tmp_path, capsys):
         for seed, groups in enumerate([pairs, [["a", "c"], ["b", "d"]]]):
             run = {"answer": answer, "groups": groups, "truth": pairs}
             (tmp_path / f"{family}_{seed}.json").write_text(json.dumps(run))
-    benchmark.main(types.SimpleNamespace(folder=tmp_path, seeds=2, record=False))
+    options = {"folder": tmp_path, "seeds": 2, "record": False, "pilots": False}
+    families = [name.replace("_", " ") for name in answers]
+    benchmark.main(types.SimpleNamespace(families=families, **options))
     assert capsys.readouterr().out.splitlines()[2:] == [
         "| one group | 2 | 2 | 0 | 0 |  |",
         "| two groups | 2 | 0 | 2 | 0 | 1 |",

@@ -95,12 +95,12 @@ def conflicting_pairs(cosines: FloatArray, errors: FloatArray) -> list[tuple[int
 
 def describe_conflict(cosines: FloatArray, errors: FloatArray, names: Sequence[str]) -> str:
     """Says which tasks are in conflict, or why none are."""
-    others = cosines[~np.eye(len(cosines), dtype=bool)]
-    if np.isnan(others).all():
+    of_pairs = cosines[~np.eye(len(cosines), dtype=bool)]
+    if np.isnan(of_pairs).all():
         return "gradients are smaller than their noise, so that none conflict"
     pairs = conflicting_pairs(cosines, errors)
     if not pairs:
-        return f"no gradients point against each other (lowest cosine {np.nanmin(others):.2f})"
+        return f"no gradients point against each other (lowest cosine {np.nanmin(of_pairs):.2f})"
     first, second = pairs[0]
     total = math.comb(len(cosines), 2)
     return (
