@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_mtl._keras_internals import nested_layers
 from keras_mtl._replicas import current_replicas
+from keras_mtl.layers import ModalityDropout
 
 # Layers that draw numbers for each example. Numbers that are drawn once per batch must be equal on
 # all replicas, so other layers are left as Keras has them.
@@ -17,6 +18,7 @@ _DRAWN_BY_EXAMPLE = (
     keras.layers.Dropout,
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
+    ModalityDropout,
 )
 _STRIDE = 2**32  # beyond the seeds that a user gives
 

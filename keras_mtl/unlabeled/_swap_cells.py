@@ -55,8 +55,8 @@ class SwapCells(keras.layers.Layer):
         """Returns the table with swapped cells, `[rows, columns]`, in training."""
         if not training:
             return inputs
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
-        return swap_cells(inputs, self.rate, seed)[0]
+        # Whole: the seeds of replicas differ in the upper half of their 64 bits.
+        return swap_cells(inputs, self.rate, tf.cast(self.seed_generator.next(), tf.int64))[0]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the input."""
