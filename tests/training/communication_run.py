@@ -79,19 +79,21 @@ def main() -> None:
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     tasks = [mtl.Task.regression(name, metrics=()) for name in ("z", "b", "r", "a")]
     counts = count_added_losses(strategy) | count_sketch(strategy)
-    for mode, rule, at, limit in (
-        ("losses", mtl.balancers.Uncertainty, "parameters", {}),
-        ("representation", mtl.balancers.MGDA, "representation", {}),
-        ("parameters", mtl.balancers.MGDA, "parameters", {}),
-        ("parameters", mtl.balancers.MGDA, "parameters", {"clipnorm": 1.0}),
+    for name, mode, rule, limit in (
+        ("losses", "losses", mtl.balancers.Uncertainty, {}),
+        ("representation", "representation", mtl.balancers.MGDA, {}),
+        ("parameters", "parameters", mtl.balancers.MGDA, {}),
+        ("clipped", "parameters", mtl.balancers.MGDA, {"clipnorm": 1.0}),
+        ("merged", "parameters", mtl.balancers.TrimmedMean, {}),
     ):
+        at = "parameters" if mode == "losses" else mode
         with strategy.scope():
             network = mtl.architectures.hard_sharing(
                 keras.Input((6,)), tasks, shared=(9, 5), tower=(3,)
             )
             model = mtl.BalancedModel(network, tasks, rule(), at=at)
             model.compile(keras.optimizers.SGD(0.1, **limit))
-        counts[mode + " clipped" * bool(limit)] = count(model, mode, data_of(tasks))
+        counts[name] = count(model, mode, data_of(tasks))
     json.dump(counts, sys.stdout)
 
 

@@ -27,7 +27,7 @@ def test_the_messages_are_those_of_a_traced_step():
     assert done.returncode == 0, done.stderr
     modes = json.loads(done.stdout)
     of_layers = {f"losses of layers, {kind}" for kind in ("activity", "penalized", "calibrated")}
-    of_modes = {"losses", "representation", "parameters", "parameters clipped", "sketched"}
+    of_modes = {"losses", "representation", "parameters", "clipped", "merged", "sketched"}
     assert {*modes} == of_layers | of_modes
     for mode, sizes in modes.items():
         assert sizes["counted"] == sizes["stated"], mode

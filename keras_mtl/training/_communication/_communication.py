@@ -5,6 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
+
+from keras_mtl.balancers import GramianBalancer
 from keras_mtl.training._balanced_model import BalancedModel
 from keras_mtl.training._communication._layer_losses import sizes_of_layer_losses
 from keras_mtl.training._communication._link import LINKS, Link
@@ -70,11 +73,13 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
         representation  2K, K^2 + K, K, 1, P + Q        rules on the Gramian at the representation
         sketched there  2K, R, K m + 2K, K, 1, P + Q    the same with BalancedModel(sketch=m)
         parameters      2K, K P, K, 1, P + Q            rules on gradients of the parameters
+        Gramian there   2K, K P, K, P + Q               rules on their Gramian, in every step
 
-    with P floats of shared variables, Q of others, and R replicas. Where layers add losses
-    (activity regularizers, `layers.Orthogonality`, gates) these come first: 1 for the number of
-    rows, the sums of each layer that has some, and 1 for their value; the gradients of such sums
-    follow 2K. With clipping (`clipnorm`,
+    with P floats of shared variables, Q of others, and R replicas. The 1 says whether all is
+    finite; weights and lengths, which a rule on the Gramian has, say it on every replica, if the
+    loss is not scaled. Where layers add losses (activity regularizers, `layers.Orthogonality`,
+    gates) these come first: 1 for the number of rows, the sums of each layer that has some, and 1
+    for their value; the gradients of such sums follow 2K. With clipping (`clipnorm`,
     `global_clipnorm`, `clipvalue`) the last message is sent twice: the sum of all replicas is what
     has to be clipped. The P of `parameters` are sent once more by the optimizer, although every
     replica has their sum: an optimizer of Keras adds up the gradients of the replicas in any case,
@@ -108,7 +113,7 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
         mode              messages       MB       ms
         losses                   4      1.3      3.1
         representation           5      1.3      3.3
-        parameters               5      3.7      6.9
+        parameters               4      3.7      6.7
     """
     if not isinstance(model, BalancedModel):
         raise TypeError(f"model is a {type(model).__name__}; expected a BalancedModel.")
@@ -131,12 +136,18 @@ def _messages(model: BalancedModel, replicas: int) -> dict[str, tuple[int, ...]]
     if model.sketch is not None:  # and how many rows each replica has
         at_representation = (replicas, num_losses * (model.sketch + 1) + num_losses)
     first, gradients = sizes_of_layer_losses(model.network)
+    told_by_weights = (
+        isinstance(model.balancer, GramianBalancer)
+        and model.every == 1
+        and not isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    )
+    asked = () if told_by_weights else (1,)  # whether all is finite
     return {
-        mode: (*first, 2 * num_losses, *gradients, *statistics, num_losses, 1, *[trained] * times)
-        for mode, statistics, trained in (
-            ("losses", (), of_network + learned),
-            ("representation", at_representation, of_network),
-            ("parameters", (num_losses * shared,), of_network),
+        mode: (*first, 2 * num_losses, *gradients, *sizes, *[trained] * times)
+        for mode, sizes, trained in (
+            ("losses", (num_losses, 1), of_network + learned),
+            ("representation", (*at_representation, num_losses, 1), of_network),
+            ("parameters", (num_losses * shared, num_losses, *asked), of_network),
         )
     }
 
