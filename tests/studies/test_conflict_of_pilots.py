@@ -89,16 +89,17 @@ def test_planted_conflict_is_seen_and_nothing_else():
 
 def test_cosines_and_errors_are_those_of_the_measured_gradients():
     network, batches, tasks, conflict = measured(turned=["c"], epochs=1)
-    # The network trained for one more epoch, so that its own first epoch is measured anew.
-    again = MeasureConflict(batches, tasks, 1, 8)
+    # The network trained for one more epoch, so that it is measured anew.
+    again = MeasureConflict(batches, tasks, 2, 8)
     again.set_model(network)
-    again.on_epoch_end(0)
+    for epoch in range(3):  # of which the first two count
+        again.on_epoch_end(epoch)
     cosines, errors = again.cosines()
     steps = analysis.gradient_gramian(network, batches, tasks, steps=8).gramians.astype(np.float64)
     mean = steps.mean(axis=0)
     lengths = np.sqrt(np.diag(mean))
     np.testing.assert_allclose(cosines, mean / np.outer(lengths, lengths), rtol=1e-4)
-    expected = steps.std(axis=0, ddof=1) / np.sqrt(len(steps)) / np.outer(lengths, lengths)
+    expected = steps.std(axis=0, ddof=1) / np.sqrt(2 * len(steps)) / np.outer(lengths, lengths)
     np.testing.assert_allclose(errors, expected, rtol=1e-4)
     assert conflict.seconds > 0
 
