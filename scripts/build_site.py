@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from site_build import api_pages, check_html, gallery, navigation, pages
+from site_build import api_pages, check_html, equations, gallery, navigation, pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,6 +60,7 @@ def build(folder: Path) -> None:
     )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
+    equations.set_equations(folder / "html")
     if faults := check_html.find_faults(folder / "html"):
         raise SystemExit("\n".join([*faults, f"{len(faults)} faults in the built pages."]))
 
