@@ -70,7 +70,9 @@ def test_columns_keep_their_places_and_nothing_is_lost():
 def test_pages_of_public_names_are_set_and_no_others(tmp_path):
     for folder in ("api", "guides"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "page.html").write_text(page_of("y = sum_i x_i"))
+        for name in ("page.html", "index.html"):
+            (tmp_path / folder / name).write_text(page_of("y = sum_i x_i"))
     equations.set_equations(tmp_path)
     assert "∑" in (tmp_path / "api" / "page.html").read_text()
-    assert (tmp_path / "guides" / "page.html").read_text() == page_of("y = sum_i x_i")
+    for place in ("api/index.html", "guides/page.html"):
+        assert (tmp_path / place).read_text() == page_of("y = sum_i x_i")

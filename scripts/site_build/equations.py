@@ -88,10 +88,11 @@ def set_page(page: str) -> str:
 
 
 def set_equations(folder: Path) -> None:
-    """Sets the equations of all pages of public names.
+    """Sets the equations of all pages of public names; those of rooms have tables of names.
 
     Args:
         folder: The folder of the HTML.
     """
     for path in (folder / "api").rglob("*.html"):
-        path.write_text(set_page(path.read_text()))
+        if path.name != "index.html":
+            path.write_text(set_page(path.read_text()))
