@@ -42,6 +42,7 @@ class Probes:
     Example:
         >>> import keras_mtl as mtl
         >>> tasks = [mtl.Task.regression("sum"), mtl.Task.regression("noise")]
+        >>> keras.utils.set_random_seed(0)
         >>> network = mtl.architectures.hard_sharing(keras.Input((2,)), tasks, shared=(8,))
         >>> x = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
         >>> y = {"sum": x.sum(axis=1), "noise": x[::-1, 0]}
