@@ -1,5 +1,7 @@
 """A task is dropped if steps of training without it leave the main task better."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 from test_drop_task import TASKS, data, fit, held_back, make
 
 import keras_mtl as mtl
-from keras_mtl.analysis._probing._trials import Trials
+from keras_mtl.analysis._probing._trials import Trials, check_trials
 from keras_mtl.callbacks import DropTask
 
 STATE = [mtl.Task.regression("b"), mtl.Task.binary("a")]
@@ -131,3 +133,9 @@ def test_steps_that_cannot_be_taken_on_trial_are_refused(model, message):
 def test_a_way_that_is_unknown_is_named():
     with pytest.raises(ValueError, match=r"by is 'cosine'; expected one of \['look ahead'"):
         DropTask(TASKS, held_back(), main="main", by="cosine")
+
+
+def test_replicas_are_refused():
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match=r"takes steps on one device, and this model has 2"):
+        check_trials(types.SimpleNamespace(distribute_strategy=two))
