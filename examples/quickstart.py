@@ -1,6 +1,6 @@
 """Does multi-task learning help? Two answers on real data, and a served network, in one run.
 
-    python examples/quickstart.py                  # about three minutes on two cores
+    python examples/quickstart.py                  # three to four minutes on two cores
     python examples/quickstart.py --replicas 2     # the same, mirrored over two devices
 
 Census-Income (KDD): does a person earn over 50,000 a year, were they ever married, did they go
@@ -86,7 +86,7 @@ if __name__ == "__main__":
         parser.add_argument("--config", default="full", choices=["full", "small"])
         parser.add_argument("--epochs", type=int, default=5)
         parser.add_argument("--trials", type=int, default=1, help="learning rates per network")
-        parser.add_argument("--seeds", type=int, default=4)
+        parser.add_argument("--seeds", type=int, default=3)
         parser.add_argument("--batch-size", type=int, default=1024)
         parser.add_argument("--data-dir", default=scratch, help="keeps the prepared data")
         parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path(scratch, "studies"))

@@ -22,6 +22,26 @@ class PreparedModel(keras.Model):
         """Builds nothing: `compile` has made all variables."""
 
 
+def make_step_variables(model: keras.Model) -> None:
+    """Makes the variables that Keras makes in the first step, as far as they are known before it.
+
+    TensorFlow traces a step that makes variables twice (docs/keras_notes.md, pain 65). They are
+    those of the optimizer and the means of the losses by output; the latter only if the losses are
+    objects, since names may depend on the labels.
+    """
+    if not model.built:
+        return
+    losses, outputs = model._compile_loss, getattr(model, "output", None)
+    with model.distribute_strategy.scope():
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        if losses is None or losses.built or not isinstance(outputs, dict):
+            return
+        user_losses = keras.tree.flatten(losses._user_loss)
+        if all(isinstance(loss, keras.losses.Loss) for loss in user_losses):
+            losses.build(outputs, outputs)
+
+
 def compiled_metrics(model: keras.Model) -> Any:
     """Returns the container of the metrics that `compile` was given; `None` without any."""
     return model._compile_metrics

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import keras_tuner
 
+from keras_mtl._keras_internals import make_step_variables
 from keras_mtl._tasks import Task
 from keras_mtl.tuning._divergence import FailDiverged
 from keras_mtl.tuning._effect import WeightEffect
@@ -53,11 +54,9 @@ class WeightedTasks(keras_tuner.HyperModel):
             network = self.build_network(*([tasks, hp] if self.takes_hp else [tasks]))
         check_network(network, tasks, check_weights=isinstance(self.space, Space))
         self._fresh.check(network)
-        if network.built:
-            # Hyperband continues the training of a saved trial. Keras restores the variables of
-            # an optimizer only if it is built (docs/keras_notes.md, pain 90).
-            with network.distribute_strategy.scope():
-                network.optimizer.build(network.trainable_variables)
+        # Hyperband continues the training of a saved trial. Keras restores the variables of an
+        # optimizer only if it is built (docs/keras_notes.md, pain 90).
+        make_step_variables(network)
         return network
 
     def fit(

@@ -18,6 +18,7 @@ from keras_mtl.callbacks._watching._watched_metrics import WatchedMetric
 from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._data._fingerprint import Fingerprint, take_fingerprint
 from keras_mtl.studies._data._parts import StudyData
+from keras_mtl.studies._trainings._make_variables import MakeVariables
 from keras_mtl.studies._trainings._count_steps import CountSteps
 from keras_mtl.studies._trainings._job import Job
 from keras_mtl.studies._trainings._passes import passes_per_step
@@ -148,6 +149,7 @@ def _fit(job: Job, settings: Settings, setup: Setup) -> dict[str, Any]:
     )
     if job.stage == "seed":
         callbacks.append(keep)
+    callbacks.append(MakeVariables())
     rows = setup.data.open("train", tasks)
     history = model.fit(
         rows if network.labeled is None else network.labeled.of(rows),
