@@ -18,7 +18,7 @@ import keras_mtl as mtl
 
 TITLE = "Halves of digits: accuracy with both, and where one half is missing"
 HEADER = ("network", "both", "top alone", "bottom alone", "log loss of nothing")
-ROWS, EPOCHS, BATCH_SIZE, UNITS = 700, 60, 100, 32
+ROWS, EPOCHS, BATCH_SIZE, UNITS = 700, 60, 50, 64
 HALVES = ("top", "bottom")
 TASKS = [mtl.Task.multiclass("digit", 10)]
 SETTINGS: dict[str, dict[str, Any]] = {

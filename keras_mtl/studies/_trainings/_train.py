@@ -18,9 +18,9 @@ from keras_mtl.callbacks._watching._watched_metrics import WatchedMetric
 from keras_mtl.studies._contenders._settings import Settings
 from keras_mtl.studies._data._fingerprint import Fingerprint, take_fingerprint
 from keras_mtl.studies._data._parts import StudyData
-from keras_mtl.studies._trainings._make_variables import MakeVariables
 from keras_mtl.studies._trainings._count_steps import CountSteps
 from keras_mtl.studies._trainings._job import Job
+from keras_mtl.studies._trainings._make_variables import MakeVariables
 from keras_mtl.studies._trainings._passes import passes_per_step
 from keras_mtl.studies._trainings._record import Training, write_record
 from keras_mtl.training._quiet_tracing import quiet_tracing
