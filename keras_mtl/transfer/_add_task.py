@@ -33,11 +33,11 @@ def add_task(
     digits, upright and then turned):
 
     - alone, with `freeze="*"`: nothing is forgotten, and the new task learns less than it could
-      (accuracy .962 of the old and .891 of the new task);
+      (accuracy .962 of the old and .892 of the new task);
     - with everything, on rows of the new task: it learns most, and the old tasks are forgotten
-      (.728 and .944). Smaller steps below the heads (`discriminative`) keep more of them (.841 and
-      .939), and a penalty nearly all (`remember`, .948 and .932);
-    - with everything, on rows of all tasks: both are learned (.967 and .939), and the old rows are
+      (.729 and .942). Smaller steps below the heads (`discriminative`) keep more of them (.840 and
+      .938), and a penalty nearly all (`remember`, .958 and .930);
+    - with everything, on rows of all tasks: both are learned (.967 and .940), and the old rows are
       needed.
 
     A balancer has state for each of its tasks (averages of losses, weights, moments), and that of

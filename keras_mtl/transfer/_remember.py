@@ -44,9 +44,9 @@ def remember(
     Choose it where old rows are not at hand in the second training. With old rows, training on some
     of them with all tasks (rehearsal) is the alternative. Not where the new task is another thing
     altogether: the trunk then has to leave. On digits, upright and then turned (accuracy of both,
-    5 seeds; `benchmarks/regimes_transfer.py`): .962 before; .728 and .944 without a penalty; .948
-    and .932 with `"ewc"`, .942 and .926 with `"l2_sp"`; .900 and .937 with 5 % of the old rows
-    instead; .967 and .939 with all of them.
+    5 seeds; `benchmarks/regimes_transfer.py`): .962 before; .729 and .942 without a penalty; .958
+    and .930 with `"ewc"`, .941 and .925 with `"l2_sp"`; .903 and .942 with 5 % of the old rows
+    instead; .967 and .940 with all of them.
 
     Args:
         network: The trained network, or the `BalancedModel` that has trained it.

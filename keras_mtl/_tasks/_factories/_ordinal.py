@@ -43,7 +43,7 @@ class OrdinalFactory(BaseTask):
         `multiclass`. On the fifths of a progression of diabetes (300 training rows, four seeds,
         `benchmarks/regimes_kinds.py`) the mean distance is .85 for `multiclass`, .83 for
         `"coral"`, .84 for `"corn"` and .79 for a regression on the class numbers, with standard
-        deviations of .01 to .05: no kind is better there beyond chance.
+        deviations of .02 to .05: no kind is better there beyond chance.
 
         The class to decide for is the median: the number of k with P(y >= k) > 1/2. The metrics
         `"rank_mae"` and `"kappa"` judge that class; `"accuracy"` and the other metrics of classes

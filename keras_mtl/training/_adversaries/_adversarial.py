@@ -32,7 +32,7 @@ class Adversarial(MovedRows):
 
     Choose it for robustness to steps of that length: on scikit-learn's digits with 50 labels the
     accuracy under an attack of length .5 is .45, with one step or three, where it is .33 without
-    moved rows and .37 with noise of that length. Do not choose it for accuracy alone (.83 and .84,
+    moved rows and .36 with noise of that length. Do not choose it for accuracy alone (.83 and .84,
     beside .82 of noise and .81; five seeds, spread .02 to .05, `benchmarks/regimes.py nearby`):
     take `VirtualAdversarial` if there are rows without labels. Nor where inputs are categories as
     numbers, or epsilon has another meaning in each column: standardize them first. A training step

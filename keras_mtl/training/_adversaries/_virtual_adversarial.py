@@ -30,7 +30,7 @@ class VirtualAdversarial(MovedRows):
     `<name>_penalty`. Moved rows have no labels.
 
     Choose it with few labels and many rows without: on scikit-learn's digits with 50 labels and
-    1,000 further rows the accuracy rises from .81 to .91, and under an attack of length .5 from .33
+    1,000 further rows the accuracy rises from .81 to .90, and under an attack of length .5 from .33
     to .70 (five seeds, spread .02 to .05; `benchmarks/regimes.py nearby`). On the 50 rows alone it
     gives .84 and .47, as `Adversarial` does. Do not choose it for tasks that predict numbers or
     sequences, or where inputs are categories as numbers. A training step costs about three plain
