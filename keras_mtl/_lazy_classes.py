@@ -82,6 +82,7 @@ _MODULES = {
     "GradOPS": "balancers._gradops",
     "GradVac": "balancers._gradvac",
     "GradientGate": "balancers._gradient_gate",
+    "GradientModulation": "training._modulation._gradient_modulation",
     "GradientReversal": "layers._gradient_reversal",
     "GradientSimilarity": "balancers._gradient_similarity",
     "GroupAUC": "_tasks._metrics_by_name._group_auc",

@@ -13,6 +13,7 @@ The way of a batch, from `BalancedModel.fit` to a rule and back:
     _gradients/       what each loss contributes: rows of gradients, their Gramian
     _steps/           what the rule does with them: one function for each kind of step, chosen
                       by _choose_step from what the rule needs; _active_tasks calls the rule
+    _modulation/      the gradients of encoders, of which one is slowed down
     _step_penalties   terms of the goal that no rule sees: of layers, and of _penalty
     _update           hands the optimizer the gradients, all of which are finite, or zeros;
                       _optimizer: as on one device; _state: what is kept until the next step
@@ -42,6 +43,7 @@ from keras_mtl.training._communication._communication import Communication, comm
 from keras_mtl.training._communication._link import Link
 from keras_mtl.training._meta._adapt import adapt
 from keras_mtl.training._meta._meta_model import MetaModel
+from keras_mtl.training._modulation._gradient_modulation import GradientModulation
 from keras_mtl.training._penalty import Penalty
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "BatchHook",
     "Cluster",
     "Communication",
+    "GradientModulation",
     "Link",
     "MetaModel",
     "ParameterServers",

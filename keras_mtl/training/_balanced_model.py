@@ -23,6 +23,10 @@ from keras_mtl.training._checks import (
 )
 from keras_mtl.training._data_checks import CheckedModel, DataChecker
 from keras_mtl.training._frontier import find_frontier, split_forward
+from keras_mtl.training._modulation._gradient_modulation import (
+    GradientModulation,
+    check_modulation,
+)
 from keras_mtl.training._optimizer import spare_from_decay, synchronize_statistics
 from keras_mtl.training._penalty import Penalty
 from keras_mtl.training._resting import check_accumulation
@@ -93,6 +97,8 @@ class BalancedModel(CheckedModel):
             balanced. Defaults to none.
         prepare: A `training.BatchHook`, which changes each batch of training inside the step.
             Defaults to `None`.
+        modulate: A `training.GradientModulation`, which slows down the encoder of a modality that
+            is ahead of the others. Defaults to `None`.
         sketch: For `at="representation"` with 128 losses or more, such as columns with towers: m,
             the number of random sums of a gradient from which inner products are estimated, at the
             cost of gradients of m entries in place of `batch * width`. Lengths are exact, and a
@@ -138,6 +144,7 @@ class BalancedModel(CheckedModel):
         unbalanced: Sequence[str] = (),
         penalties: Sequence[Penalty] = (),
         prepare: BatchHook | None = None,
+        modulate: GradientModulation | None = None,
         sketch: int | None = None,
         name: str | None = None,
     ) -> None:
@@ -170,6 +177,9 @@ class BalancedModel(CheckedModel):
             penalty.bind(network, tasks)
         for penalty in self.penalties:
             penalty.check_beside(self.penalties)
+        self.modulate = check_modulation(modulate)
+        if self.modulate is not None:
+            self.modulate.bind(network, tasks)
         self._step = TrainStep(self)
         # An attribute, so that Keras resets them.
         self._kept_metrics = [*self._step.logs.metrics, *self._step.penalties.metrics]
@@ -214,6 +224,8 @@ class BalancedModel(CheckedModel):
         self.frontier = find_frontier(self.network, self._tasks)
         check_balancing(self.balancer, self.frontier, self._tasks, self.at, self.every)
         self._step.trained.lay_out(self.frontier)
+        if self.modulate is not None:
+            self.modulate.bind(self.network, self._tasks)
         super().compile(
             optimizer,
             weighted_metrics=self._step.logs.make_task_metrics(),
@@ -306,6 +318,7 @@ class BalancedModel(CheckedModel):
             "sketch": self.sketch,
             "penalties": [serialize(p) for p in self.penalties if p not in of_hook],
             "prepare": None if self.prepare is None else serialize(self.prepare),
+            "modulate": None if self.modulate is None else serialize(self.modulate),
             "name": self.name,
         }
 
@@ -313,7 +326,7 @@ class BalancedModel(CheckedModel):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "BalancedModel":
         """Makes the model that `get_config` described."""
         config = dict(config)
-        for key in ("network", "tasks", "balancer", "penalties", "prepare"):
+        for key in ("network", "tasks", "balancer", "penalties", "prepare", "modulate"):
             if config.get(key) is not None:
                 config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
         return cls(**config)

@@ -4,6 +4,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 
+def of_training_alone(model: Any) -> list[str]:
+    """Returns the keys that a `BalancedModel` logs in training, and not in evaluation."""
+    weights = [f"{task.name}_weight" for task in model.tasks]
+    return weights if model.modulate is None else [*weights, *model.modulate.log_names]
+
+
 def check_log_keys(
     balancer: str,
     keys: Mapping[str, str],

@@ -11,7 +11,7 @@ from keras_mtl._keras_internals import PreparedModel
 from keras_mtl._tasks import Task
 from keras_mtl._types import Tensor
 from keras_mtl.balancers import Balancer
-from keras_mtl.training._log_keys import check_log_keys
+from keras_mtl.training._log_keys import check_log_keys, of_training_alone
 from keras_mtl.training._quiet_tracing import quiet_tracing
 from keras_mtl.training._train_step import TrainStep
 
@@ -105,7 +105,7 @@ class ReportingModel(PreparedModel):
                 type(self.balancer).__name__,
                 keys,
                 logged=self.get_metrics_result(),
-                weights=[f"{task.name}_weight" for task in self._tasks],
+                weights=of_training_alone(self),
                 validated=validated,
                 validation_freq=validation_freq,
             )
@@ -116,11 +116,11 @@ class ReportingModel(PreparedModel):
             return super().predict(*args, **kwargs)
 
     def get_metrics_result(self) -> dict[str, Tensor]:
-        """Returns the logs of the epoch so far; task weights are logged in training only."""
+        """Returns the logs of the epoch so far; weights and factors are of training alone."""
         logs = self._step.mark(dict(super().get_metrics_result()), self._evaluating)
         if self._evaluating:
-            for task in self._tasks:
-                del logs[f"{task.name}_weight"]
+            for key in of_training_alone(self):
+                del logs[key]
         return logs
 
     def mark_epoch(self, logs: dict[str, float]) -> None:

@@ -18,7 +18,8 @@ class StepState:
     """
 
     def __init__(self, model: Any, num_losses: int) -> None:
-        self._counts_steps = model.every > 1 or model.prepare is not None
+        draws = model.prepare is not None or model.modulate is not None
+        self._counts_steps = model.every > 1 or draws
         # All replicas assign the same values, so that those of the first one are kept.
         options = {"trainable": False, "aggregation": "only_first_replica"}
         self.iteration: Any = model.add_weight(
@@ -56,6 +57,10 @@ class StepState:
         updates = tf.equal((steps_so_far(optimizer) + 1) % steps, 0)
         self._recent.assign(tf.cast(recent & ~updates, tf.float32))
         return recent
+
+    def seed(self, use: int) -> Tensor:
+        """Returns a seed, int32 `[2]`, for stateless draws: another one in each step and use."""
+        return tf.stack([tf.cast(self.iteration.value, tf.int32), use])
 
     def make_due(self, every: int) -> None:
         """Lets the next step compute weights, whatever the period is."""

@@ -35,6 +35,7 @@ from keras_mtl.training._gradients import (
     make_backward,
 )
 from keras_mtl.training._layer_losses import LayerLosses
+from keras_mtl.training._log_keys import of_training_alone
 from keras_mtl.training._logs import Losses, MetricGroup, StepLogs, TaskLosses
 from keras_mtl.training._moving_averages import MovingAverages
 from keras_mtl.training._resting import make_rest
@@ -163,7 +164,10 @@ class TrainStep:
         run = self._choose(backward, samples, batch, second, before)
         absent = self.task_losses.may_be_absent(predictions, batch.sample_weight)
         rest = make_rest(model, step, self, absent, of_penalties[1], averages)
-        result = update_variables(model, run(step), of_penalty, step, rest)
+        result = run(step)
+        if model.modulate is not None:
+            result = model.modulate.changed(result, predictions, batch, step, self.state.seed(1))
+        result = update_variables(model, result, of_penalty, step, rest)
         if balancer.needs.losses_after:
             self._look_back(forward_with(model, batch.x, before), batch, step.seen(step.asked))
         self._count(result, losses, step.reuse.due)
@@ -191,8 +195,8 @@ class TrainStep:
         scalar = self._evaluated_scalar(losses)
         scalar = with_penalties(scalar, layer_penalty, of_rules, replicas)
         logs = self.logs.mark_evaluated(self.logs.add(batch, predictions, scalar, True))
-        weights = {f"{task.name}_weight" for task in model.tasks}
-        return _by_worker({name: v for name, v in logs.items() if name not in weights})
+        hidden = {*of_training_alone(model)}
+        return _by_worker({name: v for name, v in logs.items() if name not in hidden})
 
     def _evaluated_scalar(self, losses: Losses) -> Tensor:
         """Returns `loss` as a step of training has it, without a trace in the balancer's state.
@@ -308,8 +312,7 @@ class TrainStep:
                 outputs: dict[str, Tensor] = model(inputs, training=True)
             return outputs
 
-        seed = tf.stack([tf.cast(self.state.iteration.value, tf.int32), 0])
-        return batch.prepared(model.prepare, forward, self._names, seed)
+        return batch.prepared(model.prepare, forward, self._names, self.state.seed(0))
 
     def _losses_at(self, batch: Batch, state: State = ()) -> Callable[[State], Losses]:
         """Returns the losses on a batch, as a function of values for some variables."""

@@ -6,7 +6,9 @@ from typing import Any
 
 import added_losses
 import keras
+import modulated_problem
 import numpy as np
+import small_problem
 import tensorflow as tf
 
 import keras_mtl as mtl
@@ -73,12 +75,29 @@ def count_sketch(strategy: Any) -> dict[str, dict[str, list[int]]]:
     return {"sketched": count(model, "representation", data_of(tasks))}
 
 
+def count_modulation(strategy: Any) -> dict[str, dict[str, list[int]]]:
+    """Counts for encoders whose gradients are changed, with noise."""
+    counts = {}
+    rules = {"losses": mtl.balancers.Equal, "parameters": mtl.balancers.MGDA}
+    for mode, rule in rules.items():
+        with strategy.scope():
+            tasks = small_problem.tasks()
+            modulate = mtl.training.GradientModulation(modulated_problem.ENCODERS, noise=True)
+            network = modulated_problem.network()
+            model = mtl.BalancedModel(network, tasks, rule(), modulate=modulate)
+            model.compile("sgd")
+        x, y, _ = small_problem.batch()
+        counts[f"modulated {mode}"] = count(model, mode, tf.data.Dataset.from_tensors((x, y)))
+    return counts
+
+
 def main() -> None:
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     tasks = [mtl.Task.regression(name, metrics=()) for name in ("z", "b", "r", "a")]
     counts = count_added_losses(strategy) | count_sketch(strategy)
+    counts |= count_modulation(strategy)
     for name, mode, rule, limit in (
         ("losses", "losses", mtl.balancers.Uncertainty, {}),
         ("representation", "representation", mtl.balancers.MGDA, {}),

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import modulated_problem
 import numpy as np
 import rule_penalties
 import small_problem as problem
 import tensorflow as tf
 
 import keras_mtl as mtl
-from keras_mtl.training import Adversarial, Backup, VirtualAdversarial
+from keras_mtl.training import Adversarial, Backup, GradientModulation, VirtualAdversarial
 from keras_mtl.unlabeled import Consistency, PseudoLabels
 
 Case = tuple[keras.Model, list[mtl.Task], dict[str, Any], Any]
@@ -102,6 +103,29 @@ def game() -> Case:
     return network, tasks, {"unbalanced": ["b"]}, arrays
 
 
+def modulation(noise: bool) -> Case:
+    """Slows down the encoder of the modality that is ahead."""
+    modulate = GradientModulation(modulated_problem.ENCODERS, alpha=0.5, noise=noise)
+    options = {"modulate": modulate}
+    return modulated_problem.network(), problem.tasks(), options, (X, Y, W)
+
+
+def modalities(fusion: Any) -> Case:
+    """Joins two modalities, each of which is missing in a third of the rows, and none in both."""
+    tasks = problem.tasks()
+    keras.utils.set_random_seed(0)
+    inputs = {side: keras.Input((2,), name=side) for side in ("left", "right")}
+    inputs |= {f"{side}_present": keras.Input((), name=f"{side}_present") for side in inputs}
+    network = mtl.architectures.multimodal(
+        inputs, tasks, encoders=dict.fromkeys(("left", "right"), (8,)), fusion=fusion, tower=(8,)
+    )
+    place = np.arange(len(X)) % 3
+    flags = {"left_present": place != 0, "right_present": place != 1}
+    x = {"left": X[:, :2], "right": X[:, 2:]}
+    x |= {name: there.astype("float32") for name, there in flags.items()}
+    return network, tasks, {}, (x, Y, W)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "flags": _small,
     "FGM": lambda: _small(prepare=Adversarial(0.3, name="hook")),
@@ -120,6 +144,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "teachers": teachers,
     "reversal": reversal,
     "game": game,
+    "gated": lambda: modalities("gated"),
+    "bottleneck": lambda: modalities("bottleneck"),
+    "modulation": lambda: modulation(noise=False),
+    "noisy modulation": lambda: modulation(noise=True),
 }
 BALANCERS = {
     "losses": mtl.balancers.Uncertainty,

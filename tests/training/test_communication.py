@@ -28,6 +28,7 @@ def test_the_messages_are_those_of_a_traced_step():
     modes = json.loads(done.stdout)
     of_layers = {f"losses of layers, {kind}" for kind in ("activity", "penalized", "calibrated")}
     of_modes = {"losses", "representation", "parameters", "clipped", "merged", "sketched"}
+    of_modes |= {"modulated losses", "modulated parameters"}
     assert {*modes} == of_layers | of_modes
     for mode, sizes in modes.items():
         assert sizes["counted"] == sizes["stated"], mode

@@ -29,13 +29,17 @@ WAYS = {
     "AdamW": ({"run_eagerly": True}, 2, cases.adamw),
 }
 CELLS = [(name, kind) for name in cases.CASES for kind in cases.BALANCERS]
+# XLA draws other normal numbers: `test_modulation.py` looks at their deviation.
+CELLS_OF_WAYS = [
+    (*cell, way) for cell in CELLS for way in WAYS if (cell[0], way) != ("noisy modulation", "XLA")
+]
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "way"),
     [
         ("VAT", "Gramian", "eager"),
-        *(pytest.param(*cell, way, marks=pytest.mark.slow) for cell in CELLS for way in WAYS),
+        *(pytest.param(*cell, marks=pytest.mark.slow) for cell in CELLS_OF_WAYS),
     ],
 )
 def test_the_ways_to_run_a_step_agree(name, kind, way):

@@ -79,15 +79,16 @@ def communication(model: BalancedModel, replicas: int, link: str | Link = "25GbE
     finite; weights and lengths, which a rule on the Gramian has, say it on every replica, if the
     loss is not scaled. Where layers add losses (activity regularizers, `layers.Orthogonality`,
     gates) these come first: 1 for the number of rows, the sums of each layer that has some, and 1
-    for their value; the gradients of such sums follow 2K. With clipping (`clipnorm`,
-    `global_clipnorm`, `clipvalue`) the last message is sent twice: the sum of all replicas is what
-    has to be clipped. The P of `parameters` are sent once more by the optimizer, although every
-    replica has their sum: an optimizer of Keras adds up the gradients of the replicas in any case,
-    and takes no sums. Messages are counted from the graph of the network; their time is a formula,
-    for links that nobody else uses, with nothing computed at the same time: a bound to compare
-    modes by, no forecast. Statistics of batch normalization, of losses of a whole batch (survival,
-    ranking) and of `training.Penalty` come on top, and rules that merge gradients at the
-    representation send examples instead.
+    for their value; the gradients of such sums follow 2K. A `training.GradientModulation` of M
+    heads adds 2M before the 1, and with noise the gradients of the encoders. With clipping
+    (`clipnorm`, `global_clipnorm`, `clipvalue`) the last message is sent twice: the sum of all
+    replicas is what has to be clipped. The P of `parameters` are sent once more by the optimizer,
+    although every replica has their sum: an optimizer of Keras adds up the gradients of the
+    replicas in any case, and takes no sums. Messages are counted from the graph of the network;
+    their time is a formula, for links that nobody else uses, with nothing computed at the same
+    time: a bound to compare modes by, no forecast. Statistics of batch normalization, of losses of
+    a whole batch (survival, ranking) and of `training.Penalty` come on top, and rules that merge
+    gradients at the representation send examples instead.
 
     Args:
         model: A compiled model.
@@ -142,12 +143,13 @@ def _messages(model: BalancedModel, replicas: int) -> dict[str, tuple[int, ...]]
         and not isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     )
     asked = () if told_by_weights else (1,)  # whether all is finite
+    modulated = () if model.modulate is None else model.modulate.messages
     return {
-        mode: (*first, 2 * num_losses, *gradients, *sizes, *[trained] * times)
-        for mode, sizes, trained in (
-            ("losses", (num_losses, 1), of_network + learned),
-            ("representation", (*at_representation, num_losses, 1), of_network),
-            ("parameters", (num_losses * shared, num_losses, *asked), of_network),
+        mode: (*first, 2 * num_losses, *gradients, *sizes, *modulated, *last, *[trained] * times)
+        for mode, sizes, last, trained in (
+            ("losses", (num_losses,), (1,), of_network + learned),
+            ("representation", (*at_representation, num_losses), (1,), of_network),
+            ("parameters", (num_losses * shared, num_losses), asked, of_network),
         )
     }
 

@@ -1,14 +1,14 @@
 """The variables that an adaptation changes."""
 
-import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_mtl._keras_internals import nested_layers, node_of
+from keras_mtl._keras_internals import node_of
 from keras_mtl._tasks import Task
 from keras_mtl.training._frontier import named_outputs
+from keras_mtl.training._named_layers import trained_by_name
 
 
 def inner_variables(
@@ -29,19 +29,7 @@ def inner_variables(
         return list(network.trainable_variables)
     if layers == "heads":
         return _of_heads(network, tasks)
-    trained = [
-        layer for layer in nested_layers(network, include_self=False) if layer.trainable_variables
-    ]
-    chosen: dict[int, keras.Variable] = {}
-    for pattern in layers.split("|"):
-        matched = [layer for layer in trained if fnmatch.fnmatchcase(layer.name, pattern.strip())]
-        if not matched:
-            raise ValueError(
-                f"no layer that is trained matches {pattern!r}; the network has "
-                f"{sorted({layer.name for layer in trained})}."
-            )
-        chosen |= {id(v): v for layer in matched for v in layer.trainable_variables}
-    return [v for v in network.trainable_variables if id(v) in chosen]
+    return trained_by_name(network, layers)
 
 
 def _of_heads(network: keras.Model, tasks: Sequence[Task]) -> list[keras.Variable]:
