@@ -31,6 +31,7 @@ NAMES = (
     "gates",
     "kinds",
     "modalities",
+    "modulation",
     "nearby",
     "rules",
     "shots",
