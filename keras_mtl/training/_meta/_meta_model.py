@@ -64,9 +64,8 @@ class MetaModel(keras.Model):
     So more steps than in training may spoil it, where rates are learned or heads alone adapt. It
     needs many sources (`benchmarks/regimes.py shots`; five new classes, one example of each, after
     1 and 10 steps): with 136 characters of Omniglot to train on it gives .66 and .70 for new ones,
-    a joint classifier with a new head .32 and .27, no training .31 and .41. With five digits in
-    four turns it gives .45 and .62 for the other five, the joint classifier .35 and .56, no
-    training .40 and .66.
+    a joint classifier with a new head .32 and .27. With five digits in four turns it gives .45 and
+    .62 for the other five, the joint classifier .35 and .56, no training .40 and .66.
 
     Batch normalization takes the statistics of the support, in the query too: those of the query
     would let an answer depend on the other questions (popular code does so, and gains). Dropout
