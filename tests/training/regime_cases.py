@@ -225,8 +225,12 @@ def backed_up(name: str, kind: str, folder: Path, *, kill: bool = False) -> mtl.
 
 
 def values(model: keras.Model) -> list[Any]:
-    """Returns the values of the network."""
-    return [np.array(variable, "float64") for variable in model.network.trainable_variables]
+    """Returns the values of the network, without the biases of keys.
+
+    Attention does not see these: their gradient is rounding errors, which some rules scale up.
+    """
+    trained = model.network.trainable_variables
+    return [np.array(v, "float64") for v in trained if not v.path.endswith("key/bias")]
 
 
 def all_values(model: keras.Model) -> list[Any]:
