@@ -99,7 +99,13 @@ class GradientModulation(keras.layers.Layer):
                 f"{self.name!r}: encoders must be a dict of at least two heads, each with the "
                 f"layers of its encoder; received {encoders!r}."
             )
-        self.encoders = {str(task): str(layers) for task, layers in encoders.items()}
+        self.encoders = dict(encoders)
+        for task, layers in self.encoders.items():
+            if not isinstance(layers, str):
+                raise ValueError(
+                    f"{self.name!r}: the layers of the encoder of {task!r} must be one string, of "
+                    f"patterns with '|' between them; received {layers!r}."
+                )
         self.noise = bool(noise)
         first = read_number(alpha, f"{self.name!r}: alpha is", low=0)
         self.alpha = self.add_weight(

@@ -75,7 +75,11 @@ def find_heads(
     for name, layers in encoders.items():
         first = losses.index(name)
         places = slice(first, first + losses.count(name))
-        heads.append(Head(known[name], places, trained_by_name(network, layers)))
+        try:
+            variables = trained_by_name(network, layers)
+        except ValueError as error:
+            raise ValueError(f"{label!r}, encoder of {name!r}: {error}") from None
+        heads.append(Head(known[name], places, variables))
     _check_encoders(heads, outputs, label)
     return heads
 
